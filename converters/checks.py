@@ -1,0 +1,43 @@
+"""What must hold of every converted file; a converter can break each of these without a word."""
+
+from __future__ import annotations
+
+from converters.model_file import ModelFile
+from edge_meta.errors import ExportError
+
+# tflite-runtime 2.14 is the last release for armv7l boards and Python up to 3.11.
+OLDEST_RUNTIME = (2, 14, 0)
+
+
+def check(model: ModelFile, quantize: str) -> None:
+    """Fail loudly if the file would not do on a device.
+
+    Raises:
+        ExportError: weights left out, ops that no pip-installed runtime has, quantized heads, an encoder that is not
+            quantized as asked, another subgraph 0 than embed, or operators newer than tflite-runtime 2.14.
+    """
+    operators = [operator for subgraph in model.subgraphs for operator in subgraph]
+    names = {operator.name for operator in operators}
+    if variables := names & {"READ_VARIABLE", "VAR_HANDLE", "ASSIGN_VARIABLE"}:
+        _fail(f"it reads variables ({', '.join(sorted(variables))}) that no device has")
+    if custom := sorted(name for name in names if name.startswith("custom ")):
+        _fail(f"it needs ops outside of TFLite's own ({', '.join(custom)})")
+    if model.signatures.get("embed") != 0:
+        _fail("its first subgraph, which a plain invoke() runs, is not embed")
+    if model.min_runtime > OLDEST_RUNTIME:
+        _fail(f"it needs TFLite {'.'.join(map(str, model.min_runtime))}; tflite-runtime 2.14 could not load it")
+    for signature, index in model.signatures.items():
+        types = {tensor.dtype for operator in model.subgraphs[index] for tensor in operator.outputs}
+        if signature != "embed" and types & {"int8", "uint8", "int16", "float16"}:
+            _fail(f"its head {signature} is not in float32")
+    convolutions = [operator for operator in model.subgraphs[0] if "CONV" in operator.name]
+    for operator in convolutions:
+        weights = operator.inputs[1]
+        if weights is None or weights.dtype != quantize:
+            _fail(f"a {operator.name} has weights in {weights and weights.dtype}, not in {quantize}")
+
+
+def _fail(defect: str) -> None:
+    raise ExportError(
+        f"The converted file is not fit for a device: {defect}.", "Change the encoder's layers, or --quantize."
+    )

@@ -1,0 +1,162 @@
+"""Export: convert, check, calibrate, prove, pack. A bundle is written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from converters import calibrate
+from converters.checks import check
+from converters.litert import QUANTIZATIONS, convert
+from converters.model_card import model_card
+from converters.model_file import ModelFile
+from converters.parity import parity
+from edge_meta.datasets import load_dataset
+from edge_meta.errors import ExportError
+from edge_meta.inputs import ImageInput
+from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, Bundle
+from edge_meta.runtime.evaluate import embed_all
+from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.manifest import Manifest
+from edge_meta.training.method import embed
+from edge_meta.training.run import RunFolder
+
+CALIBRATION_IMAGES = 300
+
+
+def export_bundle(
+    source: str | Path,
+    output: str | Path,
+    quantize: str = "int8",
+    calibration: str | None = None,
+    max_classes: int = 64,
+    max_shots: int = 256,
+    overwrite: bool = False,
+    on_note: Callable[[str], None] = lambda note: None,
+) -> Bundle:
+    """Make a bundle of a training run.
+
+    Args:
+        source: a run's folder, or the encoder.keras in it.
+        output: the bundle's folder; a name that ends in .zip makes one uncompressed archive.
+        quantize: `int8` or `float32`.
+        calibration: the dataset that quantization, learning rate and rejection are calibrated on (its train and val
+            classes); the run's own unless given.
+        max_classes, max_shots: static sizes of the heads in encoder.tflite. Python's runtime knows no such limit.
+        overwrite: replace a bundle that is at `output`.
+        on_note: called with a line about each stage.
+
+    Raises:
+        ExportError: not exportable, a check failed, or `output` is taken; nothing is written.
+        TrainingError: `source` is not a run. DatasetError: no calibration data.
+    """
+    output = Path(output)
+    _check_request(output, quantize, max_classes, max_shots, overwrite)
+    run, encoder = _load(Path(source))
+    facts = run.facts()
+    image_input = ImageInput.from_manifest(facts["made"]["input"])
+    dataset = calibration or facts["asked"]["dataset"]
+    train, val = (load_dataset(dataset, split, image_input) for split in ("train", "val"))
+
+    on_note(f"converting to {quantize}")
+    rng = np.random.default_rng(calibrate.SEED)
+    chosen = rng.choice(len(train.images), min(CALIBRATION_IMAGES, len(train.images)), replace=False)
+    model = convert(encoder, quantize, image_input.normalize(train.images[chosen]), max_classes, max_shots)
+    parsed = ModelFile.parse(model)
+    check(parsed, quantize)
+
+    on_note(f"calibrating and comparing on {len(val.images):,} validation images")
+    interpreter = Encoder(model)
+    embeddings = embed_all(interpreter, image_input, val.images)
+    manifest = Manifest(
+        encoder_id=parsed.encoder_id(image_input.to_manifest()),
+        files={MODEL: _sha256(model)},
+        image_input=image_input,
+        dim=interpreter.dim,
+        quantization=quantize,
+        learning_rates=calibrate.learning_rates(embeddings, val),
+        rejection=calibrate.rejection(embeddings, val),
+        signatures=_signatures(interpreter.interpreter),
+        parity=parity(embed(encoder, image_input, val.images), embeddings, val),
+        training={**facts["asked"], "versions": facts["versions"], "data": facts["made"]["data"]},
+    )
+    card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
+    files = {MODEL: model, MODEL_CARD: card}
+    checksums = {name: _sha256(content) for name, content in files.items()}
+    manifest = Manifest(**{**vars(manifest), "files": checksums})
+    _write(output, {MANIFEST: manifest.to_json().encode(), **files})
+    return Bundle.open(output)
+
+
+def _check_request(output: Path, quantize: str, max_classes: int, max_shots: int, overwrite: bool) -> None:
+    if quantize not in QUANTIZATIONS:
+        raise ExportError(f"There is no quantization {quantize!r}.", f"Use one of {', '.join(QUANTIZATIONS)}.")
+    if not (2 <= max_classes <= 100_000 and 1 <= max_shots <= 100_000):
+        raise ExportError("The heads' sizes are out of range.", "Use 2 to 100000 classes and 1 to 100000 shots.")
+    if output.exists():
+        if not overwrite:
+            raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")
+        if output.is_dir() and not (output / MANIFEST).exists():
+            raise ExportError(f"{output} is a folder that is not a bundle.", "Choose another --output.")
+
+
+def _load(source: Path) -> tuple[RunFolder, keras.Model]:
+    run = RunFolder(source if source.is_dir() else source.parent)
+    run.facts()
+    path = run.encoder if source.is_dir() else source
+    try:
+        return run, keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0]
+        raise ExportError(f"{path} is not an encoder that can be read ({reason}).", "Train again.") from None
+
+
+def _signatures(interpreter: Any) -> dict[str, Any]:
+    """Signature → input and output names → shapes."""
+    described: dict[str, Any] = {}
+    for name in sorted(interpreter.get_signature_list()):
+        runner = interpreter.get_signature_runner(name)
+        described[name] = {
+            side: {key: [int(size) for size in value["shape"]] for key, value in sorted(details.items())}
+            for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details()))
+        }
+    return described
+
+
+def _write(output: Path, files: dict[str, bytes]) -> None:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
+            made = Path(scratch) / "new"
+            if output.suffix == ".zip":
+                with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
+                    for name, content in files.items():
+                        archive.writestr(zipfile.ZipInfo(name), content)
+            else:
+                made.mkdir()
+                for name, content in files.items():
+                    (made / name).write_bytes(content)
+            if output.is_dir():
+                # A folder cannot be replaced in one step; the old one is back if the second step fails.
+                old = Path(shutil.move(output, Path(scratch) / "old"))
+                try:
+                    made.rename(output)
+                except OSError:
+                    old.rename(output)
+                    raise
+            else:
+                made.replace(output)
+    except OSError as error:
+        raise ExportError(f"{output} cannot be written ({error}).", "Choose another --output, or free space.") from None
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

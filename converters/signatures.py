@@ -1,0 +1,102 @@
+"""The functions that go into `encoder.tflite`: embed, and the heads for apps that have no NumPy.
+
+All shapes are static and all inputs and outputs float32, so that one file runs in every LiteRT and TFLite runtime. D is the
+embedding's dimension, N the most labels, M the most shots in a training step. The heads are functional, state goes in and
+comes out, since a pip-installed runtime cannot run the ops that variables need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+FLOAT_MAX = tf.float32.max
+# Far below any real logit, and finite, so that its product with a zero in a one-hot row is zero.
+NO_LOGIT = -1e9
+
+
+def frozen(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The encoder for one image (1, H, W, C), with its weights as constants.
+
+    A Keras model traced among other signatures would lose its weights in conversion without a word.
+    """
+    spec = tf.TensorSpec((1, *encoder.input_shape[1:]), tf.float32)
+    traced = tf.function(lambda image: encoder(image, training=False)).get_concrete_function(spec)
+    constant = convert_variables_to_constants_v2(traced)
+    return lambda image: constant(image)[0]
+
+
+def signatures(encoder: keras.Model, max_classes: int, max_shots: int) -> tuple[tf.Module, dict[str, Any]]:
+    """A module that owns the functions, and its concrete functions by signature name."""
+    dim = encoder.output_shape[-1]
+    n, m = max_classes, max_shots
+    embed = frozen(encoder)
+
+    def spec(*shape: int) -> tf.TensorSpec:
+        return tf.TensorSpec(shape, tf.float32)
+
+    module = tf.Module()
+    module.embed = tf.function(lambda image: {"embedding": embed(image)})
+    module.enroll = tf.function(enroll)
+    module.score = tf.function(score)
+    module.train_step = tf.function(train_step)
+    return module, {
+        "embed": module.embed.get_concrete_function(image=spec(1, *encoder.input_shape[1:])),
+        "enroll": module.enroll.get_concrete_function(
+            embedding=spec(1, dim), onehot=spec(n), prototypes=spec(n, dim), counts=spec(n)
+        ),
+        "score": module.score.get_concrete_function(
+            embedding=spec(1, dim), prototypes=spec(n, dim), counts=spec(n)
+        ),
+        "train_step": module.train_step.get_concrete_function(
+            embeddings=spec(m, dim), onehot=spec(m, n), class_mask=spec(n), W=spec(dim, n), b=spec(n),
+            learning_rate=spec(),
+        ),
+    }  # fmt: skip
+
+
+def enroll(embedding: tf.Tensor, onehot: tf.Tensor, prototypes: tf.Tensor, counts: tf.Tensor) -> dict[str, tf.Tensor]:
+    """One more shot for the label that `onehot` names: its prototype stays the mean of its shots."""
+    total = counts + onehot
+    share = onehot / tf.maximum(total, 1.0)
+    return {"prototypes": prototypes + tf.reshape(share, (-1, 1)) * (embedding - prototypes), "counts": total}
+
+
+def score(embedding: tf.Tensor, prototypes: tf.Tensor, counts: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Squared distances to the prototypes and the softmax over their negatives; rows without shots get (max, 0)."""
+    enrolled = counts > 0.0
+    squared = tf.reduce_sum(tf.math.squared_difference(prototypes, embedding), axis=1)
+    # Not tf.nn.softmax: its output range is known, so the converter would make it int8 without any calibration.
+    probabilities = tf.exp(tf.nn.log_softmax(tf.where(enrolled, -squared, NO_LOGIT)))
+    return {
+        "distances": tf.reshape(tf.where(enrolled, squared, FLOAT_MAX), (1, -1)),
+        "scores": tf.reshape(tf.where(enrolled, probabilities, 0.0), (1, -1)),
+    }
+
+
+def train_step(
+    embeddings: tf.Tensor,
+    onehot: tf.Tensor,
+    class_mask: tf.Tensor,
+    W: tf.Tensor,  # noqa: N803 - the signature's input names are the bundle format's
+    b: tf.Tensor,
+    learning_rate: tf.Tensor,
+) -> dict[str, tf.Tensor]:
+    """One gradient step of the linear head on the mean cross-entropy; the loss is that before the step.
+
+    Rows of `onehot` that are all zero are padding, and labels whose `class_mask` is zero take no part.
+    """
+    logits = tf.where(class_mask > 0.0, tf.matmul(embeddings, W) + b, NO_LOGIT)
+    shots = tf.reduce_sum(onehot, axis=1, keepdims=True)
+    total = tf.maximum(tf.reduce_sum(shots), 1.0)
+    log_probabilities = tf.nn.log_softmax(logits)
+    gradient = (tf.exp(log_probabilities) * shots - onehot) / total
+    return {
+        "W": W - learning_rate * tf.matmul(embeddings, gradient, transpose_a=True),
+        "b": b - learning_rate * tf.reduce_sum(gradient, axis=0),
+        "loss": -tf.reduce_sum(onehot * log_probabilities) / total,
+    }

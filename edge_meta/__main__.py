@@ -1,0 +1,3 @@
+from edge_meta.cli import main
+
+main()

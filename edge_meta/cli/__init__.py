@@ -1,0 +1,64 @@
+"""The command line. Results go to stdout, progress and notes to stderr; exit codes: 0 done, 1 a user's problem, 2 usage."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from edge_meta.errors import EdgeMetaError
+
+# TensorFlow, which only some verbs load, tells of every device that it does not find.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Verb -> module of edge_meta.cli that defines it. Modules load when their verb is called, so that classifying on a board
+# never pays for what training needs.
+VERBS = {
+    "train": "train",
+    "export": "export",
+    "evaluate": "evaluate",
+    "enroll": "device",
+    "classify": "device",
+    "adapt": "device",
+    "forget": "device",
+    "undo": "device",
+    "inspect": "device",
+    "benchmark": "benchmark",
+    "data": "data",
+    "demo": "demo",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb's module when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"edge_meta.cli.{VERBS[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except EdgeMetaError as error:
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="edge-meta")
+def main() -> None:
+    """Teach a phone or a board new classes from a handful of examples, on the device.
+
+    \b
+    On a workstation:  edge-meta demo                 see everything work, in a few minutes
+                       edge-meta train, export        make an encoder, make a bundle of it
+    On a device:       edge-meta enroll, classify     show it a thing, ask what a thing is
+    """

@@ -1,0 +1,194 @@
+"""The verbs of a device: enroll, classify, adapt, forget, undo, inspect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edge_meta.cli.common import backend_option, emit, json_option, store_option, threads_option
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.classifier import Classifier
+from edge_meta.runtime.manifest import FORMAT, METRIC
+from edge_meta.runtime.store import Store, default_path
+
+
+@click.command()
+@click.argument("bundle")
+@click.argument("label")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@store_option
+@backend_option
+@threads_option
+@json_option
+def enroll(
+    bundle: str, label: str, files: tuple[str, ...], store: str | None, backend: str | None, threads: int, as_json: bool
+) -> None:
+    """Teach BUNDLE the class LABEL from example images; add to it if it is there already.
+
+    \b
+    Examples:
+      edge-meta enroll omniglot alef alef1.png alef2.png alef3.png
+      edge-meta enroll letters.bundle mug photos/mug/*.jpg --store kitchen.db
+
+    All files are added, or none when one of them cannot be read. Only embeddings are stored, never the images.
+    """
+    with Classifier.load(bundle, store, threads, backend) as classifier:
+        done = classifier.enroll(label, list(files))
+    emit(done._asdict(), as_json, [f"{done.label}: {done.added} added, {done.shots} shots; {done.classes} classes"])
+
+
+@click.command()
+@click.argument("bundle")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--top-k", default=3, show_default=True, type=click.IntRange(min=1), help="Nearest labels to list.")
+@store_option
+@backend_option
+@threads_option
+@json_option
+def classify(
+    bundle: str, files: tuple[str, ...], top_k: int, store: str | None, backend: str | None, threads: int, as_json: bool
+) -> None:
+    """Say which enrolled class each image is, or that it is unknown.
+
+    \b
+    Examples:
+      edge-meta classify omniglot what.png
+      edge-meta classify letters.bundle *.png --top-k 5 --json
+
+    The score is the softmax over all enrolled labels; an image too far from all of them is unknown (label null).
+    """
+    results = []
+    with Classifier.load(bundle, store, threads, backend) as classifier:
+        for file in files:
+            result = classifier.classify(file, top_k)
+            fields: dict[str, Any] = {"file": file, **result.best._asdict(), "known": result.known}
+            results.append({**fields, "top": [{"label": near.label, "score": near.score} for near in result.top]})
+    lines = []
+    for entry in results:
+        near = ", ".join(f"{top['label']} {top['score']:.0%}" for top in entry["top"])
+        lines.append(f"{entry['file']}: {entry['label'] if entry['known'] else 'unknown'}  (nearest: {near})")
+    emit({"results": results}, as_json, lines)
+
+
+@click.command()
+@click.argument("bundle")
+@click.option("--steps", type=int, help="Gradient steps.  [default: the bundle's]")
+@click.option("--learning-rate", type=float, help="The same for all steps.  [default: the bundle's]")
+@store_option
+@json_option
+def adapt(bundle: str, steps: int | None, learning_rate: float | None, store: str | None, as_json: bool) -> None:
+    """Fit the last layer to all enrolled shots by gradient steps that start from the prototypes.
+
+    \b
+    Examples:
+      edge-meta adapt omniglot
+      edge-meta adapt letters.bundle --steps 20 --learning-rate 0.01
+
+    `edge-meta undo` takes it back.
+    """
+    with Classifier.load(bundle, store) as classifier:
+        done = classifier.adapt(steps, learning_rate)
+    losses = f"loss {done.loss_before:.4f} → {done.loss_after:.4f}"
+    emit(done._asdict(), as_json, [f"{done.steps} steps on {done.shots} shots of {done.classes} classes: {losses}"])
+
+
+@click.command()
+@click.argument("bundle")
+@click.argument("label")
+@click.option("--shot", metavar="ID", help="Remove only this shot; edge-meta inspect --shots lists them.")
+@store_option
+@json_option
+def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json: bool) -> None:
+    """Remove LABEL, or one shot of it, for good: undo does not bring it back.
+
+    \b
+    Examples:
+      edge-meta forget omniglot alef
+      edge-meta forget omniglot alef --shot 5f0c9a...
+    """
+    opened = Bundle.open(bundle)
+    with _store(opened, store) as kept:
+        removed = kept.forget(label, shot)
+        classes = len(kept.snapshot().labels)
+    emit(
+        {"label": label, "removed": removed, "classes": classes}, as_json,
+        [f"{label}: {removed} shots removed; {classes} classes"],
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("bundle")
+@store_option
+@json_option
+def undo(bundle: str, store: str | None, as_json: bool) -> None:
+    """Take back the last enroll or adapt; again for the one before.
+
+    \b
+    Example:
+      edge-meta undo omniglot
+    """
+    opened = Bundle.open(bundle)
+    with _store(opened, store) as kept:
+        undone = kept.undo()
+        classes = len(kept.snapshot().labels)
+    what = f"{undone.shots} shots of {undone.label}" if undone.action == "enroll" else "the last layer's steps"
+    emit({**vars(undone), "classes": classes}, as_json, [f"Undone: {undone.action} ({what}); {classes} classes"])
+
+
+@click.command()
+@click.argument("bundle")
+@click.option("--shots", "list_shots", is_flag=True, help="List every shot with its id and origin.")
+@store_option
+@json_option
+def inspect(bundle: str, list_shots: bool, store: str | None, as_json: bool) -> None:
+    """Show what BUNDLE is and what is enrolled.
+
+    \b
+    Examples:
+      edge-meta inspect omniglot
+      edge-meta inspect letters.bundle --shots --json
+    """
+    opened = Bundle.open(bundle)
+    manifest = opened.manifest
+    with _store(opened, store) as kept:
+        snapshot, shots = kept.snapshot(), kept.shots() if list_shots else []
+        path = kept.path
+    classes: list[dict[str, Any]] = []
+    for label, count in zip(snapshot.labels, snapshot.counts.tolist(), strict=True):
+        entry: dict[str, Any] = {"label": label, "shots": count}
+        if list_shots:
+            entry["ids"] = [{"id": shot, "origin": origin} for owner, shot, origin in shots if owner == label]
+        classes.append(entry)
+    result = {
+        "bundle": str(opened.path),
+        "format": FORMAT,
+        "encoder_id": manifest.encoder_id,
+        "input": manifest.image_input.to_manifest(),
+        "dim": manifest.dim,
+        "metric": METRIC,
+        "quantization": manifest.quantization,
+        "model_bytes": len(opened.model),
+        "store": str(path),
+        "adapted": bool(snapshot.columns),
+        "classes": classes,
+    }
+    shape = "×".join(str(side) for side in manifest.image_input.shape)
+    lines = [
+        f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
+        f"{len(opened.model):,} bytes",
+        f"{shape} image → {manifest.dim} values, {METRIC}",
+        f"{path}: {len(classes)} classes{', adapted' if snapshot.columns else ''}",
+    ]
+    for entry in classes:
+        lines.append(f"  {entry['label']}: {entry['shots']} shots")
+        lines += [f"    {shot['id']}  from {shot['origin'][:8]}" for shot in entry.get("ids", [])]
+    emit(result, as_json, lines)
+
+
+def _store(bundle: Bundle, path: str | None) -> Store:
+    """The bundle's store, for verbs that need no interpreter."""
+    manifest = bundle.manifest
+    where = Path(path) if path else default_path(bundle.name, manifest.encoder_id)
+    return Store(where, manifest.encoder_id, manifest.dim, bundle.seed)

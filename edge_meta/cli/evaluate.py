@@ -1,0 +1,47 @@
+"""edge-meta evaluate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from edge_meta.cli.common import backend_option, emit, json_option, threads_option
+from edge_meta.cli.progress import Counter
+
+
+@click.command()
+@click.argument("bundle")
+@click.option("--dataset", required=True, metavar="D", help="omniglot, glyphs, folder:PATH or npz:PATH.")
+@click.option("--split", default="test", show_default=True, type=click.Choice(["train", "val", "test", "all"]))
+@click.option("--way", default=20, show_default=True, help="Classes in an episode.")
+@click.option("--shot", default=1, show_default=True, help="Support examples of each class.")
+@click.option("--query", default=15, show_default=True, help="Query examples of each class.")
+@click.option("--episodes", default=1000, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--head", default="prototype", show_default=True, type=click.Choice(["prototype", "linear"]))
+@backend_option
+@threads_option
+@json_option
+def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
+    """Judge BUNDLE by episodes, as the device runs it: its own file, a device's interpreter.
+
+    \b
+    Examples:
+      edge-meta evaluate omniglot --dataset omniglot --way 5 --shot 1
+      edge-meta evaluate letters.bundle --dataset folder:photos --split all --way 5 --shot 3 --query 5
+
+    Accuracy is closed-set (nothing is rejected as unknown), with the 95 % interval over episodes.
+    """
+    from edge_meta.runtime.bundle import Bundle
+    from edge_meta.runtime.evaluate import evaluate
+
+    done = evaluate(Bundle.open(bundle), **protocol, on_progress=Counter("embedding"))
+    result = {**vars(done), "accuracy": done.accuracy.mean, "ci95": done.accuracy.ci95}
+    emit(
+        result, as_json,
+        [
+            f"{done.accuracy}  {done.way}-way {done.shot}-shot, {done.query} queries, {done.episodes} episodes, "
+            f"{done.split} classes of {done.dataset}, {done.head} head, {done.backend}, seed {done.seed}"
+        ],
+    )  # fmt: skip

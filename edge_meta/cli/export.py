@@ -1,0 +1,63 @@
+"""edge-meta export."""
+
+from __future__ import annotations
+
+import click
+
+from edge_meta.cli.common import emit, json_option
+from edge_meta.cli.progress import note
+
+
+@click.command()
+@click.argument("source", metavar="RUN")
+@click.option("--output", required=True, metavar="BUNDLE", help="The bundle's folder; NAME.zip makes one archive.")
+@click.option("--quantize", default="int8", show_default=True, type=click.Choice(["float32", "int8"]))
+@click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
+@click.option("--max-classes", default=64, show_default=True, metavar="N", help="Static size of the heads in the file.")
+@click.option("--max-shots", default=256, show_default=True, metavar="M", help="Shots in one train_step of the file.")
+@click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
+@json_option
+def export(
+    source: str,
+    output: str,
+    quantize: str,
+    calibration: str | None,
+    max_classes: int,
+    max_shots: int,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it).
+
+    \b
+    Examples:
+      edge-meta export runs/omniglot --output omniglot.bundle
+      edge-meta export runs/omniglot --output omniglot32.bundle --quantize float32
+
+    The encoder is quantized and put into one .tflite file with its heads; learning rate and rejection are calibrated, and
+    the quantized encoder is compared with the float one, all on validation classes.
+    """
+    from converters import export_bundle
+
+    bundle = export_bundle(source, output, quantize, calibration, max_classes, max_shots, overwrite, note)
+    manifest = bundle.manifest
+    result = {
+        "bundle": str(bundle.path),
+        "encoder_id": manifest.encoder_id,
+        "quantization": manifest.quantization,
+        "dim": manifest.dim,
+        "model_bytes": len(bundle.model),
+        "parity": manifest.parity,
+    }
+    lines = [f"{bundle.path}: {manifest.quantization}, {len(bundle.model):,} bytes, {manifest.dim} dimensions"]
+    for entry in manifest.parity["episodes"]:
+        lines.append(
+            f"{entry['way']}-way {entry['shot']}-shot on validation classes: float32 {_percent(entry['float32'])}, "
+            f"{manifest.quantization} {_percent(entry['quantized'])}, drop {_percent(entry['drop'])} points"
+        )
+    lines.append(f"Next: edge-meta enroll {output} LABEL FILE...")
+    emit(result, as_json, lines)
+
+
+def _percent(interval: dict[str, float]) -> str:
+    return f"{100 * interval['mean']:.2f} ± {100 * interval['ci95']:.2f}"

@@ -1,0 +1,69 @@
+"""Progress of long work, on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from edge_meta.evaluation import Interval
+    from edge_meta.training.loop import Progress
+
+
+class TrainingProgress:
+    """Prints a line at each validation, and on a terminal a line in place between them.
+
+    Attributes:
+        last: the newest progress.
+        best: the best validation so far.
+    """
+
+    def __init__(self) -> None:
+        self.last: Progress | None = None
+        self.best: Interval | None = None
+        self._shown = 0.0
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, progress: Progress) -> None:
+        self.last = progress
+        judged = progress.validation
+        if judged and (self.best is None or judged.mean > self.best.mean):
+            self.best = judged
+        line = (
+            f"episode {progress.episode:>{len(str(progress.episodes))}}/{progress.episodes}  loss {progress.loss:.3f}  "
+            f"{progress.images_per_second:,.0f} images/s  {duration(progress.eta)} left"
+        )
+        if judged:
+            click.echo(f"{self._start()}{line}  validation {judged}", err=True)
+        elif self._live and time.monotonic() - self._shown > 0.5:
+            self._shown = time.monotonic()
+            click.echo(f"{self._start()}{line}", nl=False, err=True)
+
+    def _start(self) -> str:
+        return "\r\x1b[K" if self._live else ""
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 12 min 05 s."""
+    whole = round(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
+
+
+class Counter:
+    """Counts work in place on a terminal; silent elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._shown, self._live = what, 0.0, sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._live and (done >= total or time.monotonic() - self._shown > 0.2):
+            self._shown = time.monotonic()
+            click.echo(f"\r\x1b[K{self._what} {done:,}/{total:,}", nl=done >= total, err=True)
+
+
+def note(text: str) -> None:
+    """A line about what is going on."""
+    click.echo(text, err=True)

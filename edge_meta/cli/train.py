@@ -1,0 +1,63 @@
+"""edge-meta train."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from edge_meta.cli.common import emit, json_option
+from edge_meta.cli.progress import TrainingProgress
+
+
+@click.command()
+@click.option("--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH or npz:PATH.")
+@click.option("--method", default="protonet", show_default=True, type=click.Choice(["protonet"]))
+@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(["conv4"]))
+@click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
+@click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
+@click.option("--way", default=60, show_default=True, help="Classes in a training episode.")
+@click.option("--shot", default=1, show_default=True, help="Support examples of each class.")
+@click.option("--query", default=4, show_default=True, help="Query examples of each class.")
+@click.option("--episodes", default=2500, show_default=True, help="Training episodes in all.")
+@click.option("--learning-rate", default=1e-3, show_default=True, help="Adam's, at the start of a cosine decay.")
+@click.option(
+    "--rotations/--no-rotations", default=None,
+    help="Count each class turned by 90, 180 and 270 degrees as more classes.  [default: for omniglot only]",
+)  # fmt: skip
+@click.option("--seed", default=0, show_default=True)
+@click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")
+@click.option("--resume", is_flag=True, help="Go on with the run in RUN; its own settings count.")
+@json_option
+@click.pass_context
+def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **settings: Any) -> None:
+    """Meta-train an encoder into the folder RUN.
+
+    \b
+    Examples:
+      edge-meta train --output runs/omniglot                        half an hour on two cores
+      edge-meta train --dataset glyphs --way 20 --episodes 300 --output runs/try
+      edge-meta train --dataset folder:photos --rgb --image-size 84 --way 5 --shot 5 --output runs/photos
+      edge-meta train --output runs/omniglot --resume               after an interruption
+
+    The folder holds the encoder (best on validation classes), the curve, a checkpoint, and run.json, which says how it was
+    made. Ctrl-C saves a checkpoint first.
+    """
+    from edge_meta.training.recipe import Recipe, train
+    from edge_meta.training.run import RunFolder
+
+    if resume:
+        asked = RunFolder(output).facts()["asked"]
+        given = {key for key in settings if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
+        settings = asked | {key: settings[key] for key in given}
+    progress = TrainingProgress()
+    run = train(Recipe(**settings), output, resume, progress)
+    result = {
+        "run": str(run.path),
+        "encoder": str(run.encoder),
+        "episodes": progress.last.episode if progress.last else Recipe(**settings).episodes,
+        "val_accuracy": progress.best.mean if progress.best else None,
+        "val_ci95": progress.best.ci95 if progress.best else None,
+    }
+    emit(result, as_json, [f"Encoder: {run.encoder}", f"Next:    edge-meta export {output} --output NAME.bundle"])

@@ -1,0 +1,98 @@
+"""A dataset in memory: uint8 images, a class for each, and a group (an alphabet, a script) for each class."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_meta.errors import DatasetError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split of a dataset, at the size the encoder takes.
+
+    Attributes:
+        name: the dataset's name in the grammar `omniglot`, `glyphs`, `folder:PATH`, `npz:PATH`.
+        split: `train`, `val`, `test`, or `all`.
+        images: uint8 (examples, height, width, channels).
+        labels: int32 (examples,), indices into `class_names`, in ascending order.
+        class_names: one name a class.
+        groups: one group name a class; classes of one group are of a kind (an alphabet, a script).
+    """
+
+    name: str
+    split: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    class_names: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or len(self.images) != len(self.labels) or len(self.groups) != len(self.class_names):
+            raise ValueError("images, labels, class_names and groups do not belong together")
+        if np.any(np.diff(self.labels) < 0):
+            raise ValueError("labels are not in ascending order")
+
+    def with_rotations(self) -> Dataset:
+        """Each class turned by 90, 180 and 270 degrees as three more classes (Santoro et al. 2016; Snell et al. 2017).
+
+        Only for square images.
+        """
+        classes = len(self.class_names)
+        turned = [np.rot90(self.images, quarter, axes=(1, 2)) for quarter in range(4)]
+        names = [f"{name} @{90 * quarter}" if quarter else name for quarter in range(4) for name in self.class_names]
+        return replace(
+            self,
+            images=np.concatenate(turned),
+            labels=np.concatenate([self.labels + quarter * classes for quarter in range(4)]).astype(np.int32),
+            class_names=tuple(names),
+            groups=self.groups * 4,
+        )
+
+    def protocol(self, shot: int) -> tuple[int, int, int]:
+        """(way, shot, query) of the usual judgement, 20-way with 15 queries, or as near to it as the data allows."""
+        fewest = int(np.bincount(self.labels).min())
+        shot = max(1, min(shot, fewest - 1))
+        return min(20, len(self.class_names)), shot, max(1, min(15, fewest - shot))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over class names, labels and pixels: the same digest, the same data."""
+        sha = hashlib.sha256("\0".join((*self.class_names, str(self.images.shape))).encode())
+        sha.update(self.labels.tobytes())
+        sha.update(self.images.tobytes())
+        return sha.hexdigest()
+
+
+def split_of_classes(names: Sequence[str], split: str) -> list[int]:
+    """The indices of the classes that belong to a split, where the data itself does not say: 60/20/20 % of the classes.
+
+    Classes are dealt in the order of the SHA-256 of their names, so that the split depends neither on the order of files
+    nor on a seed. `all` is every class, for data that the encoder was not trained on.
+    """
+    if split == "all":
+        return list(range(len(names)))
+    order = sorted(range(len(names)), key=lambda index: hashlib.sha256(names[index].encode()).digest())
+    held_back = max(1, round(0.2 * len(names))) if len(names) >= 3 else 0
+    parts = {
+        "test": order[:held_back],
+        "val": order[held_back : 2 * held_back],
+        "train": order[2 * held_back :],
+    }
+    return sorted(parts[split])
+
+
+def require_classes(name: str, split: str, count: int) -> None:
+    """Raises DatasetError when a split came out empty."""
+    if count == 0:
+        raise DatasetError(
+            f"The {split} split of {name} has no classes.",
+            "Give at least three classes, or use --split all for data that the encoder was not trained on.",
+        )

@@ -1,0 +1,109 @@
+"""What an encoder takes: the one owner of shape, value range and normalization, on the workstation and on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_meta.errors import InputError
+from edge_meta.images import read_image, resize
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """An image input: uint8 pixels, resized and normalized to float32 as (pixel − mean) · scale.
+
+    Attributes:
+        height, width: what the encoder takes, in pixels.
+        channels: 1 (grayscale) or 3 (RGB).
+        mean, scale: the normalization. The default maps white paper to 0 and black ink to 1, which keeps the zero padding of
+            a convolution paper.
+    """
+
+    height: int = 28
+    width: int = 28
+    channels: int = 1
+    mean: float = 255.0
+    scale: float = -1.0 / 255.0
+
+    @classmethod
+    def for_shape(cls, shape: tuple[int, int, int]) -> ImageInput:
+        """The usual input for an encoder's (height, width, channels): ink on paper for grayscale, [−1, 1] for RGB."""
+        height, width, channels = shape
+        if channels == 1:
+            return cls(height, width, channels)
+        return cls(height, width, channels, mean=127.5, scale=1.0 / 127.5)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
+    def read(self, image: Any) -> NDArray[np.uint8]:
+        """One image (path, or uint8 array of any height and width) as uint8 (height, width, channels).
+
+        Raises:
+            InputError: unreadable file; or an array of wrong rank, channel count or dtype.
+        """
+        if isinstance(image, (str, Path)):
+            return resize(read_image(image, self.channels), self.height, self.width)
+        return resize(self._checked(np.asarray(image)), self.height, self.width)
+
+    def read_all(self, images: Any) -> list[NDArray[np.uint8]]:
+        """Several images, an (n, H, W[, C]) array or a sequence of paths and arrays, each as `read` gives it."""
+        if isinstance(images, (str, Path)):
+            raise InputError(f"{str(images)!r} is one path.", "Pass a list of paths, or one array of n images.")
+        if isinstance(images, np.ndarray):
+            rank = images.ndim
+            if rank != 4 and not (rank == 3 and self.channels == 1):
+                raise InputError(
+                    f"Images of shape {images.shape} are not (n, H, W{', C' if self.channels > 1 else '[, C]'}).",
+                    "Pass several images stacked on a first axis; for a single one, images[None].",
+                )
+        elif not isinstance(images, Iterable):
+            raise InputError(f"{type(images).__name__} is not a list of images.", "Pass an array or a list of paths.")
+        return [self.read(image) for image in images]
+
+    def normalize(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """uint8 (..., height, width, channels) to the float32 values that the encoder takes."""
+        normalized: NDArray[np.float32] = (image.astype(np.float32) - np.float32(self.mean)) * np.float32(self.scale)
+        return normalized
+
+    def to_manifest(self) -> dict[str, Any]:
+        colour = "grayscale" if self.channels == 1 else "rgb"
+        return {"kind": "image", "dtype": "uint8", "resize": "stretch-antialiased", "colour": colour, **asdict(self)}
+
+    @classmethod
+    def from_manifest(cls, fields: dict[str, Any]) -> ImageInput:
+        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        if fields["kind"] != "image" or fields["dtype"] != "uint8" or fields["resize"] != "stretch-antialiased":
+            raise ValueError("input kind, dtype or resize is unknown")
+        height, width, channels = (int(fields[key]) for key in ("height", "width", "channels"))
+        if not (1 <= height <= 4096 and 1 <= width <= 4096 and channels in (1, 3)):
+            raise ValueError("input shape is out of range")
+        mean, scale = float(fields["mean"]), float(fields["scale"])
+        if not (np.isfinite(mean) and np.isfinite(scale) and scale != 0.0):
+            raise ValueError("input mean or scale is not usable")
+        return cls(height, width, channels, mean, scale)
+
+    def _checked(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        if image.dtype != np.uint8:
+            raise InputError(
+                f"An image array of dtype {image.dtype} was given; the encoder takes uint8 pixels, 0 to 255.",
+                "Convert it, for example (255 * image).astype(numpy.uint8) for values from 0 to 1.",
+            )
+        if image.ndim == 2 and self.channels == 1:
+            image = image[:, :, None]
+        if image.ndim != 3 or image.shape[2] != self.channels:
+            wanted = "(H, W) or (H, W, 1), grayscale" if self.channels == 1 else f"(H, W, {self.channels}), RGB"
+            raise InputError(
+                f"An image of shape {image.shape} was given; the encoder takes {wanted}.",
+                "Convert its colours, and pass one image at a time here.",
+            )
+        if 0 in image.shape:
+            raise InputError(f"An image of shape {image.shape} has no pixels.", "Check how it was cropped.")
+        return image

@@ -1,0 +1,95 @@
+"""A bundle: what is shipped to a device, as a folder or as the same files in one zip. It is never written to."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_meta.errors import BundleError
+from edge_meta.runtime.manifest import Manifest
+
+MANIFEST = "manifest.json"
+MODEL = "encoder.tflite"
+SEED = "prototypes.db"
+MODEL_CARD = "README.md"
+
+SHIPPED = Path(__file__).parent.parent / "bundles"
+AGAIN = "Get it again from where it came, or export it again."
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle, its files checked against the manifest's checksums.
+
+    Attributes:
+        name: for people and for the default store's file name.
+        model: the content of encoder.tflite.
+        seed: the content of prototypes.db, a store that a new one starts from; None if the bundle has none.
+    """
+
+    path: Path
+    name: str
+    manifest: Manifest
+    model: bytes
+    seed: bytes | None
+
+    @classmethod
+    def open(cls, source: str | Path) -> Bundle:
+        """Open a bundle by path (a folder or a zip), or by the name of a shipped one.
+
+        Raises:
+            BundleError: not there, not a bundle, damaged, or of a newer format.
+        """
+        path = _find(source)
+        try:
+            if path.is_dir():
+                return cls._read(path, lambda name: (path / name).read_bytes())
+            with zipfile.ZipFile(path) as archive:
+                # Members lie at the top or, when somebody zipped the folder itself, one level down.
+                member = next((name for name in archive.namelist() if name.split("/")[-1] == MANIFEST), MANIFEST)
+                prefix = member[: -len(MANIFEST)]
+                return cls._read(path, lambda name: archive.read(prefix + name))
+        except zipfile.BadZipFile:
+            raise BundleError(f"{path} is neither a bundle's folder nor its zip, or it is cut short.", AGAIN) from None
+        except (OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            raise BundleError(f"{path} cannot be read ({error}).", AGAIN) from None
+
+    @classmethod
+    def _read(cls, path: Path, read: Callable[[str], bytes]) -> Bundle:
+        try:
+            manifest = Manifest.from_json(read(MANIFEST), str(path))
+        except (FileNotFoundError, NotADirectoryError, KeyError):
+            raise BundleError(
+                f"{path} is not a bundle: it has no {MANIFEST}.", "Name the --output of an edge-meta export."
+            ) from None
+        contents = {}
+        for name, digest in manifest.files.items():
+            try:
+                contents[name] = read(name)
+            except (FileNotFoundError, KeyError):
+                raise BundleError(f"{path} is incomplete: {name} is missing.", AGAIN) from None
+            if hashlib.sha256(contents[name]).hexdigest() != digest:
+                raise BundleError(f"{name} in {path} is damaged: its checksum is not the manifest's.", AGAIN)
+        name = path.name.removesuffix(".zip").removesuffix(".bundle")
+        return cls(path, name, manifest, contents[MODEL], contents.get(SEED))
+
+
+def shipped() -> list[str]:
+    """Names of the bundles that come with edge_meta."""
+    return sorted(path.name.removesuffix(".bundle") for path in SHIPPED.glob("*.bundle"))
+
+
+def _find(source: str | Path) -> Path:
+    path = Path(source)
+    if path.exists():
+        return path
+    if str(source) in shipped():
+        return SHIPPED / f"{source}.bundle"
+    names = ", ".join(shipped())
+    raise BundleError(
+        f"There is no bundle at {source}.",
+        f"Give the path of a bundle, or the name of a shipped one: {names}." if names else "Check the path.",
+    )

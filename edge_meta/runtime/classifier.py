@@ -1,0 +1,274 @@
+"""The runtime's front: enroll classes from a few examples, classify, adapt, forget, undo."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_meta.errors import BundleError, InputError, LabelError
+from edge_meta.runtime import heads
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.store import Snapshot, Store, Undone, default_path
+
+Array = NDArray[np.float32]
+
+
+class Prediction(NamedTuple):
+    """A label with its score (softmax over all enrolled labels) and its prototype's squared distance.
+
+    `label` is None for an example that is too far from every prototype.
+    """
+
+    label: str | None
+    score: float
+    distance: float
+
+
+class Result(NamedTuple):
+    """What `classify` says: the answer, and the nearest labels in order, known or not."""
+
+    best: Prediction
+    top: list[Prediction]
+
+    @property
+    def known(self) -> bool:
+        return self.best.label is not None
+
+
+class Enrolled(NamedTuple):
+    """What `enroll` did: how many shots it added, how many the label has now, and how many labels there are."""
+
+    label: str
+    added: int
+    shots: int
+    classes: int
+
+
+class Adapted(NamedTuple):
+    """What `adapt` did: the mean cross-entropy over the enrolled shots before its first and after its last step."""
+
+    steps: int
+    shots: int
+    classes: int
+    loss_before: float
+    loss_after: float
+
+
+@dataclass(frozen=True)
+class _Head:
+    """The head that a snapshot gives, ready to score; `linear` is None while no column has been moved."""
+
+    snapshot: Snapshot
+    linear: tuple[Array, Array] | None
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> _Head:
+        if not snapshot.columns:
+            return cls(snapshot, None)
+        weights, bias = heads.linear_from_prototypes(snapshot.prototypes)
+        weights = np.ascontiguousarray(weights)
+        for index, (column, value) in snapshot.columns.items():
+            weights[:, index], bias[index] = column, value
+        return cls(snapshot, (weights, bias))
+
+
+class Classifier:
+    """A bundle's encoder with a store of enrolled classes. May be shared between threads.
+
+    Make one with `Classifier.load`.
+    """
+
+    def __init__(self, bundle: Bundle, encoder: Encoder, store: Store) -> None:
+        self.bundle, self.encoder, self.store = bundle, encoder, store
+        self._lock = threading.RLock()
+        self._version = store.version()
+        self._head = _Head.of(store.snapshot())
+
+    @classmethod
+    def load(
+        cls,
+        bundle: str | Path | Bundle,
+        store: str | Path | None = None,
+        threads: int = 1,
+        backend: str | None = None,
+    ) -> Classifier:
+        """Open a bundle and its store.
+
+        Args:
+            bundle: a path (folder or zip), a shipped bundle's name, or an opened one.
+            store: the .db file; by default one in the user's data folder, by bundle name and encoder id.
+            threads: for the interpreter.
+            backend: `litert`, `tflite` or `tensorflow`; the first that is installed unless given.
+
+        Raises:
+            BundleError, BackendError, StoreError: see there.
+        """
+        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        encoder = open_encoder(opened, threads, backend)
+        manifest = opened.manifest
+        path = Path(store) if store is not None else default_path(opened.name, manifest.encoder_id)
+        return cls(opened, encoder, Store(path, manifest.encoder_id, manifest.dim, opened.seed))
+
+    @property
+    def labels(self) -> list[str]:
+        """Enrolled labels, in the order of their first enrollment."""
+        with self._lock:
+            return list(self._current().snapshot.labels)
+
+    def shots(self, label: str) -> int:
+        """How many shots a label has; 0 if it is not enrolled."""
+        with self._lock:
+            snapshot = self._current().snapshot
+            return int(snapshot.counts[snapshot.labels.index(label)]) if label in snapshot.labels else 0
+
+    def embed(self, image: Any) -> Array:
+        """The embedding, float32 (D,), of one image: a path, or uint8 (H, W[, C])."""
+        image_input = self.bundle.manifest.image_input
+        pixels = image_input.read(image)
+        with self._lock:
+            return self.encoder.embed(image_input.normalize(pixels)[None])
+
+    def enroll(self, label: str, images: Any) -> Enrolled:
+        """Add examples to a label, creating it if it is new. All of them are added, or none.
+
+        Args:
+            label: any text that is not empty.
+            images: uint8 (n, H, W[, C]), or a list of paths and arrays.
+
+        Raises:
+            InputError, LabelError, StoreError: nothing has changed.
+        """
+        images = self.bundle.manifest.image_input.read_all(images)
+        if not images:
+            raise InputError(f"No images were given for {label!r}.", "Give at least one.")
+        embeddings = np.stack([self.embed(image) for image in images])
+        with self._lock:
+            self.store.enroll(label, embeddings)
+            snapshot = self._refresh().snapshot
+            shots = int(snapshot.counts[snapshot.labels.index(label)])
+            return Enrolled(label, len(embeddings), shots, len(snapshot.labels))
+
+    def classify(self, image: Any, top_k: int = 3) -> Result:
+        """The nearest of the enrolled labels, or "unknown" when even that one is too far.
+
+        Args:
+            image: a path, or uint8 (H, W[, C]).
+            top_k: how many labels `Result.top` lists.
+
+        Raises:
+            InputError: not an image that the encoder takes.
+            LabelError: nothing is enrolled.
+        """
+        embedding = self.embed(image)
+        with self._lock:
+            head = self._current()
+        snapshot = head.snapshot
+        if not snapshot.labels:
+            raise LabelError(
+                f"Nothing is enrolled in {self.store.path}.", "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
+            )
+        distances = heads.squared_distances(embedding, snapshot.prototypes)
+        logits = -distances if head.linear is None else embedding @ head.linear[0] + head.linear[1]
+        scores = heads.softmax(logits)
+        order = (-logits).argsort(kind="stable")[: max(1, top_k)].tolist()
+        ranked = [Prediction(snapshot.labels[k], float(scores[k]), float(distances[k])) for k in order]
+        best, rejection = ranked[0], self.bundle.manifest.rejection
+        if rejection is not None and not rejection.knows(best.distance, int(snapshot.counts[order[0]])):
+            best = best._replace(label=None)
+        return Result(best, ranked)
+
+    def adapt(self, steps: int | None = None, learning_rate: float | None = None) -> Adapted:
+        """Take gradient steps with the last layer on all enrolled shots, starting from the prototypes.
+
+        Args:
+            steps: how many; as the bundle says unless given.
+            learning_rate: the same for all steps; as the bundle says unless given.
+
+        Raises:
+            LabelError: fewer than two labels are enrolled.
+            InputError: steps below 1, or a learning rate that is not above zero.
+        """
+        rates = _learning_rates(self.bundle.manifest.learning_rates, steps, learning_rate)
+        with self._lock:
+            if len(self._current().snapshot.labels) < 2:
+                raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
+            with self.store.adapting() as change:
+                prototypes = change.snapshot.prototypes
+                weights, bias, losses = heads.adapt(change.embeddings, change.labels, prototypes, rates)
+                _, _, loss_after = heads.linear_step(change.embeddings, change.labels, weights, bias, 0.0)
+                if not np.isfinite(loss_after):
+                    raise InputError("The head's loss is no longer finite.", "Use a smaller learning rate.")
+                change.replace_head(weights, bias)
+            self._refresh()
+            return Adapted(len(rates), len(change.embeddings), len(prototypes), losses[0], loss_after)
+
+    def forget(self, label: str, shot: str | None = None) -> int:
+        """Remove a label for good, or one shot of it by its id; returns how many shots went."""
+        with self._lock:
+            removed = self.store.forget(label, shot)
+            self._refresh()
+            return removed
+
+    def undo(self) -> Undone:
+        """Take back the last enroll or adapt."""
+        with self._lock:
+            undone = self.store.undo()
+            self._refresh()
+            return undone
+
+    def close(self) -> None:
+        """Close the store; its file can then be copied as it is."""
+        with self._lock:
+            self.store.close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _current(self) -> _Head:
+        """The head, read anew if another process has changed the store."""
+        return self._head if self.store.version() == self._version else self._refresh()
+
+    def _refresh(self) -> _Head:
+        self._version = self.store.version()
+        self._head = _Head.of(self.store.snapshot())
+        return self._head
+
+
+def open_encoder(bundle: Bundle, threads: int = 1, backend: str | None = None) -> Encoder:
+    """A bundle's encoder in an interpreter, checked against its manifest.
+
+    Raises:
+        BackendError, BundleError: no interpreter, or the file is not what the manifest says.
+    """
+    encoder = Encoder(bundle.model, backend, threads)
+    manifest = bundle.manifest
+    if encoder.input_shape != (1, *manifest.image_input.shape) or encoder.dim != manifest.dim:
+        raise BundleError(
+            f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values; the manifest says "
+            f"{(1, *manifest.image_input.shape)} and {manifest.dim}.",
+            "Export the bundle again.",
+        )
+    return encoder
+
+
+def _learning_rates(learned: Sequence[float], steps: int | None, learning_rate: float | None) -> list[float]:
+    """One rate a step; steps beyond the learned ones go on with the last."""
+    if steps is not None and steps < 1:
+        raise InputError(f"{steps} steps are not possible.", "Use 1 or more.")
+    if learning_rate is not None and not (np.isfinite(learning_rate) and learning_rate > 0):
+        raise InputError(f"A learning rate of {learning_rate} is not possible.", "Use a number above zero.")
+    count = steps if steps is not None else len(learned)
+    if learning_rate is not None:
+        return [learning_rate] * count
+    return [*learned[:count], *[learned[-1]] * (count - len(learned))]

@@ -1,0 +1,95 @@
+"""Evaluate a bundle as the device runs it: its quantized file, in a device's interpreter, over episodes of a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_meta.datasets import load_dataset
+from edge_meta.episodes import EpisodeSampler
+from edge_meta.errors import InputError
+from edge_meta.evaluation import Head, Interval, accuracies, linear_head, prototype_head
+from edge_meta.inputs import ImageInput
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.interpreter import Encoder
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Closed-set accuracy over episodes, and how it came about."""
+
+    dataset: str
+    split: str
+    way: int
+    shot: int
+    query: int
+    episodes: int
+    seed: int
+    head: str
+    backend: str
+    accuracy: Interval
+
+
+def evaluate(
+    bundle: Bundle,
+    dataset: str,
+    split: str = "test",
+    way: int = 20,
+    shot: int = 1,
+    query: int = 15,
+    episodes: int = 1000,
+    seed: int = 0,
+    head: str = "prototype",
+    backend: str | None = None,
+    threads: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Draw episodes from a split and classify their queries; nothing is rejected as unknown.
+
+    Args:
+        bundle: an opened bundle.
+        dataset, split: see `edge_meta.datasets.load_dataset`.
+        head: `prototype`, or `linear` with the bundle's learning rates.
+        on_progress: called with the number of examples embedded, and of all.
+
+    Raises:
+        DatasetError, BackendError, BundleError: see there.
+        InputError: no such head, or fewer than two episodes.
+    """
+    if episodes < 2:
+        raise InputError(f"{episodes} episodes give no interval.", "Use 2 or more; 1000 is usual.")
+    manifest = bundle.manifest
+    rule = _head(head, manifest.learning_rates)
+    encoder = open_encoder(bundle, threads, backend)
+    data = load_dataset(dataset, split, manifest.image_input)
+    sampler = EpisodeSampler(data, way, shot, query, seed)
+    embeddings = embed_all(encoder, manifest.image_input, data.images, on_progress)
+    accuracy = Interval.of(accuracies(embeddings, sampler, episodes, rule))
+    return Evaluation(dataset, split, way, shot, query, episodes, seed, head, encoder.backend, accuracy)
+
+
+def embed_all(
+    encoder: Encoder,
+    image_input: ImageInput,
+    images: NDArray[np.uint8],
+    on_progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """uint8 images (n, H, W, C) at the encoder's size to embeddings (n, D), one at a time as a device does."""
+    embeddings = np.empty((len(images), encoder.dim), np.float32)
+    for index, image in enumerate(images):
+        embeddings[index] = encoder.embed(image_input.normalize(image)[None])
+        if on_progress and (index + 1) % 100 == 0:
+            on_progress(index + 1, len(images))
+    return embeddings
+
+
+def _head(name: str, learning_rates: tuple[float, ...]) -> Head:
+    if name == "prototype":
+        return prototype_head
+    if name == "linear":
+        return linear_head(learning_rates)
+    raise InputError(f"There is no head {name!r}.", "Use prototype or linear.")

@@ -1,0 +1,20 @@
+"""Meta-training, on a workstation: TensorFlow on a GPU or CPU. Keras habits: compile, fit, evaluate."""
+
+from edge_meta.errors import BackendError
+
+try:
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+except ImportError as error:
+    raise BackendError(
+        f"Training needs {error.name}, which is not installed.", 'Run: pip install "edge-meta[train]"'
+    ) from None
+
+from edge_meta.episodes import EpisodeSampler
+from edge_meta.training.encoders import ENCODERS, conv4
+from edge_meta.training.method import Method
+from edge_meta.training.protonet import ProtoNet
+
+__all__ = ["ENCODERS", "METHODS", "EpisodeSampler", "Method", "ProtoNet", "conv4"]
+
+METHODS: dict[str, type[Method]] = {"protonet": ProtoNet}

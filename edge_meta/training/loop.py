@@ -1,0 +1,157 @@
+"""The outer loop: episodes in, weights moved, validation and checkpoints at even intervals."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from edge_meta.episodes import EpisodeSampler
+from edge_meta.errors import TrainingError
+from edge_meta.evaluation import Interval
+from edge_meta.training.run import RunFolder
+
+if TYPE_CHECKING:
+    from edge_meta.training.method import Method
+
+VALIDATIONS = 25
+VALIDATION_EPISODES = 200
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands; `validation` is set once an interval.
+
+    `images_per_second` counts support and query images of training since the run was started or resumed; `eta` is in
+    seconds.
+    """
+
+    episode: int
+    episodes: int
+    loss: float
+    accuracy: float
+    images_per_second: float
+    eta: float
+    validation: Interval | None = None
+
+
+def fit(
+    method: Method,
+    sampler: EpisodeSampler,
+    episodes: int,
+    validation: EpisodeSampler | None,
+    run: RunFolder | None,
+    on_progress: Callable[[Progress], None] | None,
+) -> list[dict[str, Any]]:
+    """Minimize the method's loss over the sampler's episodes 0 to `episodes` − 1.
+
+    25 times in a run, the encoder is judged on 200 validation episodes. The run folder, if given, then gets a checkpoint,
+    and the encoder when it is the best so far (without validation, the newest). A run that finds a checkpoint in its folder
+    goes on from there; with op determinism on it ends with the same weights as one that was never interrupted, since
+    episodes depend only on their number.
+
+    The dataset stays in TensorFlow's memory as uint8, and a step is fed indices alone, so that input costs next to nothing.
+
+    Raises:
+        TrainingError: SIGINT or SIGTERM ended the run early, after a checkpoint; or the loss is no longer finite.
+    """
+    optimizer = method.optimizer
+    optimizer.build(method.trainable_variables)
+    variables = [*method.encoder.weights, *optimizer.variables]
+    history = run.restore(variables) if run else []
+    start = history[-1]["episode"] if history else 0
+    best = max((row["val_accuracy"] for row in history if "val_accuracy" in row), default=-1.0)
+    step = _train_step(method, sampler)
+    interval = max(1, -(-episodes // VALIDATIONS))
+    images_per_episode = sampler.way * (sampler.shot + sampler.query)
+    losses: list[float] = []
+    hits: list[float] = []
+    training_seconds = 0.0
+
+    with _stop_requests() as stopped:
+        for episode in range(start, episodes):
+            began = time.perf_counter()
+            drawn = sampler.episode(episode)
+            loss, accuracy = step(tf.constant(drawn.support), tf.constant(drawn.query))
+            losses.append(float(loss))
+            hits.append(float(accuracy))
+            training_seconds += time.perf_counter() - began
+            done = episode + 1
+            rate = (done - start) / training_seconds
+            progress = Progress(
+                done, episodes, fmean(losses), fmean(hits), rate * images_per_episode, (episodes - done) / rate
+            )
+            stopping = stopped.is_set()
+            if done % interval and done < episodes and not stopping:
+                if on_progress:
+                    on_progress(progress)
+                continue
+            if not math.isfinite(progress.loss):
+                raise TrainingError(
+                    f"The loss is {progress.loss} at episode {done}.",
+                    "Use a smaller learning rate; the checkpoint before is kept.",
+                )
+            row: dict[str, Any] = {"episode": done, "loss": progress.loss, "accuracy": progress.accuracy}
+            row["images_per_second"] = progress.images_per_second
+            if validation and not stopping:
+                judged = method.evaluate(validation, VALIDATION_EPISODES)
+                row |= {"val_accuracy": judged.mean, "val_ci95": judged.ci95}
+                progress = replace(progress, validation=judged)
+            history.append(row)
+            if run:
+                if row.get("val_accuracy", 2.0) > best and not stopping:
+                    run.save_encoder(method.encoder)
+                run.checkpoint(variables, history)
+            best = max(best, row.get("val_accuracy", -1.0))
+            losses.clear()
+            hits.clear()
+            if on_progress:
+                on_progress(progress)
+            if stopping and done < episodes:
+                raise TrainingError(
+                    f"Stopped at episode {done} of {episodes}; a checkpoint is saved." if run else "Stopped.",
+                    "Go on with --resume." if run else "Start again.",
+                )
+    return history
+
+
+def _train_step(method: Method, sampler: EpisodeSampler) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    images = tf.constant(sampler.dataset.images)
+    mean, scale = method.image_input.mean, method.image_input.scale
+    variables = method.trainable_variables
+
+    def gather(indices: tf.Tensor) -> tf.Tensor:
+        return (tf.cast(tf.gather(images, indices), tf.float32) - mean) * scale
+
+    @tf.function
+    def step(support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.GradientTape() as tape:
+            loss, accuracy = method.loss(gather(support), gather(query))
+        method.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss, accuracy
+
+    return step
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """Turns SIGINT and SIGTERM into an event that the loop reads between two steps, so that no step is torn."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: stopped.set()) for number in signals]
+    try:
+        yield stopped
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

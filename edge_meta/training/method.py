@@ -1,0 +1,87 @@
+"""What every meta-learning method is: an encoder, a loss over one episode, and Keras's compile, fit and evaluate."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from edge_meta.episodes import EpisodeSampler
+from edge_meta.evaluation import Interval, accuracies
+from edge_meta.inputs import ImageInput
+from edge_meta.training import loop
+from edge_meta.training.run import RunFolder
+
+EMBED_BATCH = 500
+
+
+class Method(ABC):
+    """A meta-learning method around an encoder. A subclass is one module that owns its loss and its inner loop.
+
+    Args:
+        encoder: a Keras model from float32 (batch, height, width, channels) to embeddings (batch, dim).
+        image_input: how uint8 images become what the encoder takes; by default the one for the encoder's input shape.
+    """
+
+    def __init__(self, encoder: keras.Model, image_input: ImageInput | None = None) -> None:
+        self.encoder = encoder
+        self.image_input = image_input or ImageInput.for_shape(encoder.input_shape[1:])
+        self.optimizer: keras.optimizers.Optimizer | None = None
+
+    @abstractmethod
+    def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss that the outer loop minimizes, and the accuracy on the queries, of one episode.
+
+        Called inside a gradient tape, with batch normalization in training mode.
+
+        Args:
+            support: float32 (way, shot, height, width, channels), normalized.
+            query: float32 (way, query, height, width, channels), normalized.
+
+        Returns:
+            Two float32 scalars.
+        """
+
+    @property
+    def trainable_variables(self) -> list[keras.Variable]:
+        """What the outer loop moves."""
+        return list(self.encoder.trainable_variables)
+
+    def compile(self, optimizer: keras.optimizers.Optimizer | None = None) -> None:
+        """Set the outer loop's optimizer; Adam at 1e-3 unless given."""
+        self.optimizer = optimizer or keras.optimizers.Adam(1e-3)
+
+    def fit(
+        self,
+        sampler: EpisodeSampler,
+        episodes: int,
+        validation: EpisodeSampler | None = None,
+        run: RunFolder | None = None,
+        on_progress: Callable[[loop.Progress], None] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Meta-train on the sampler's episodes; see `loop.fit`. Returns the history, a dict for each validation."""
+        if self.optimizer is None:
+            raise RuntimeError("call compile() before fit()")
+        return loop.fit(self, sampler, episodes, validation, run, on_progress)
+
+    def evaluate(self, sampler: EpisodeSampler, episodes: int = 1000) -> Interval:
+        """Closed-set accuracy with prototypes and frozen batch-norm statistics, which is what an export will do."""
+        return Interval.of(accuracies(self.embed(sampler.dataset.images), sampler, episodes))
+
+    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Embeddings of uint8 images; see the function `embed`."""
+        return embed(self.encoder, self.image_input, images)
+
+
+def embed(encoder: keras.Model, image_input: ImageInput, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """uint8 images (n, height, width, channels) to embeddings (n, dim) in float32, with frozen batch-norm statistics."""
+    batches = [
+        encoder(image_input.normalize(images[start : start + EMBED_BATCH]), training=False).numpy()
+        for start in range(0, len(images), EMBED_BATCH)
+    ]
+    return np.concatenate(batches)

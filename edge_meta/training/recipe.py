@@ -1,0 +1,104 @@
+"""From a dataset's name to a run folder with an encoder in it: what `edge-meta train` and the demo do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from edge_meta.datasets import load_dataset
+from edge_meta.episodes import EpisodeSampler
+from edge_meta.errors import TrainingError
+from edge_meta.inputs import ImageInput
+from edge_meta.training import ENCODERS, METHODS
+from edge_meta.training.loop import Progress
+from edge_meta.training.run import RunFolder
+
+# Apart from the seeds that people choose for training.
+VALIDATION_SEED = 1_000_003
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a run is asked to do; kept in its run.json.
+
+    The defaults train on Omniglot as Snell et al. 2017 do, with more ways than at test time and rotations as classes, but
+    for a cosine schedule in place of halving. `rotations` None means: on for Omniglot, whose characters have no upright twin.
+    """
+
+    dataset: str = "omniglot"
+    method: str = "protonet"
+    encoder: str = "conv4"
+    image_size: int = 28
+    rgb: bool = False
+    way: int = 60
+    shot: int = 1
+    query: int = 4
+    episodes: int = 2500
+    seed: int = 0
+    learning_rate: float = 1e-3
+    rotations: bool | None = None
+
+    def input(self) -> ImageInput:
+        return ImageInput.for_shape((self.image_size, self.image_size, 3 if self.rgb else 1))
+
+
+def train(
+    recipe: Recipe,
+    output: str | Path,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> RunFolder:
+    """Train as the recipe says, into the folder `output`; with `resume`, go on with the run that is there.
+
+    Op determinism is on for the whole process: the same recipe on the same machine gives the same weights.
+
+    Raises:
+        DatasetError: the dataset is missing, or too small for the episodes asked for.
+        TrainingError: the folder holds a run and `resume` is off, or another recipe's run and it is on.
+    """
+    if recipe.episodes < 1 or not (math.isfinite(recipe.learning_rate) and recipe.learning_rate > 0):
+        raise TrainingError("Episodes and learning rate must be above zero.", "Use for example 2500 and 0.001.")
+    if recipe.image_size < 16:
+        raise TrainingError(f"Images of {recipe.image_size} pixels are too small.", "Use an image size of 16 or more.")
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(recipe.seed)
+    image_input = recipe.input()
+    training = load_dataset(recipe.dataset, "train", image_input)
+    validation = load_dataset(recipe.dataset, "val", image_input)
+    data = {split.split: {"classes": len(split.class_names), "examples": len(split.images), "sha256": split.digest}
+            for split in (training, validation)}  # fmt: skip
+    if recipe.rotations or (recipe.rotations is None and recipe.dataset == "omniglot"):
+        training = training.with_rotations()
+    sampler = EpisodeSampler(training, recipe.way, recipe.shot, recipe.query, recipe.seed)
+    judge = EpisodeSampler(validation, *validation.protocol(recipe.shot), VALIDATION_SEED)
+
+    encoder = ENCODERS[recipe.encoder](image_input.shape)
+    learner = METHODS[recipe.method](encoder, image_input)
+    learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.episodes)))
+
+    if resume:
+        run = RunFolder(output)
+        kept = run.facts()["asked"]
+        differing = sorted(key for key in asdict(recipe) if kept.get(key) != asdict(recipe)[key])
+        if differing:
+            raise TrainingError(
+                f"{run.path} was started with another {', '.join(differing)}.",
+                "Resume it with what it was started with, or start anew with another --output.",
+            )
+    else:
+        made = {
+            "input": image_input.to_manifest(),
+            "data": data,
+            "training_classes": len(training.class_names),
+            "parameters": encoder.count_params(),
+            "dim": encoder.output_shape[-1],
+            "validation": f"{judge.way}-way {judge.shot}-shot, {judge.query} queries, frozen batch-norm statistics",
+        }
+        run = RunFolder.create(output, asdict(recipe), made)
+    learner.fit(sampler, recipe.episodes, judge, run, on_progress)
+    return run

@@ -1,0 +1,124 @@
+"""A run's folder: how it was made, its curve, its checkpoint, and the encoder that it gave.
+
+RUN/run.json          what was asked (dataset, method, way, ...), versions, host
+RUN/metrics.jsonl     a line for each validation
+RUN/checkpoint.npz    weights, optimizer state and the curve so far: all that going on needs
+RUN/encoder.keras     the encoder, best on validation classes
+RUN/tensorboard/      the curve for TensorBoard
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edge_meta import files
+from edge_meta.errors import TrainingError
+from edge_meta.inputs import ImageInput
+
+
+class RunFolder:
+    """The folder of one training run; every file in it is written whole or not at all."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def encoder(self) -> Path:
+        return self.path / "encoder.keras"
+
+    @classmethod
+    def create(cls, path: str | Path, asked: dict[str, Any], made: dict[str, Any]) -> RunFolder:
+        """Start a run.
+
+        Args:
+            asked: what the run was asked to do; a resumed run must be asked the same.
+            made: facts that follow from it (data digest, parameter count, input); versions and host are added.
+
+        Raises:
+            TrainingError: the folder already holds a run, or cannot be written.
+        """
+        run = cls(path)
+        if (run.path / "run.json").exists():
+            raise TrainingError(f"{run.path} already holds a run.", "Go on with it (--resume), or choose another --output.")
+        facts = {
+            "asked": asked,
+            "made": made,
+            "command": sys.argv,
+            "versions": {
+                "python": platform.python_version(),
+                "tensorflow": tf.__version__,
+                "keras": keras.__version__,
+                "numpy": np.__version__,
+            },
+            "host": {"platform": platform.platform(), "cores": os.cpu_count()},
+        }
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            files.write_text(run.path / "run.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        except OSError as error:
+            raise TrainingError(f"{run.path} cannot be written ({error}).", "Choose another --output.") from None
+        return run
+
+    def facts(self) -> dict[str, Any]:
+        """The content of run.json.
+
+        Raises:
+            TrainingError: the folder holds no run, or a damaged one.
+        """
+        try:
+            facts = json.loads((self.path / "run.json").read_text())
+            ImageInput.from_manifest(facts["made"]["input"])
+            dict(facts["asked"])
+        except FileNotFoundError:
+            raise TrainingError(
+                f"{self.path} holds no run (run.json is missing).", "Name the --output of an edge-meta train."
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{self.path / 'run.json'} is damaged ({error}).", "Train again.") from None
+        return facts
+
+    def save_encoder(self, encoder: keras.Model) -> None:
+        partial = self.path / "partial.keras"
+        encoder.save(partial)
+        partial.replace(self.encoder)
+
+    def checkpoint(self, variables: Sequence[Any], history: list[dict[str, Any]]) -> None:
+        """Save all that going on needs, and the curve so far for people and for TensorBoard."""
+        arrays = {f"v{index}": variable.numpy() for index, variable in enumerate(variables)}
+        with files.replacing(self.path / "checkpoint.npz") as file:
+            np.savez(file, history=np.array(json.dumps(history)), **arrays)
+        files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+        writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
+        with writer.as_default(step=history[-1]["episode"]):
+            for name, value in history[-1].items():
+                tf.summary.scalar(name, value)
+        writer.close()
+
+    def restore(self, variables: Sequence[Any]) -> list[dict[str, Any]]:
+        """Set the variables to the checkpoint's and return its history; [] when there is no checkpoint yet.
+
+        Raises:
+            TrainingError: the checkpoint is damaged, or of another encoder.
+        """
+        path = self.path / "checkpoint.npz"
+        if not path.exists():
+            return []
+        try:
+            with np.load(path) as file:
+                history: list[dict[str, Any]] = json.loads(str(file["history"]))
+                for index, variable in enumerate(variables):
+                    variable.assign(file[f"v{index}"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise TrainingError(f"{path} is damaged ({error}).", "Delete it to start this run again.") from None
+        return history
