@@ -15,7 +15,7 @@ Array = NDArray[np.float32]
 SEED = 7
 STEPS = 10
 # Learning rates tried, as multiples of 1 / mean ‖f(x)‖², which makes them independent of the embedding's scale.
-RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+RATES = (1.0, 3.0, 10.0, 30.0, 100.0)
 
 
 def learning_rates(embeddings: Array, data: Dataset, episodes: int = 100) -> tuple[float, ...]:

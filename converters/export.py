@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from converters import calibrate
@@ -60,8 +59,9 @@ def export_bundle(
     """
     output = Path(output)
     _check_request(output, quantize, max_classes, max_shots, overwrite)
-    run, encoder = _load(Path(source))
-    facts = run.facts()
+    source = Path(source)
+    run = RunFolder(source.parent if source.name == "encoder.keras" else source)
+    facts, encoder = run.facts(), run.load_encoder()
     image_input = ImageInput.from_manifest(facts["made"]["input"])
     dataset = calibration or facts["asked"]["dataset"]
     train, val = (load_dataset(dataset, split, image_input) for split in ("train", "val"))
@@ -106,17 +106,6 @@ def _check_request(output: Path, quantize: str, max_classes: int, max_shots: int
             raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")
         if output.is_dir() and not (output / MANIFEST).exists():
             raise ExportError(f"{output} is a folder that is not a bundle.", "Choose another --output.")
-
-
-def _load(source: Path) -> tuple[RunFolder, keras.Model]:
-    run = RunFolder(source if source.is_dir() else source.parent)
-    run.facts()
-    path = run.encoder if source.is_dir() else source
-    try:
-        return run, keras.saving.load_model(path, compile=False)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0]
-        raise ExportError(f"{path} is not an encoder that can be read ({reason}).", "Train again.") from None
 
 
 def _signatures(interpreter: Any) -> dict[str, Any]:

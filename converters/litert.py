@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterator
 
 import keras
@@ -45,5 +46,8 @@ def convert(
 
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.representative_dataset = samples
-        converted: bytes = converter.convert()
+        with warnings.catch_warnings():
+            # To calibrate, the converter uses an interpreter of its own, which announces its removal.
+            warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
+            converted: bytes = converter.convert()
     return converted

@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
 from edge_meta.errors import EdgeMetaError
-
-# TensorFlow, which only some verbs load, tells of every device that it does not find.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Verb -> module of edge_meta.cli that defines it. Modules load when their verb is called, so that classifying on a board
 # never pays for what training needs.
@@ -46,10 +45,33 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with native_output_hushed():
+                return super().invoke(ctx)
         except EdgeMetaError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)
+
+
+@contextmanager
+def native_output_hushed() -> Iterator[None]:
+    """Drop what native libraries print to stderr, while Python's own messages still get there.
+
+    TensorFlow tells of every GPU driver that it does not find, and interpreters of every delegate that they make. Who wants
+    to read that sets TF_CPP_MIN_LOG_LEVEL, as for TensorFlow itself.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    before, real = sys.stderr, os.dup(2)
+    with open(os.devnull, "w") as nowhere, open(real, "w", buffering=1, encoding="utf-8", errors="replace") as messages:
+        if before is sys.__stderr__:
+            sys.stderr = messages
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            sys.stderr = before
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

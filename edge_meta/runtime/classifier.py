@@ -167,7 +167,14 @@ class Classifier:
             InputError: not an image that the encoder takes.
             LabelError: nothing is enrolled.
         """
-        embedding = self.embed(image)
+        return self.classify_embedding(self.embed(image), top_k)
+
+    def classify_embedding(self, embedding: Array, top_k: int = 3) -> Result:
+        """As `classify`, from an embedding (D,) that `embed` gave.
+
+        Raises:
+            LabelError: nothing is enrolled.
+        """
         with self._lock:
             head = self._current()
         snapshot = head.snapshot

@@ -27,7 +27,7 @@ class Recipe:
     """All that a run is asked to do; kept in its run.json.
 
     The defaults train on Omniglot as Snell et al. 2017 do, with more ways than at test time and rotations as classes, but
-    for a cosine schedule in place of halving. `rotations` None means: on for Omniglot, whose characters have no upright twin.
+    for a cosine schedule in place of halving. `rotations` None means: on for Omniglot only.
     """
 
     dataset: str = "omniglot"

@@ -93,6 +93,18 @@ class RunFolder:
         encoder.save(partial)
         partial.replace(self.encoder)
 
+    def load_encoder(self) -> keras.Model:
+        """The encoder that the run gave.
+
+        Raises:
+            TrainingError: it is missing or damaged.
+        """
+        try:
+            return keras.saving.load_model(self.encoder, compile=False)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(f"{self.encoder} is not an encoder that can be read ({reason}).", "Train again.") from None
+
     def checkpoint(self, variables: Sequence[Any], history: list[dict[str, Any]]) -> None:
         """Save all that going on needs, and the curve so far for people and for TensorBoard."""
         arrays = {f"v{index}": variable.numpy() for index, variable in enumerate(variables)}
