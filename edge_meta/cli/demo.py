@@ -25,7 +25,7 @@ from edge_meta.runtime.evaluate import embed_all
 
 # A few minutes on two cores. A run for use takes ten times as long: edge-meta train.
 EPISODES = 320
-WAY, SHOT, QUERY = 40, 1, 4
+WAY, SHOT, QUERY = 60, 1, 2
 
 CASES = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}
 SHOTS = (1, 2, 3, 5, 10)
@@ -36,7 +36,7 @@ TASK_WAY, TASK_SHOT, TASK_QUERY = 20, 5, 10
 
 
 @click.command()
-@click.option("--dataset", default="glyphs", show_default=True, help="glyphs, omniglot, folder:PATH or npz:PATH.")
+@click.option("--dataset", default="glyphs", show_default=True, type=click.Choice(["glyphs", "omniglot"]))
 @click.option("--output", default="demo", show_default=True, metavar="DIR", help="Where the results go.")
 @json_option
 def demo(dataset: str, output: str, as_json: bool) -> None:
@@ -56,7 +56,7 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
     from edge_meta.training.recipe import Recipe, train
 
     started = time.monotonic()
-    folder, name = Path(output), dataset.partition(":")[0]
+    folder = Path(output)
     _clear_run(folder / "run")
 
     note(f"1/5  Meta-learning an encoder on {dataset}: {EPISODES} episodes of {WAY} classes, {SHOT} example each")
@@ -64,7 +64,7 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
     run = train(recipe, folder / "run", on_progress=TrainingProgress())
 
     note("2/5  Exporting it to int8 for devices")
-    bundle = export_bundle(run.path, folder / f"{name}.bundle", "int8", overwrite=True, on_note=_detail)
+    bundle = export_bundle(run.path, folder / f"{dataset}.bundle", "int8", overwrite=True, on_note=_detail)
 
     note("3/5  Judging float32 and int8 on classes that neither has seen")
     test = load_dataset(dataset, "test", bundle.manifest.image_input)
@@ -99,7 +99,7 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
     page = report.render(result, test, task, history, by_shots)
     files.write_text(folder / "report.html", page)
     files.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
-    emit(result, as_json, _account(result, folder, name))
+    emit(result, as_json, _account(result, folder))
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _detail(text: str) -> None:
     note(f"     {text}")
 
 
-def _account(result: dict[str, Any], folder: Path, name: str) -> list[str]:
+def _account(result: dict[str, Any], folder: Path) -> list[str]:
     task, timing = result["task"], result["benchmark"]
     lines = ["", f"{'accuracy on new classes':<26}{'float32':>18}{'int8':>18}"]
     for case, (way, shot) in CASES.items():
@@ -198,5 +198,5 @@ def _account(result: dict[str, Any], folder: Path, name: str) -> list[str]:
         f"encoder ({timing['backend']}, {timing['model_bytes']:,} bytes).",
         "",
         f"Took {duration(result['seconds'])}. Report: {folder / 'report.html'}",
-        f"Try it: edge-meta enroll {folder / name}.bundle LABEL FILE...",
+        f"Try it: edge-meta enroll {folder / result['dataset']}.bundle LABEL FILE...",
     ]

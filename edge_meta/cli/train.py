@@ -17,15 +17,18 @@ from edge_meta.cli.progress import TrainingProgress
 @click.option("--encoder", default="conv4", show_default=True, type=click.Choice(["conv4"]))
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
 @click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
-@click.option("--way", default=60, show_default=True, help="Classes in a training episode.")
+@click.option("--way", default=100, show_default=True, help="Classes in a training episode.")
 @click.option("--shot", default=1, show_default=True, help="Support examples of each class.")
-@click.option("--query", default=4, show_default=True, help="Query examples of each class.")
-@click.option("--episodes", default=2500, show_default=True, help="Training episodes in all.")
-@click.option("--learning-rate", default=1e-3, show_default=True, help="Adam's, at the start of a cosine decay.")
+@click.option("--query", default=2, show_default=True, help="Query examples of each class.")
+@click.option("--episodes", default=3500, show_default=True, help="Training episodes in all.")
+@click.option("--learning-rate", default=3e-3, show_default=True, help="Adam's, at the start of a cosine decay.")
 @click.option(
     "--rotations/--no-rotations", default=None,
     help="Count each class turned by 90, 180 and 270 degrees as more classes.  [default: for omniglot only]",
 )  # fmt: skip
+@click.option(
+    "--augment", is_flag=True, help="Distort each image by itself: affine, elastic, stroke width. Wants a longer run."
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN; its own settings count.")
@@ -36,7 +39,7 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
 
     \b
     Examples:
-      edge-meta train --output runs/omniglot                        half an hour on two cores
+      edge-meta train --output runs/omniglot                        half an hour on two cores, at most
       edge-meta train --dataset glyphs --way 20 --episodes 300 --output runs/try
       edge-meta train --dataset folder:photos --rgb --image-size 84 --way 5 --shot 5 --output runs/photos
       edge-meta train --output runs/omniglot --resume               after an interruption

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edge_meta.errors import BundleError, InputError, LabelError
 from edge_meta.runtime import heads
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.store import Snapshot, Store, Undone, default_path
 
@@ -179,9 +180,7 @@ class Classifier:
             head = self._current()
         snapshot = head.snapshot
         if not snapshot.labels:
-            raise LabelError(
-                f"Nothing is enrolled in {self.store.path}.", "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
-            )
+            raise LabelError(f"Nothing is enrolled in {self.store.path}.", ENROLL_FIRST)
         distances = heads.squared_distances(embedding, snapshot.prototypes)
         logits = -distances if head.linear is None else embedding @ head.linear[0] + head.linear[1]
         scores = heads.softmax(logits)

@@ -1,13 +1,12 @@
-"""The store: enrolled labels, their shots, the adapted head, and what undo needs; SQLite, one transaction a change.
+"""The store: enrolled labels, their shots, the adapted head, and what undo needs; one transaction a change.
 
-The schema is in schema.sql beside this file. Nothing here knows about images or interpreters.
+Nothing here knows about images or interpreters.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +20,7 @@ from numpy.typing import NDArray
 
 from edge_meta import files
 from edge_meta.errors import LabelError, StoreError
-
-FORMAT = 1
-APPLICATION_ID = 0x454D5354  # "EMST", so that other SQLite files are told apart
-BUSY_SECONDS = 10.0
+from edge_meta.runtime.database import ENROLL_FIRST, Database
 
 # Embeddings are summed as integers of 2^-24, which add up to the same bits in any order. |value| < 2^15 leaves room for
 # 2^24 shots of a label in 64 bits.
@@ -75,7 +71,7 @@ def default_path(name: str, encoder_id: str) -> Path:
 class Store:
     """A store file, bound to one encoder. Not safe to share between threads; processes may share the file.
 
-    The file is made by the first change, so that asking never leaves an empty one behind.
+    The file is made by the first enroll, so that asking never leaves an empty one behind.
 
     Args:
         path: the .db file.
@@ -87,20 +83,18 @@ class Store:
     """
 
     def __init__(self, path: str | Path, encoder_id: str, dim: int, seed: bytes | None = None) -> None:
-        self.path, self.encoder_id, self.dim = Path(path), encoder_id, dim
-        self._connection: sqlite3.Connection | None = None
+        self.path, self.dim = Path(path), dim
+        self._database = Database(self.path, encoder_id, dim)
+        self._query = self._database.query
         if seed is not None and not self.path.exists():
-            with self._explained():
+            with self._database.explained():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with files.replacing(self.path) as file:
                     file.write(seed)
-        if self.path.exists():
-            self._connect()
+        self._database.connected()
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._database.close()
 
     def __enter__(self) -> Store:
         return self
@@ -110,19 +104,28 @@ class Store:
 
     def version(self) -> int:
         """A number that changes when another process has changed the file."""
-        if self._connection is None:
-            if not self.path.exists():
-                return 0
-            self._connect()
-        with self._explained():
+        if not self._database.connected():
+            return 0
+        with self._database.explained():
             return int(self._query("PRAGMA data_version").fetchone()[0])
 
     def snapshot(self) -> Snapshot:
         """All that classifying needs, read at once."""
-        if self._connection is None:
+        if not self._database.connected():
             return Snapshot((), np.zeros(0, np.int64), np.zeros((0, self.dim), np.float32))
-        with self._explained(), self._transaction("DEFERRED"):
+        with self._database.reading():
             return self._read()[0]
+
+    def shots(self) -> list[tuple[str, str, str]]:
+        """(label, shot id, origin) of every shot, ids in hexadecimal."""
+        if not self._database.connected():
+            return []
+        with self._database.reading():
+            rows = self._query(
+                "SELECT label, lower(hex(shots.id)), lower(hex(origin)) FROM shots "
+                "JOIN labels ON labels.id = label_id ORDER BY labels.id, shots.rowid"
+            ).fetchall()
+        return [(str(label), str(shot), str(origin)) for label, shot, origin in rows]
 
     def enroll(self, label: str, embeddings: Array) -> None:
         """Add shots (n, D) to a label, which is created if it is new. Its column goes back to its prototype.
@@ -137,7 +140,7 @@ class Store:
                 f"An embedding has values that are not finite, or beyond ±{LIMIT:.0f}.",
                 "The encoder is not usable as it is: scale its output down, or export it again.",
             )
-        with self._change():
+        with self._database.change(create=True):
             self._query("INSERT INTO labels (label) VALUES (?) ON CONFLICT DO NOTHING", (label,))
             label_id = self._label_id(label)
             origin = self._query("SELECT origin FROM store").fetchone()[0]
@@ -156,7 +159,7 @@ class Store:
         Raises:
             LabelError: no such label, or the label has no such shot.
         """
-        with self._change():
+        with self._database.change():
             label_id = self._label_id(label)
             if shot is None:
                 removed = self._query("SELECT count(*) FROM shots WHERE label_id = ?", (label_id,)).fetchone()[0]
@@ -173,14 +176,13 @@ class Store:
                 self._query("DELETE FROM log_columns WHERE label_id = ?", (label_id,))
                 self._drop_label_without_shots(label_id)
             self._query("DELETE FROM log WHERE action = 'enroll' AND id NOT IN (SELECT log_id FROM log_shots)")
-        with self._explained():
-            self._query("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._database.overwrite_removed()
         return int(removed)
 
     @contextmanager
     def adapting(self) -> Iterator[Adapting]:
         """A change of the head: read the shots, set new columns, all in one transaction."""
-        with self._change():
+        with self._database.change():
             yield Adapting(self)
 
     def undo(self) -> Undone:
@@ -189,15 +191,16 @@ class Store:
         Raises:
             LabelError: there is nothing to take back.
         """
-        with self._change():
+        with self._database.change():
             last = self._query("SELECT id, action FROM log ORDER BY id DESC LIMIT 1").fetchone()
             if last is None:
                 raise LabelError(f"There is nothing to undo in {self.path}.", "Only enroll and adapt can be undone.")
             log_id, action = last
             owner = self._query(
                 "SELECT DISTINCT labels.id, label FROM log_shots JOIN shots ON shots.id = shot_id "
-                "JOIN labels ON labels.id = label_id WHERE log_id = ?", (log_id,),
-            ).fetchone()  # fmt: skip
+                "JOIN labels ON labels.id = label_id WHERE log_id = ?",
+                (log_id,),
+            ).fetchone()
             if action == "adapt":
                 self._query("DELETE FROM columns")
             self._query("INSERT INTO columns SELECT label_id, weights, bias FROM log_columns WHERE log_id = ?", (log_id,))
@@ -209,45 +212,7 @@ class Store:
             self._query("DELETE FROM log WHERE id = ?", (log_id,))
         return Undone(action, owner[1] if owner else None, removed)
 
-    def shots(self) -> list[tuple[str, str, str]]:
-        """(label, shot id, origin) of every shot, ids in hexadecimal."""
-        if self._connection is None:
-            return []
-        with self._explained():
-            rows = self._query(
-                "SELECT label, lower(hex(shots.id)), lower(hex(origin)) FROM shots "
-                "JOIN labels ON labels.id = label_id ORDER BY labels.id, shots.rowid"
-            ).fetchall()
-        return [(str(label), str(shot), str(origin)) for label, shot, origin in rows]
-
-    # The rest is how: connecting, transactions, rows.
-
-    def _query(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        assert self._connection is not None
-        return self._connection.execute(sql, values)
-
-    def _label_id(self, label: str) -> int:
-        row = self._query("SELECT id FROM labels WHERE label = ?", (label,)).fetchone()
-        if row is None:
-            enrolled = [name for (name,) in self._query("SELECT label FROM labels ORDER BY id LIMIT 8")]
-            raise LabelError(
-                f"{label!r} is not enrolled.",
-                f"Enrolled are: {', '.join(enrolled)}." if enrolled else "Nothing is enrolled yet.",
-            )
-        return int(row[0])
-
-    def _drop_label_without_shots(self, label_id: int) -> None:
-        self._query(
-            "DELETE FROM labels WHERE id = ? AND NOT EXISTS (SELECT 1 FROM shots WHERE label_id = labels.id)",
-            (label_id,),
-        )
-
-    def _log(self, action: str, replaced: str, values: Sequence[Any] = ()) -> int:
-        """Note a change and the columns that it replaces; `replaced` is an SQL condition on `columns`."""
-        log_id = self._query("INSERT INTO log (action) VALUES (?)", (action,)).lastrowid
-        self._query(f"INSERT INTO log_columns SELECT {log_id}, label_id, weights, bias FROM columns {replaced}", values)
-        assert log_id is not None
-        return log_id
+    # The rest reads and writes rows inside a transaction.
 
     def _read(self) -> tuple[Snapshot, Array, NDArray[np.int64], list[int]]:
         """The snapshot; all shots (M, D), the index of each one's label (M,), and the labels' row ids."""
@@ -273,101 +238,34 @@ class Store:
         return snapshot, embeddings, owners, [label_id for label_id, _ in labels]
 
     def _vectors(self, blobs: list[bytes]) -> Array:
-        joined = b"".join(blobs)
         if any(len(blob) != 4 * self.dim for blob in blobs):
             raise StoreError(f"{self.path} is damaged: an embedding has the wrong size.", "Restore a copy of it.")
-        vectors = np.frombuffer(joined, "<f4").reshape(len(blobs), self.dim)
+        vectors = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), self.dim)
         if not np.all(np.isfinite(vectors)):
             raise StoreError(f"{self.path} is damaged: an embedding is not finite.", "Restore a copy of it.")
         return vectors
 
-    @contextmanager
-    def _change(self) -> Iterator[None]:
-        with self._explained():
-            if self._connection is None:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._connect()
-            with self._transaction("IMMEDIATE"):
-                yield
-
-    @contextmanager
-    def _transaction(self, kind: str) -> Iterator[None]:
-        self._query(f"BEGIN {kind}")
-        try:
-            yield
-            self._query("COMMIT")
-        except BaseException:
-            assert self._connection is not None
-            if self._connection.in_transaction:
-                self._connection.rollback()
-            raise
-
-    def _connect(self) -> None:
-        with self._explained():
-            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._connection = connection
-            try:
-                # An acknowledged change is on the disk (FULL), and forgotten bytes are overwritten (secure_delete).
-                for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
-                    self._query(f"PRAGMA {pragma}")
-                if self._empty():
-                    with self._transaction("IMMEDIATE"):
-                        if self._empty():  # another process may have been first
-                            self._create()
-                self._check()
-            except BaseException:
-                self.close()
-                raise
-
-    def _empty(self) -> bool:
-        return self._query("SELECT 1 FROM sqlite_master").fetchone() is None
-
-    def _create(self) -> None:
-        schema = (Path(__file__).parent / "schema.sql").read_text()
-        for statement in schema.split(";\n"):
-            self._query(statement)
-        self._query("INSERT INTO store VALUES (?, ?, ?)", (self.encoder_id, self.dim, secrets.token_bytes(16)))
-        self._query(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._query(f"PRAGMA user_version = {FORMAT}")
-
-    def _check(self) -> None:
-        if self._query("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise StoreError(f"{self.path} is an SQLite file, but not a store.", "Choose another --store.")
-        version = self._query("PRAGMA user_version").fetchone()[0]
-        if version > FORMAT:
-            raise StoreError(
-                f"{self.path} is of store format {version}; this edge_meta reads format {FORMAT}.",
-                "Run: pip install --upgrade edge-meta",
+    def _label_id(self, label: str) -> int:
+        row = self._query("SELECT id FROM labels WHERE label = ?", (label,)).fetchone()
+        if row is None:
+            enrolled = [name for (name,) in self._query("SELECT label FROM labels ORDER BY id LIMIT 8")]
+            raise LabelError(
+                f"{label!r} is not enrolled.", f"Enrolled are: {', '.join(enrolled)}." if enrolled else ENROLL_FIRST
             )
-        encoder_id, dim = self._query("SELECT encoder_id, dim FROM store").fetchone()
-        if (encoder_id, dim) != (self.encoder_id, self.dim):
-            raise StoreError(
-                f"{self.path} belongs to encoder {str(encoder_id)[:12]}, and the bundle's is {self.encoder_id[:12]}; "
-                "embeddings of two encoders never mix.",
-                "Use the bundle that the store was made with, or another --store and enroll again.",
-            )
+        return int(row[0])
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """SQLite's and the file system's errors as ours; by then the transaction is rolled back."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            reason = str(error)
-            if "locked" in reason:
-                remedy = "Another program is holding it; nothing was changed. Close that program and try again."
-            elif "full" in reason:
-                remedy = "Nothing was changed. Free some space and try again."
-            else:
-                remedy = "Nothing was changed. Check that the folder exists and may be written, or use another --store."
-            raise StoreError(f"{self.path}: {reason}.", remedy) from error
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"{self.path} is not a store, or is damaged ({error}).",
-                "Restore a copy of it, or choose another --store.",
-            ) from error
-        except OSError as error:
-            raise StoreError(f"{self.path} cannot be used ({error}).", "Choose another --store.") from error
+    def _drop_label_without_shots(self, label_id: int) -> None:
+        self._query(
+            "DELETE FROM labels WHERE id = ? AND NOT EXISTS (SELECT 1 FROM shots WHERE label_id = labels.id)",
+            (label_id,),
+        )
+
+    def _log(self, action: str, replaced: str, values: Sequence[Any] = ()) -> int:
+        """Note a change and the columns that it replaces; `replaced` is an SQL condition on `columns`."""
+        log_id = self._query("INSERT INTO log (action) VALUES (?)", (action,)).lastrowid
+        self._query(f"INSERT INTO log_columns SELECT {log_id}, label_id, weights, bias FROM columns {replaced}", values)
+        assert log_id is not None
+        return log_id
 
 
 class Adapting:

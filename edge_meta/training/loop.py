@@ -17,6 +17,7 @@ import tensorflow as tf
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.evaluation import Interval
+from edge_meta.training.augment import distort
 from edge_meta.training.run import RunFolder
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def fit(
     validation: EpisodeSampler | None,
     run: RunFolder | None,
     on_progress: Callable[[Progress], None] | None,
+    augment: bool,
 ) -> list[dict[str, Any]]:
     """Minimize the method's loss over the sampler's episodes 0 to `episodes` − 1.
 
@@ -69,7 +71,7 @@ def fit(
     history = run.restore(variables) if run else []
     start = history[-1]["episode"] if history else 0
     best = max((row["val_accuracy"] for row in history if "val_accuracy" in row), default=-1.0)
-    step = _train_step(method, sampler)
+    step = _train_step(method, sampler, augment)
     interval = max(1, -(-episodes // VALIDATIONS))
     images_per_episode = sampler.way * (sampler.shot + sampler.query)
     losses: list[float] = []
@@ -80,7 +82,7 @@ def fit(
         for episode in range(start, episodes):
             began = time.perf_counter()
             drawn = sampler.episode(episode)
-            loss, accuracy = step(tf.constant(drawn.support), tf.constant(drawn.query))
+            loss, accuracy = step(tf.constant(drawn.support), tf.constant(drawn.query), tf.constant(episode))
             losses.append(float(loss))
             hits.append(float(accuracy))
             training_seconds += time.perf_counter() - began
@@ -123,18 +125,24 @@ def fit(
     return history
 
 
-def _train_step(method: Method, sampler: EpisodeSampler) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def _train_step(
+    method: Method, sampler: EpisodeSampler, augment: bool
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     images = tf.constant(sampler.dataset.images)
     mean, scale = method.image_input.mean, method.image_input.scale
     variables = method.trainable_variables
 
-    def gather(indices: tf.Tensor) -> tf.Tensor:
-        return (tf.cast(tf.gather(images, indices), tf.float32) - mean) * scale
+    def gather(indices: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        gathered = tf.cast(tf.gather(images, tf.reshape(indices, [-1])), tf.float32)
+        if augment:
+            gathered = distort(gathered, seed)
+        return tf.reshape((gathered - mean) * scale, (*indices.shape, *images.shape[1:]))
 
     @tf.function
-    def step(support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def step(support: tf.Tensor, query: tf.Tensor, episode: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seeds = tf.random.split(tf.stack([sampler.seed, episode]), 2)
         with tf.GradientTape() as tape:
-            loss, accuracy = method.loss(gather(support), gather(query))
+            loss, accuracy = method.loss(gather(support, seeds[0]), gather(query, seeds[1]))
         method.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss, accuracy
 

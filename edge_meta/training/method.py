@@ -63,11 +63,16 @@ class Method(ABC):
         validation: EpisodeSampler | None = None,
         run: RunFolder | None = None,
         on_progress: Callable[[loop.Progress], None] | None = None,
+        augment: bool = False,
     ) -> list[dict[str, Any]]:
-        """Meta-train on the sampler's episodes; see `loop.fit`. Returns the history, a dict for each validation."""
+        """Meta-train on the sampler's episodes; see `loop.fit`. Returns the history, a dict for each validation.
+
+        Args:
+            augment: distort every training image by itself; see `augment.distort`.
+        """
         if self.optimizer is None:
             raise RuntimeError("call compile() before fit()")
-        return loop.fit(self, sampler, episodes, validation, run, on_progress)
+        return loop.fit(self, sampler, episodes, validation, run, on_progress, augment)
 
     def evaluate(self, sampler: EpisodeSampler, episodes: int = 1000) -> Interval:
         """Closed-set accuracy with prototypes and frozen batch-norm statistics, which is what an export will do."""

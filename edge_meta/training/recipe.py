@@ -35,13 +35,14 @@ class Recipe:
     encoder: str = "conv4"
     image_size: int = 28
     rgb: bool = False
-    way: int = 60
+    way: int = 100
     shot: int = 1
-    query: int = 4
-    episodes: int = 2500
+    query: int = 2
+    episodes: int = 3500
     seed: int = 0
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     rotations: bool | None = None
+    augment: bool = False
 
     def input(self) -> ImageInput:
         return ImageInput.for_shape((self.image_size, self.image_size, 3 if self.rgb else 1))
@@ -62,7 +63,7 @@ def train(
         TrainingError: the folder holds a run and `resume` is off, or another recipe's run and it is on.
     """
     if recipe.episodes < 1 or not (math.isfinite(recipe.learning_rate) and recipe.learning_rate > 0):
-        raise TrainingError("Episodes and learning rate must be above zero.", "Use for example 2500 and 0.001.")
+        raise TrainingError("Episodes and learning rate must be above zero.", "Use for example 3500 and 0.003.")
     if recipe.image_size < 16:
         raise TrainingError(f"Images of {recipe.image_size} pixels are too small.", "Use an image size of 16 or more.")
     tf.config.experimental.enable_op_determinism()
@@ -100,5 +101,5 @@ def train(
             "validation": f"{judge.way}-way {judge.shot}-shot, {judge.query} queries, frozen batch-norm statistics",
         }
         run = RunFolder.create(output, asdict(recipe), made)
-    learner.fit(sampler, recipe.episodes, judge, run, on_progress)
+    learner.fit(sampler, recipe.episodes, judge, run, on_progress, recipe.augment)
     return run

@@ -1,0 +1,151 @@
+"""The SQLite file under a store: connecting, transactions, and errors that a user can act on.
+
+The schema is in schema.sql beside this file; what its rows mean is store.py's business.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from edge_meta.errors import LabelError, StoreError
+
+FORMAT = 1
+APPLICATION_ID = 0x454D5354  # "EMST", so that other SQLite files are told apart
+BUSY_SECONDS = 10.0
+
+ENROLL_FIRST = "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
+
+
+class Database:
+    """A store's file, bound to one encoder. Nothing is made before the first change that may create it.
+
+    Raises:
+        StoreError: the file is there, and is not a store, of a newer format, of another encoder, or not readable.
+    """
+
+    def __init__(self, path: Path, encoder_id: str, dim: int) -> None:
+        self.path, self._encoder_id, self._dim = path, encoder_id, dim
+        self._connection: sqlite3.Connection | None = None
+
+    def connected(self) -> bool:
+        """Whether there is a file to read; connects to one that has appeared since."""
+        if self._connection is None and self.path.exists():
+            self._connect()
+        return self._connection is not None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def query(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        assert self._connection is not None
+        return self._connection.execute(sql, values)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is queried inside is of one moment."""
+        with self.explained(), self._transaction("DEFERRED"):
+            yield
+
+    @contextmanager
+    def change(self, create: bool = False) -> Iterator[None]:
+        """A transaction that writes, and is on the disk when the block ends; only with `create` does it make the file."""
+        with self.explained():
+            if not self.connected():
+                if not create:
+                    raise LabelError(f"Nothing is enrolled in {self.path}.", ENROLL_FIRST)
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._connect()
+            with self._transaction("IMMEDIATE"):
+                yield
+
+    def overwrite_removed(self) -> None:
+        """Empty the write-ahead log, where rows that a change removed would otherwise live on for a while."""
+        with self.explained():
+            self.query("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """SQLite's and the file system's errors as ours; by then the transaction is rolled back."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            reason = str(error)
+            if "locked" in reason:
+                remedy = "Another program is holding it; nothing was changed. Close that program and try again."
+            elif "full" in reason:
+                remedy = "Nothing was changed. Free some space and try again."
+            else:
+                remedy = "Nothing was changed. Check that the folder exists and may be written, or use another --store."
+            raise StoreError(f"{self.path}: {reason}.", remedy) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.path} is not a store, or is damaged ({error}).",
+                "Restore a copy of it, or choose another --store.",
+            ) from error
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be used ({error}).", "Choose another --store.") from error
+
+    @contextmanager
+    def _transaction(self, kind: str) -> Iterator[None]:
+        self.query(f"BEGIN {kind}")
+        try:
+            yield
+            self.query("COMMIT")
+        except BaseException:
+            assert self._connection is not None
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            raise
+
+    def _connect(self) -> None:
+        with self.explained():
+            self._connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                # An acknowledged change is on the disk (FULL), and forgotten bytes are overwritten (secure_delete).
+                for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+                    self.query(f"PRAGMA {pragma}")
+                if self._empty():
+                    with self._transaction("IMMEDIATE"):
+                        if self._empty():  # another process may have been first
+                            self._create()
+                self._check()
+            except BaseException:
+                self.close()
+                raise
+
+    def _empty(self) -> bool:
+        return self.query("SELECT 1 FROM sqlite_master").fetchone() is None
+
+    def _create(self) -> None:
+        schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
+        for statement in schema.split(";\n"):
+            self.query(statement)
+        self.query("INSERT INTO store VALUES (?, ?, ?)", (self._encoder_id, self._dim, secrets.token_bytes(16)))
+        self.query(f"PRAGMA application_id = {APPLICATION_ID}")
+        self.query(f"PRAGMA user_version = {FORMAT}")
+
+    def _check(self) -> None:
+        if self.query("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            raise StoreError(f"{self.path} is an SQLite file, but not a store.", "Choose another --store.")
+        version = self.query("PRAGMA user_version").fetchone()[0]
+        if version > FORMAT:
+            raise StoreError(
+                f"{self.path} is of store format {version}; this edge_meta reads format {FORMAT}.",
+                "Run: pip install --upgrade edge-meta",
+            )
+        encoder_id, dim = self.query("SELECT encoder_id, dim FROM store").fetchone()
+        if (encoder_id, dim) != (self._encoder_id, self._dim):
+            raise StoreError(
+                f"{self.path} belongs to encoder {str(encoder_id)[:12]}, and the bundle's is {self._encoder_id[:12]}; "
+                "embeddings of two encoders never mix.",
+                "Use the bundle that the store was made with, or another --store and enroll again.",
+            )
