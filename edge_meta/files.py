@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writing a file whole or not at all, in place of what is there or only where nothing is."""
 
 from __future__ import annotations
 
@@ -26,6 +26,32 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             file.close()
             partial.unlink(missing_ok=True)
             raise
+
+
+def place_new(made: Path, path: Path) -> None:
+    """Move a finished file to `path`, unless another process has put one there first; an empty file counts as none.
+
+    Both lie in one file system; `made` may be left behind.
+    """
+    _sync(made)
+    try:
+        os.link(made, path)
+    except OSError:
+        # There is a file already; or the file system, such as a memory card's, knows no links.
+        if not path.exists() or path.stat().st_size == 0:
+            made.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    """Put a file's content, or a folder's list of files, on the disk; Windows has no such thing for folders."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

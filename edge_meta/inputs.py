@@ -51,7 +51,11 @@ class ImageInput:
         """
         if isinstance(image, (str, Path)):
             return resize(read_image(image, self.channels), self.height, self.width)
-        return resize(self._checked(np.asarray(image)), self.height, self.width)
+        try:
+            pixels = np.asarray(image)
+        except ValueError:
+            raise InputError("An image is a list of rows of different lengths.", "Pass a uint8 array.") from None
+        return resize(self._checked(pixels), self.height, self.width)
 
     def read_all(self, images: Any) -> list[NDArray[np.uint8]]:
         """Several images, an (n, H, W[, C]) array or a sequence of paths and arrays, each as `read` gives it."""

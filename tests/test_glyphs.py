@@ -142,7 +142,7 @@ def test_takes_the_size_and_channels_of_the_encoder(monkeypatch: pytest.MonkeyPa
 
 def test_says_when_the_type_faces_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setattr(glyphs.matplotlib, "get_data_path", lambda: str(tmp_path))
-    with pytest.raises(DatasetError, match="DejaVuSans.ttf"):
+    with pytest.raises(DatasetError, match=r"DejaVuSans\.ttf"):
         glyphs.characters.__wrapped__()
 
 

@@ -59,10 +59,14 @@ def native_output_hushed() -> Iterator[None]:
     TensorFlow tells of every GPU driver that it does not find, and interpreters of every delegate that they make. Who wants
     to read that sets TF_CPP_MIN_LOG_LEVEL, as for TensorFlow itself.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    try:
+        real = os.dup(2)
+    except OSError:  # started without a stderr
+        real = None
+    if real is None or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    before, real = sys.stderr, os.dup(2)
+    before = sys.stderr
     with open(os.devnull, "w") as nowhere, open(real, "w", buffering=1, encoding="utf-8", errors="replace") as messages:
         if before is sys.__stderr__:
             sys.stderr = messages

@@ -14,10 +14,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 def emit(result: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
     """Print a result to stdout: as one JSON object, or as lines for people."""
     if as_json:
-        click.echo(json.dumps(result, ensure_ascii=False))
+        click.echo(json.dumps(result))
     else:
         for line in lines:
-            click.echo(line)
+            # File names may hold bytes that are no text in any encoding.
+            click.echo(line.encode(errors="replace"))
 
 
 store_option = click.option("--store", metavar="FILE", help="The store's .db file.  [default: in the user's data folder]")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,8 +44,8 @@ class Bundle:
         Raises:
             BundleError: not there, not a bundle, damaged, or of a newer format.
         """
-        path = _find(source)
         try:
+            path = _find(source)
             if path.is_dir():
                 return cls._read(path, lambda name: (path / name).read_bytes())
             with zipfile.ZipFile(path) as archive:
@@ -52,10 +53,13 @@ class Bundle:
                 member = next((name for name in archive.namelist() if name.split("/")[-1] == MANIFEST), MANIFEST)
                 prefix = member[: -len(MANIFEST)]
                 return cls._read(path, lambda name: archive.read(prefix + name))
+        except BundleError:
+            raise
         except zipfile.BadZipFile:
-            raise BundleError(f"{path} is neither a bundle's folder nor its zip, or it is cut short.", AGAIN) from None
-        except (OSError, EOFError, NotImplementedError, RuntimeError) as error:
-            raise BundleError(f"{path} cannot be read ({error}).", AGAIN) from None
+            raise BundleError(f"{source} is neither a bundle's folder nor its zip, or it is cut short.", AGAIN) from None
+        # A damaged zip fails in whichever decompressor it names, each with errors of its own.
+        except Exception as error:
+            raise BundleError(f"{source} cannot be read ({error}).", AGAIN) from None
 
     @classmethod
     def _read(cls, path: Path, read: Callable[[str], bytes]) -> Bundle:
@@ -83,9 +87,8 @@ def shipped() -> list[str]:
 
 
 def _find(source: str | Path) -> Path:
-    path = Path(source)
-    if path.exists():
-        return path
+    if os.path.exists(source):  # unlike Path.exists, False for what can be no path
+        return Path(source)
     if str(source) in shipped():
         return SHIPPED / f"{source}.bundle"
     names = ", ".join(shipped())

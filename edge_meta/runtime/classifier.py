@@ -206,11 +206,11 @@ class Classifier:
         with self._lock:
             if len(self._current().snapshot.labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
-            with self.store.adapting() as change:
+            with self.store.adapting() as change, np.errstate(all="ignore"):
                 prototypes = change.snapshot.prototypes
                 weights, bias, losses = heads.adapt(change.embeddings, change.labels, prototypes, rates)
                 _, _, loss_after = heads.linear_step(change.embeddings, change.labels, weights, bias, 0.0)
-                if not np.isfinite(loss_after):
+                if not (np.isfinite(loss_after) and np.isfinite(weights).all() and np.isfinite(bias).all()):
                     raise InputError("The head's loss is no longer finite.", "Use a smaller learning rate.")
                 change.replace_head(weights, bias)
             self._refresh()

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from edge_meta import files
 from edge_meta.errors import LabelError, StoreError
 
 FORMAT = 1
@@ -22,20 +24,30 @@ ENROLL_FIRST = "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
 
 
 class Database:
-    """A store's file, bound to one encoder. Nothing is made before the first change that may create it.
+    """A store's file, bound to one encoder.
+
+    Args:
+        path: the file. It need not be there: `seed` is then put there, if given, or else the first change that may create it
+            puts an empty store there.
+        encoder_id, dim: what the store belongs to.
+        seed: the content of a store.
 
     Raises:
-        StoreError: the file is there, and is not a store, of a newer format, of another encoder, or not readable.
+        StoreError: the file or the seed is not a store, of a newer format, of another encoder, or not readable.
     """
 
-    def __init__(self, path: Path, encoder_id: str, dim: int) -> None:
+    def __init__(self, path: Path, encoder_id: str, dim: int, seed: bytes | None = None) -> None:
         self.path, self._encoder_id, self._dim = path, encoder_id, dim
         self._connection: sqlite3.Connection | None = None
+        if not self.connected() and seed is not None:
+            self._make(seed)
 
     def connected(self) -> bool:
-        """Whether there is a file to read; connects to one that has appeared since."""
-        if self._connection is None and self.path.exists():
-            self._connect()
+        """Whether there is a file to read; connects to one that has appeared since. An empty file is none."""
+        if self._connection is None:
+            with self.explained():
+                if self.path.exists() and (self.path.is_dir() or self.path.stat().st_size):
+                    self._connection = self._connect(self.path)
         return self._connection is not None
 
     def close(self) -> None:
@@ -60,8 +72,7 @@ class Database:
             if not self.connected():
                 if not create:
                     raise LabelError(f"Nothing is enrolled in {self.path}.", ENROLL_FIRST)
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._connect()
+                self._make(None)
             with self._transaction("IMMEDIATE"):
                 yield
 
@@ -84,7 +95,7 @@ class Database:
             else:
                 remedy = "Nothing was changed. Check that the folder exists and may be written, or use another --store."
             raise StoreError(f"{self.path}: {reason}.", remedy) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise StoreError(
                 f"{self.path} is not a store, or is damaged ({error}).",
                 "Restore a copy of it, or choose another --store.",
@@ -104,45 +115,52 @@ class Database:
                 self._connection.rollback()
             raise
 
-    def _connect(self) -> None:
+    def _connect(self, path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        try:
+            # An acknowledged change is on the disk (FULL), and forgotten bytes are overwritten (secure_delete).
+            for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+                connection.execute(f"PRAGMA {pragma}")
+            self._check(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _make(self, seed: bytes | None) -> None:
+        """Put a store at the path, whole or not at all; one that another process has put there first is left as it is."""
         with self.explained():
-            self._connection = sqlite3.connect(
-                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            try:
-                # An acknowledged change is on the disk (FULL), and forgotten bytes are overwritten (secure_delete).
-                for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
-                    self.query(f"PRAGMA {pragma}")
-                if self._empty():
-                    with self._transaction("IMMEDIATE"):
-                        if self._empty():  # another process may have been first
-                            self._create()
-                self._check()
-            except BaseException:
-                self.close()
-                raise
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=f".{self.path.name[:40]}.") as folder:
+                made = Path(folder) / "made.db"
+                if seed is None:
+                    self._create(made)
+                else:
+                    made.write_bytes(seed)
+                    self._connect(made).close()
+                files.place_new(made, self.path)
+            self._connection = self._connect(self.path)
 
-    def _empty(self) -> bool:
-        return self.query("SELECT 1 FROM sqlite_master").fetchone() is None
-
-    def _create(self) -> None:
+    def _create(self, path: Path) -> None:
         schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-        for statement in schema.split(";\n"):
-            self.query(statement)
-        self.query("INSERT INTO store VALUES (?, ?, ?)", (self._encoder_id, self._dim, secrets.token_bytes(16)))
-        self.query(f"PRAGMA application_id = {APPLICATION_ID}")
-        self.query(f"PRAGMA user_version = {FORMAT}")
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")  # which the file remembers
+            connection.executescript(schema)
+            row = (self._encoder_id, self._dim, secrets.token_bytes(16))
+            connection.execute("INSERT INTO store VALUES (?, ?, ?)", row)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
 
-    def _check(self) -> None:
-        if self.query("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+    def _check(self, connection: sqlite3.Connection) -> None:
+        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise StoreError(f"{self.path} is an SQLite file, but not a store.", "Choose another --store.")
-        version = self.query("PRAGMA user_version").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > FORMAT:
             raise StoreError(
                 f"{self.path} is of store format {version}; this edge_meta reads format {FORMAT}.",
                 "Run: pip install --upgrade edge-meta",
             )
-        encoder_id, dim = self.query("SELECT encoder_id, dim FROM store").fetchone()
+        encoder_id, dim = connection.execute("SELECT encoder_id, dim FROM store").fetchone()
         if (encoder_id, dim) != (self._encoder_id, self._dim):
             raise StoreError(
                 f"{self.path} belongs to encoder {str(encoder_id)[:12]}, and the bundle's is {self._encoder_id[:12]}; "

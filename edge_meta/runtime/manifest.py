@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from edge_meta.inputs import ImageInput
 
 FORMAT = 1
 METRIC = "squared_euclidean"
+FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,9 @@ class Manifest:
             version = fields["format"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BundleError(f"manifest.json in {name} is damaged.", damaged) from None
-        if isinstance(version, int) and version > FORMAT:
+        if version != FORMAT and not (isinstance(version, int) and version > FORMAT):
+            raise BundleError(f"manifest.json in {name} has no format version that there ever was ({version!r}).", damaged)
+        if version != FORMAT:
             raise BundleError(
                 f"{name} is of bundle format {version}; this edge_meta reads format {FORMAT}.",
                 "Run: pip install --upgrade edge-meta",
@@ -108,15 +112,19 @@ class Manifest:
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any]) -> Manifest:
-        encoder_id, dim = str(fields["encoder_id"]), int(fields["embedding"]["dim"])
-        if not encoder_id or not 1 <= dim <= 65536 or fields["embedding"]["metric"] != METRIC:
+        encoder_id, dim = fields["encoder_id"], int(fields["embedding"]["dim"])
+        if (
+            not re.fullmatch("[0-9A-Za-z_-]{1,64}", encoder_id)
+            or not 1 <= dim <= 65536
+            or fields["embedding"]["metric"] != METRIC
+        ):
             raise ValueError("encoder_id or embedding is out of range")
         files = {str(name): str(digest) for name, digest in fields["files"].items()}
-        if "encoder.tflite" not in files or any("/" in name or "\\" in name or name == ".." for name in files):
+        if "encoder.tflite" not in files or not all(map(FILE_NAME.fullmatch, files)):
             raise ValueError("files are not those of a bundle")
         rates = tuple(float(rate) for rate in fields["head"]["learning_rates"])
-        if not all(math.isfinite(rate) for rate in rates):
-            raise ValueError("a learning rate is not finite")
+        if not rates or not all(math.isfinite(rate) for rate in rates):
+            raise ValueError("the learning rates are missing, or not finite")
         rejection = None
         if fields["rejection"] is not None:
             values = [float(fields["rejection"][key]) for key in ("far", "one_shot", "false_accept")]

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_meta import files
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.runtime.database import ENROLL_FIRST, Database
 
@@ -84,14 +83,8 @@ class Store:
 
     def __init__(self, path: str | Path, encoder_id: str, dim: int, seed: bytes | None = None) -> None:
         self.path, self.dim = Path(path), dim
-        self._database = Database(self.path, encoder_id, dim)
+        self._database = Database(self.path, encoder_id, dim, seed)
         self._query = self._database.query
-        if seed is not None and not self.path.exists():
-            with self._database.explained():
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with files.replacing(self.path) as file:
-                    file.write(seed)
-        self._database.connected()
 
     def close(self) -> None:
         self._database.close()
@@ -133,8 +126,11 @@ class Store:
         Raises:
             StoreError: the change could not be written; nothing has changed.
             LabelError: the label is empty or is not text that can be stored.
+            ValueError: the embeddings are not (n, D) with n at least 1.
         """
         _check_label(label)
+        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim or not len(embeddings):
+            raise ValueError(f"embeddings of shape {embeddings.shape} are not (n, {self.dim})")
         if not np.all(np.abs(embeddings) < LIMIT):
             raise StoreError(
                 f"An embedding has values that are not finite, or beyond ±{LIMIT:.0f}.",
@@ -220,11 +216,15 @@ class Store:
         shots = self._query("SELECT label_id, embedding FROM shots ORDER BY label_id").fetchall()
         columns = self._query("SELECT label_id, weights, bias FROM columns").fetchall()
         index = {label_id: position for position, (label_id, _) in enumerate(labels)}
+        if not all(isinstance(label, str) for _, label in labels) or any(row[0] not in index for row in (*shots, *columns)):
+            raise self._damaged("a row belongs to no label")
         owners = np.array([index[label_id] for label_id, _ in shots], np.int64)
         counts = np.bincount(owners, minlength=len(labels))
         if not counts.all():
-            raise StoreError(f"{self.path} is damaged: a label has no shots.", "Restore a copy of it, or delete it.")
+            raise self._damaged("a label has no shots")
         embeddings = self._vectors([embedding for _, embedding in shots])
+        if not np.all(np.abs(embeddings) < LIMIT):
+            raise self._damaged("an embedding is out of range")
         fixed = np.rint(embeddings.astype(np.float64) * FRACTION).astype(np.int64)
         sums = np.zeros((len(labels), self.dim), np.int64)
         if labels:
@@ -233,17 +233,20 @@ class Store:
             labels=tuple(label for _, label in labels),
             counts=counts,
             prototypes=(sums / (counts[:, None] * FRACTION)).astype(np.float32),
-            columns={index[label_id]: (self._vectors([weights])[0], bias) for label_id, weights, bias in columns},
+            columns={index[label_id]: (self._vectors([weights])[0], float(bias)) for label_id, weights, bias in columns},
         )
         return snapshot, embeddings, owners, [label_id for label_id, _ in labels]
 
     def _vectors(self, blobs: list[bytes]) -> Array:
-        if any(len(blob) != 4 * self.dim for blob in blobs):
-            raise StoreError(f"{self.path} is damaged: an embedding has the wrong size.", "Restore a copy of it.")
+        if not all(isinstance(blob, bytes) and len(blob) == 4 * self.dim for blob in blobs):
+            raise self._damaged("an embedding has the wrong size")
         vectors = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), self.dim)
         if not np.all(np.isfinite(vectors)):
-            raise StoreError(f"{self.path} is damaged: an embedding is not finite.", "Restore a copy of it.")
+            raise self._damaged("an embedding is not finite")
         return vectors
+
+    def _damaged(self, how: str) -> StoreError:
+        return StoreError(f"{self.path} is damaged: {how}.", "Restore a copy of it, or choose another --store.")
 
     def _label_id(self, label: str) -> int:
         row = self._query("SELECT id FROM labels WHERE label = ?", (label,)).fetchone()

@@ -1,0 +1,441 @@
+"""The classifier: enroll, classify, adapt, forget and undo with drawn images and the shipped encoder."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_meta import Classifier
+from edge_meta.errors import BundleError, EdgeMetaError, InputError, LabelError, StoreError
+from edge_meta.runtime.bundle import Bundle
+
+Pixels = NDArray[np.uint8]
+Draw = Callable[..., Pixels]
+Takes = Callable[..., Pixels]
+Png = Callable[..., Path]
+Altered = Callable[..., Path]
+
+KINDS = ["alef", "bet", "gimel", "dalet", "he"]
+
+
+@pytest.fixture
+def taught(classifier: Classifier, takes: Takes) -> Classifier:
+    """A classifier with five labels of 1, 2, 3, 4 and 5 shots."""
+    for kind, label in enumerate(KINDS):
+        classifier.enroll(label, takes(kind, kind + 1))
+    return classifier
+
+
+@pytest.fixture
+def confused(classifier: Classifier, takes: Takes) -> Classifier:
+    """A classifier with three labels of 4 shots, one of which looks like the next label's: there is a loss to lower."""
+    for kind in range(3):
+        classifier.enroll(KINDS[kind], [*takes(kind, 3), *takes((kind + 1) % 3, 1, first=50)])
+    return classifier
+
+
+# Enroll
+
+
+def test_enroll_says_what_it_did(classifier: Classifier, takes: Takes) -> None:
+    assert tuple(classifier.enroll("alef", takes(0, 2))) == ("alef", 2, 2, 1)
+    assert tuple(classifier.enroll("bet", takes(1, 1))) == ("bet", 1, 1, 2)
+    done = classifier.enroll("alef", takes(0, 3, first=2))
+    assert (done.label, done.added, done.shots, done.classes) == ("alef", 3, 5, 2)
+    assert classifier.labels == ["alef", "bet"]
+    assert [classifier.shots(label) for label in ("alef", "bet", "gimel")] == [5, 1, 0]
+
+
+def test_arrays_of_any_size_paths_and_mixes_are_enrolled(classifier: Classifier, draw: Draw, png: Png) -> None:
+    path = png("drawn.png", draw(0, 1, 64, 80))
+    for images, count in [
+        (np.stack([draw(0, take, 105, 105) for take in range(3)]), 3),
+        (np.stack([draw(0, take, 17, 50) for take in range(2)])[..., None], 2),
+        ([draw(0, 0, 105, 105), draw(0, 1, 9, 31), draw(0)[:, :, None]], 3),
+        ([path, str(path)], 2),
+        ((image for image in [draw(0), path]), 2),
+    ]:
+        assert classifier.enroll("alef", images).added == count
+    assert classifier.shots("alef") == 12
+
+
+def test_a_file_and_its_pixels_have_one_embedding(classifier: Classifier, draw: Draw, png: Png) -> None:
+    pixels = draw(2, 0, 90, 70)
+    np.testing.assert_array_equal(classifier.embed(png("drawn.png", pixels)), classifier.embed(pixels))
+
+
+@pytest.mark.parametrize("images", [[], np.zeros((0, 28, 28), np.uint8)])
+def test_no_images_are_an_error(classifier: Classifier, images: Any) -> None:
+    with pytest.raises(InputError, match="No images"):
+        classifier.enroll("alef", images)
+    assert classifier.labels == []
+
+
+def test_nothing_is_enrolled_when_one_file_is_bad(taught: Classifier, draw: Draw, png: Png) -> None:
+    good, bad = png("good.png", draw(0)), png("bad.png", draw(0))
+    bad.write_bytes(bad.read_bytes()[:100])
+    for label in ("alef", "new"):
+        with pytest.raises(InputError, match=r"bad\.png is not a readable image"):
+            taught.enroll(label, [good, good, bad, good])
+    assert taught.labels == KINDS
+    assert taught.shots("alef") == 1
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((28, 28, 3), np.uint8),
+        np.zeros((2, 28, 28, 1), np.uint8),
+        np.zeros(784, np.uint8),
+        np.full((28, 28), np.nan),
+        np.zeros((28, 28), np.float32),
+        np.zeros((28, 28), bool),
+        np.zeros((0, 28), np.uint8),
+    ],
+    ids=lambda image: f"{image.dtype}{list(image.shape)}",
+)
+def test_arrays_that_are_no_image_are_refused(taught: Classifier, draw: Draw, image: NDArray[Any]) -> None:
+    with pytest.raises(InputError):
+        taught.classify(image)
+    with pytest.raises(InputError):
+        taught.enroll("alef", [draw(0), image])
+    assert taught.shots("alef") == 1
+
+
+@pytest.mark.parametrize("label", ["", "  ", "\ud800"])
+def test_what_is_no_label_is_refused(classifier: Classifier, takes: Takes, label: str) -> None:
+    with pytest.raises(LabelError):
+        classifier.enroll(label, takes(0, 1))
+    assert classifier.labels == []
+
+
+# Classify
+
+
+def test_new_takes_are_classified_with_scores_that_sum_to_one(taught: Classifier, draw: Draw, png: Png) -> None:
+    for kind, label in enumerate(KINDS):
+        result = taught.classify(draw(kind, 100), top_k=5)
+        assert result.top[0].label == label
+        assert sorted(near.label or "" for near in result.top) == sorted(KINDS)
+        assert sum(near.score for near in result.top) == pytest.approx(1.0, abs=1e-6)
+        scores, distances = [near.score for near in result.top], [near.distance for near in result.top]
+        assert scores == sorted(scores, reverse=True)
+        assert distances == sorted(distances)
+        assert taught.classify(png(f"{label}.png", draw(kind, 100)), top_k=5) == result
+
+
+def test_distances_and_scores_are_those_of_float64(taught: Classifier, takes: Takes, draw: Draw) -> None:
+    prototypes = {
+        label: np.mean([taught.embed(image).astype(np.float64) for image in takes(kind, kind + 1)], axis=0)
+        for kind, label in enumerate(KINDS)
+    }
+    for kind in range(8):
+        query = taught.embed(draw(kind, 50)).astype(np.float64)
+        distances = {label: float(((query - prototype) ** 2).sum()) for label, prototype in prototypes.items()}
+        total = np.logaddexp.reduce([-distance for distance in distances.values()])
+        for near in taught.classify(draw(kind, 50), top_k=5).top:
+            assert near.label is not None
+            assert near.distance == pytest.approx(distances[near.label], rel=1e-5, abs=1e-6)
+            assert near.score == pytest.approx(np.exp(-distances[near.label] - total), rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize(("top_k", "listed"), [(1, 1), (3, 3), (5, 5), (99, 5)])
+def test_top_lists_as_many_as_asked_and_there_are(taught: Classifier, draw: Draw, top_k: int, listed: int) -> None:
+    assert len(taught.classify(draw(0), top_k).top) == listed
+
+
+def test_an_enrolled_image_is_known(taught: Classifier, draw: Draw) -> None:
+    result = taught.classify(draw(0))  # alef's only shot, so at no distance
+    assert result.known
+    assert result.best == result.top[0]
+    assert result.best.label == "alef"
+    assert result.best.distance == pytest.approx(0.0, abs=1e-9)
+
+
+def rejecting(far: float, one_shot: float) -> Callable[[dict[str, Any]], None]:
+    return lambda fields: fields["rejection"].update(far=far, one_shot=one_shot)
+
+
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
+        (rejecting(-1.0, 0.0), False),
+        (rejecting(1e9, 0.0), True),
+        (rejecting(-1.0, 1e9), True),
+        (lambda fields: fields.update(rejection=None), True),
+    ],
+)
+def test_the_manifest_decides_who_is_unknown(
+    altered: Altered, takes: Takes, draw: Draw, tmp_path: Path, change: Callable[[dict[str, Any]], None], known: bool
+) -> None:
+    with Classifier.load(altered(change), tmp_path / "store.db") as classifier:
+        classifier.enroll("alef", takes(0, 3))
+        classifier.enroll("bet", takes(1, 3))
+        result = classifier.classify(draw(0, 9))
+    assert result.known is known
+    assert result.best.label == ("alef" if known else None)
+    assert [near.label for near in result.top] == ["alef", "bet"]
+    assert result.best[1:] == result.top[0][1:]
+
+
+def test_more_shots_draw_the_line_nearer(altered: Altered, takes: Takes, draw: Draw, tmp_path: Path) -> None:
+    with Classifier.load(altered(rejecting(0.0, 0.0)), tmp_path / "measured.db") as classifier:
+        classifier.enroll("alef", np.repeat(takes(0, 1), 4, axis=0))
+        distance = classifier.classify(draw(0, 9)).best.distance
+    assert distance > 0
+    # The line is at twice the distance for one shot and at half of it for four.
+    with Classifier.load(altered(rejecting(0.0, 2 * distance), name="one.bundle"), tmp_path / "one.db") as classifier:
+        classifier.enroll("alef", takes(0, 1))
+        assert classifier.classify(draw(0, 9)).known
+        classifier.enroll("alef", np.repeat(takes(0, 1), 3, axis=0))
+        assert not classifier.classify(draw(0, 9)).known
+
+
+def test_with_nothing_enrolled_there_is_nothing_to_say(classifier: Classifier, draw: Draw, tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match=r"Nothing is enrolled in .*store\.db"):
+        classifier.classify(draw(0))
+    assert classifier.labels == []
+    assert not (tmp_path / "store.db").exists()
+
+
+# Adapt, forget, undo
+
+
+def test_adapt_moves_the_head_and_lowers_the_loss(confused: Classifier, draw: Draw) -> None:
+    before = confused.classify(draw(0, 100))
+    done = confused.adapt()
+    after = confused.classify(draw(0, 100))
+    assert (done.steps, done.shots, done.classes) == (len(confused.bundle.manifest.learning_rates), 12, 3)
+    assert done.loss_after < done.loss_before
+    assert [near.score for near in after.top] != [near.score for near in before.top]
+    assert {near.label: near.distance for near in after.top} == {near.label: near.distance for near in before.top}
+    further = confused.adapt(steps=100, learning_rate=0.02)
+    assert further.steps == 100
+    assert further.loss_before == pytest.approx(done.loss_before, rel=1e-5)  # from the prototypes again
+    assert further.loss_after < done.loss_after
+
+
+def test_top_is_in_the_order_of_the_adapted_head(confused: Classifier, takes: Takes) -> None:
+    stranger = takes(1, 1, first=50)[0]  # looks like bet, enrolled as alef
+    confused.adapt(steps=300, learning_rate=0.05)
+    top = confused.classify(stranger).top
+    assert (top[0].label, min(top, key=lambda near: near.distance).label) == ("alef", "bet")
+    assert [near.score for near in top] == sorted((near.score for near in top), reverse=True)
+
+
+def test_one_tiny_step_from_the_prototypes_changes_hardly_anything(taught: Classifier, draw: Draw) -> None:
+    before = taught.classify(draw(1, 100), 5)
+    taught.adapt(steps=1, learning_rate=1e-9)
+    after = taught.classify(draw(1, 100), 5)
+    assert [near.label for near in after.top] == [near.label for near in before.top]
+    np.testing.assert_allclose([near.score for near in after.top], [near.score for near in before.top], atol=1e-4)
+
+
+def test_the_adapted_head_is_that_of_float64(confused: Classifier, takes: Takes, draw: Draw) -> None:
+    confused.adapt(steps=3, learning_rate=0.1)
+    images = [image for kind in range(3) for image in [*takes(kind, 3), *takes((kind + 1) % 3, 1, first=50)]]
+    shots = np.stack([confused.embed(image) for image in images]).astype(np.float64)
+    truth = np.repeat(np.eye(3), 4, axis=0)
+    prototypes = truth.T @ shots / 4
+    weights, bias = 2.0 * prototypes.T, -(prototypes**2).sum(axis=1)
+    for _ in range(3):
+        logits = shots @ weights + bias
+        excess = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)) - truth
+        weights, bias = weights - 0.1 * shots.T @ excess / len(shots), bias - 0.1 * excess.mean(axis=0)
+    logits = confused.embed(draw(3, 100)).astype(np.float64) @ weights + bias
+    scores = dict(zip(KINDS, np.exp(logits - np.logaddexp.reduce(logits)), strict=False))
+    for near in confused.classify(draw(3, 100)).top:
+        assert near.score == pytest.approx(scores[near.label or ""], rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("labels", [0, 1])
+def test_adapting_fewer_than_two_labels_is_an_error(classifier: Classifier, takes: Takes, labels: int) -> None:
+    for kind in range(labels):
+        classifier.enroll(KINDS[kind], takes(kind, 3))
+    with pytest.raises(LabelError, match="at least two"):
+        classifier.adapt()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": 0}, {"steps": -1}, {"learning_rate": 0.0}, {"learning_rate": -0.1}, {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")}, {"learning_rate": 1e38}, {"learning_rate": 1e300},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_impossible_steps_and_rates_change_nothing(taught: Classifier, draw: Draw, options: dict[str, Any]) -> None:
+    before = taught.classify(draw(0, 100), 5)
+    with pytest.raises(InputError):
+        taught.adapt(**{"steps": 5, **options})
+    assert taught.classify(draw(0, 100), 5) == before
+
+
+def test_a_bundle_without_learning_rates_is_an_error_or_needs_one(altered: Altered, takes: Takes, tmp_path: Path) -> None:
+    folder = altered(lambda fields: fields["head"].update(steps=0, learning_rates=[]))
+
+    def adapt(steps: int | None) -> None:
+        with Classifier.load(folder, tmp_path / "store.db") as classifier:
+            classifier.enroll("alef", takes(0, 1))
+            classifier.enroll("bet", takes(1, 1))
+            classifier.adapt(steps)
+
+    for steps in (None, 3):
+        with pytest.raises(EdgeMetaError):
+            adapt(steps)
+
+
+def test_forget_and_undo_are_seen_at_once(taught: Classifier, draw: Draw, takes: Takes) -> None:
+    before = taught.classify(draw(2, 100), 5)
+    taught.adapt()
+    undone = taught.undo()
+    assert (undone.action, undone.label) == ("adapt", None)
+    assert taught.classify(draw(2, 100), 5) == before
+    taught.enroll("gimel", takes(4, 5))
+    assert taught.classify(draw(2, 100), 5) != before
+    undone = taught.undo()
+    assert (undone.action, undone.label, undone.shots) == ("enroll", "gimel", 5)
+    assert taught.classify(draw(2, 100), 5) == before
+
+    assert taught.forget("gimel") == 3
+    assert taught.labels == ["alef", "bet", "dalet", "he"]
+    assert "gimel" not in [near.label for near in taught.classify(draw(2, 100), 5).top]
+    with pytest.raises(LabelError):
+        taught.forget("gimel")
+    assert taught.forget("he", taught.store.shots()[-1][1]) == 1
+    assert taught.shots("he") == 4
+
+
+def test_labels_enrolled_or_extended_after_an_adaptation_go_by_their_prototype(
+    taught: Classifier, takes: Takes, draw: Draw
+) -> None:
+    taught.adapt(steps=20, learning_rate=0.1)
+    taught.enroll("vav", takes(7, 3))
+    taught.enroll("bet", takes(1, 1, first=10))
+    snapshot = taught.store.snapshot()
+    assert sorted(snapshot.labels[k] for k in snapshot.columns) == ["alef", "dalet", "gimel", "he"]
+    assert taught.classify(draw(7, 100)).top[0].label == "vav"
+    assert taught.classify(draw(1, 100)).top[0].label == "bet"
+
+
+# Loading, sharing, closing
+
+
+def test_what_was_taught_is_there_after_loading_again(
+    taught: Classifier, bundle: Bundle, draw: Draw, tmp_path: Path
+) -> None:
+    taught.adapt()
+    before = taught.classify(draw(4, 100), 5)
+    taught.close()
+    with Classifier.load("omniglot", store=str(tmp_path / "store.db")) as again:
+        assert again.labels == KINDS
+        assert again.classify(draw(4, 100), 5) == before
+
+
+def test_leaving_the_block_closes_the_store(bundle: Bundle, takes: Takes, tmp_path: Path) -> None:
+    with Classifier.load(bundle, tmp_path / "shop" / "closed.db") as classifier:
+        classifier.enroll("alef", takes(0, 1))
+        assert len(list((tmp_path / "shop").iterdir())) > 1
+    assert [file.name for file in (tmp_path / "shop").iterdir()] == ["closed.db"]
+
+
+def test_the_default_store_is_in_the_users_data_folder(bundle: Bundle, takes: Takes, data_folder: Path) -> None:
+    with Classifier.load("omniglot") as classifier:
+        classifier.enroll("alef", takes(0, 1))
+    encoder_id = bundle.manifest.encoder_id
+    assert [file.name for file in (data_folder / "edge_meta").iterdir()] == [f"omniglot-{encoder_id[:12]}.db"]
+
+
+def test_a_second_classifier_and_a_second_process_are_heard_by_the_next_classify(
+    taught: Classifier,
+    bundle: Bundle,
+    takes: Takes,
+    draw: Draw,
+    png: Png,
+    tmp_path: Path,
+    python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    with Classifier.load(bundle, tmp_path / "store.db") as other:
+        other.enroll("vav", takes(7, 2))
+        assert taught.classify(draw(7, 100)).top[0].label == "vav"
+        taught.forget("vav")
+        assert other.labels == KINDS
+    image = png("zayin.png", draw(8))
+    done = python("-m", "edge_meta", "enroll", "omniglot", "zayin", image, "--store", tmp_path / "store.db")
+    assert done.returncode == 0, done.stderr
+    assert taught.classify(draw(8)).top[0].label == "zayin"
+
+
+def test_eight_threads_may_share_a_classifier(classifier: Classifier, takes: Takes, draw: Draw) -> None:
+    classifier.enroll("start", takes(99, 1))
+
+    def work(kind: int) -> list[str | None]:
+        answers = []
+        for take in range(3):
+            classifier.enroll(f"kind {kind}", takes(kind, 1, first=take))
+            answers.append(classifier.classify(draw(kind, take)).top[0].label)
+            assert f"kind {kind}" in classifier.labels
+        return answers
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(work, range(8)))
+    assert answers == [[f"kind {kind}"] * 3 for kind in range(8)]
+    assert sorted(classifier.labels) == [*(f"kind {kind}" for kind in range(8)), "start"]
+    assert [classifier.shots(f"kind {kind}") for kind in range(8)] == [3] * 8
+
+
+def test_a_seeded_bundle_starts_a_new_store_and_is_never_written(
+    taught: Classifier,
+    altered: Altered,
+    takes: Takes,
+    draw: Draw,
+    tmp_path: Path,
+    bytes_in: Callable[[Path], bytes],
+) -> None:
+    taught.adapt()
+    wanted = taught.classify(draw(0, 100), 5)
+    taught.close()
+    folder = altered(files={"prototypes.db": (tmp_path / "store.db").read_bytes()})
+    before = bytes_in(folder)
+    for store in ("first.db", "second.db"):
+        with Classifier.load(folder, tmp_path / store) as classifier:
+            assert classifier.classify(draw(0, 100), 5) == wanted
+            classifier.enroll("vav", takes(7, 1))
+            classifier.forget("alef")
+    assert bytes_in(folder) == before
+    with Classifier.load(folder, tmp_path / "first.db") as classifier:
+        assert classifier.labels == ["bet", "gimel", "dalet", "he", "vav"]
+
+
+def test_a_store_of_another_encoder_is_refused(taught: Classifier, altered: Altered, tmp_path: Path) -> None:
+    taught.close()
+    with pytest.raises(StoreError, match="two encoders never mix"):
+        Classifier.load(altered(lambda fields: fields.update(encoder_id="f" * 32)), tmp_path / "store.db")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fields: fields["embedding"].update(dim=32),
+        lambda fields: fields["input"].update(height=32),
+        lambda fields: fields["input"].update(channels=3),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_model_is_refused(
+    altered: Altered, tmp_path: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
+    with pytest.raises(BundleError, match=r"encoder\.tflite takes \(1, 28, 28, 1\) and gives 64 values"):
+        Classifier.load(altered(change), tmp_path / "store.db")
+
+
+@pytest.mark.parametrize("model", [b"", b"not a model", b"\x1c\0\0\0ONNX" + bytes(1000)])
+def test_a_model_that_is_none_is_refused_even_with_its_checksum(altered: Altered, tmp_path: Path, model: bytes) -> None:
+    with pytest.raises(BundleError, match=r"encoder\.tflite"):
+        Classifier.load(altered(files={"encoder.tflite": model}), tmp_path / "store.db")

@@ -1,0 +1,410 @@
+"""The command line: what scripts rely on, help of every verb, and errors that a user can act on."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+from click.testing import Result
+from numpy.typing import NDArray
+
+from edge_meta.cli import VERBS, main
+from edge_meta.runtime.bundle import Bundle
+
+Cli = Callable[..., Result]
+Png = Callable[..., Path]
+Draw = Callable[..., NDArray[np.uint8]]
+Takes = Callable[..., NDArray[np.uint8]]
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def shop(tmp_path: Path, cli: Cli, png: Png, draw: Draw) -> Path:
+    """A folder with images KIND-TAKE.png of three kinds, and a store.db in which kinds 0 and 1 are enrolled."""
+    for kind in range(3):
+        for take in range(3):
+            png(f"{kind}-{take}.png", draw(kind, take))
+    for kind, label in enumerate(["alef", "bet"]):
+        images = [tmp_path / f"{kind}-{take}.png" for take in range(2)]
+        cli("enroll", "omniglot", label, *images, "--store", tmp_path / "store.db")
+    return tmp_path
+
+
+def said(result: Result) -> dict[str, Any]:
+    """The one JSON object on stdout, with nothing on stderr."""
+    assert result.stderr == ""
+    assert result.stdout.count("\n") == 1
+    fields: dict[str, Any] = json.loads(result.stdout)
+    return fields
+
+
+def complaint(result: Result) -> str:
+    """The one paragraph on stderr, with nothing on stdout."""
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.stderr
+    assert "\n" not in result.stderr.rstrip("\n")
+    return result.stderr
+
+
+# Help
+
+
+def leaves(command: click.Command) -> Iterator[click.Command]:
+    """The command, or what is in it if it is a group."""
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from leaves(inner)
+    else:
+        yield command
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_every_verb_helps(cli: Cli, verb: str, option: str) -> None:
+    assert cli(verb, option).stdout.startswith(f"Usage: main {verb}")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_shows_an_example_documents_its_options_and_can_print_json(verb: str) -> None:
+    command = main.get_command(click.Context(main), verb)
+    assert command is not None
+    for leaf in leaves(command):
+        assert f"edge-meta {verb}" in (leaf.help or "").partition("Example")[2]
+        options = {name: option for option in leaf.params if isinstance(option, click.Option) for name in option.opts}
+        assert "--json" in options
+        assert not [name for name, option in options.items() if not (option.help or option.show_default)]
+
+
+def test_the_overview_lists_every_verb(cli: Cli) -> None:
+    overview = cli("-h").stdout
+    assert all(f"  {verb} " in overview for verb in VERBS)
+
+
+# What scripts rely on
+
+
+def test_enroll_prints_what_it_did(cli: Cli, shop: Path) -> None:
+    images = [shop / "0-2.png", shop / "2-0.png"]
+    done = said(cli("enroll", "omniglot", "alef", *images, "--store", shop / "store.db", "--json"))
+    assert done == {"label": "alef", "added": 2, "shots": 4, "classes": 2}
+    text = cli("enroll", "omniglot", "gimel", shop / "2-1.png", "--store", shop / "store.db").stdout
+    assert text == "gimel: 1 added, 1 shots; 3 classes\n"
+
+
+def test_classify_prints_a_result_for_each_file(cli: Cli, shop: Path) -> None:
+    files = [str(shop / "0-0.png"), str(shop / "1-1.png")]
+    results = said(cli("classify", "omniglot", *files, "--store", shop / "store.db", "--json", "--top-k", 2))["results"]
+    assert [result["file"] for result in results] == files
+    for result, label in zip(results, ["alef", "bet"], strict=True):
+        assert set(result) == {"file", "label", "known", "score", "distance", "top"}
+        assert (result["label"], result["known"]) == (label, True)
+        assert [set(near) for near in result["top"]] == [{"label", "score"}] * 2
+        assert result["top"][0] == {"label": label, "score": result["score"]}
+        assert sum(near["score"] for near in result["top"]) == pytest.approx(1.0)
+    text = cli("classify", "omniglot", *files, "--store", shop / "store.db").stdout.splitlines()
+    assert [line.split("  ")[0] for line in text] == [f"{files[0]}: alef", f"{files[1]}: bet"]
+
+
+def test_unknown_is_null_and_its_nearest_labels_are_listed(cli: Cli, shop: Path, altered: Callable[..., Path]) -> None:
+    bundle = altered(lambda fields: fields["rejection"].update(far=-1.0, one_shot=0.0))
+    result = said(cli("classify", bundle, shop / "0-2.png", "--store", shop / "store.db", "--json"))["results"][0]
+    assert (result["label"], result["known"], result["top"][0]["label"]) == (None, False, "alef")
+    assert ": unknown  (nearest: alef" in cli("classify", bundle, shop / "0-2.png", "--store", shop / "store.db").stdout
+
+
+def test_inspect_prints_what_the_bundle_is_and_what_is_enrolled(cli: Cli, shop: Path, bundle: Bundle) -> None:
+    facts = said(cli("inspect", "omniglot", "--store", shop / "store.db", "--json"))
+    assert facts.keys() >= {"format", "dim", "metric", "quantization", "classes"}
+    assert (facts["format"], facts["dim"], facts["metric"]) == (1, bundle.manifest.dim, "squared_euclidean")
+    assert facts["quantization"] == bundle.manifest.quantization
+    assert facts["encoder_id"] == bundle.manifest.encoder_id
+    assert facts["classes"] == [{"label": "alef", "shots": 2}, {"label": "bet", "shots": 2}]
+
+    with_shots = said(cli("inspect", "omniglot", "--shots", "--store", shop / "store.db", "--json"))["classes"]
+    assert [len(entry["ids"]) for entry in with_shots] == [2, 2]
+    text = cli("inspect", "omniglot", "--shots", "--store", shop / "store.db").stdout
+    assert "alef: 2 shots" in text
+    assert all(shot["id"] in text for entry in with_shots for shot in entry["ids"])
+
+
+def test_adapt_undo_and_forget_print_what_they_did(cli: Cli, shop: Path) -> None:
+    store = ["--store", shop / "store.db", "--json"]
+    adapted = said(cli("adapt", "omniglot", "--steps", 4, "--learning-rate", 0.01, *store))
+    assert set(adapted) == {"steps", "shots", "classes", "loss_before", "loss_after"}
+    assert (adapted["steps"], adapted["shots"], adapted["classes"]) == (4, 4, 2)
+    assert said(cli("inspect", "omniglot", *store))["adapted"] is True
+    assert said(cli("undo", "omniglot", *store)) == {"action": "adapt", "label": None, "shots": 0, "classes": 2}
+    assert said(cli("inspect", "omniglot", *store))["adapted"] is False
+    shot = said(cli("inspect", "omniglot", "--shots", *store))["classes"][0]["ids"][0]["id"]
+    forgotten = said(cli("forget", "omniglot", "alef", "--shot", shot, *store))
+    assert forgotten == {"label": "alef", "removed": 1, "classes": 2}
+    assert said(cli("undo", "omniglot", *store)) == {"action": "enroll", "label": "bet", "shots": 2, "classes": 1}
+    assert said(cli("forget", "omniglot", "alef", *store)) == {"label": "alef", "removed": 1, "classes": 0}
+
+
+def test_labels_and_file_names_are_any_unicode(cli: Cli, tmp_path: Path, png: Png, draw: Draw) -> None:
+    image, store = png("снимок 👴.png", draw(0)), tmp_path / "store.db"
+    cli("enroll", "omniglot", "дед 👴\nשלום", image, "--store", store)
+    result = said(cli("classify", "omniglot", image, "--store", store, "--json"))["results"][0]
+    assert (result["file"], result["label"]) == (str(image), "дед 👴\nשלום")
+
+
+# Where things go
+
+
+def test_without_a_store_option_the_users_data_folder_is_used(
+    cli: Cli, png: Png, draw: Draw, data_folder: Path, bundle: Bundle
+) -> None:
+    assert said(cli("inspect", "omniglot", "--json"))["classes"] == []
+    assert not data_folder.exists()
+    cli("enroll", "omniglot", "alef", png("image.png", draw(0)))
+    facts = said(cli("inspect", "omniglot", "--json"))
+    assert facts["classes"] == [{"label": "alef", "shots": 1}]
+    assert Path(facts["store"]) == data_folder / "edge_meta" / f"omniglot-{bundle.manifest.encoder_id[:12]}.db"
+    assert [file.name for file in (data_folder / "edge_meta").iterdir()] == [Path(facts["store"]).name]
+
+
+def test_the_shipped_bundle_is_never_written(
+    cli: Cli, png: Png, draw: Draw, bundle: Bundle, bytes_in: Callable[[Path], bytes]
+) -> None:
+    before, names = bytes_in(bundle.path), sorted(os.listdir(bundle.path))
+    cli("enroll", "omniglot", "alef", png("image.png", draw(0)))
+    cli("forget", "omniglot", "alef")
+    assert bytes_in(bundle.path) == before
+    assert sorted(os.listdir(bundle.path)) == names
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["classify", "nosuch", "0-0.png"], ["no bundle at nosuch", "omniglot"]),
+        (["classify", "omniglot", "nosuch.png"], ["nosuch.png does not exist", "path"]),
+        (["classify", "omniglot", "text.png"], ["text.png is not a readable image", "PNG"]),
+        (["enroll", "omniglot", "alef", "0-0.png", "text.png"], ["text.png", "Remove it"]),
+        (["enroll", "omniglot", " ", "0-0.png"], ["not a label"]),
+        (
+            ["classify", "omniglot", "0-0.png", "--store", "empty.db"],
+            ["Nothing is enrolled in empty.db", "edge-meta enroll"],
+        ),
+        (["classify", "omniglot", "0-0.png", "--store", "text.png"], ["text.png is not a store", "--store"]),
+        (["enroll", "omniglot", "alef", "0-0.png", "--store", "text.png/deep.db"], ["text.png", "--store"]),
+        (["enroll", "omniglot", "alef", "0-0.png", "--threads", "0"], ["0 threads", "1 or more"]),
+        (["adapt", "omniglot", "--store", "empty.db"], ["at least two labels"]),
+        (["adapt", "omniglot", "--steps", "0"], ["0 steps"]),
+        (["forget", "omniglot", "dalet"], ["'dalet' is not enrolled", "alef, bet"]),
+        (["forget", "omniglot", "alef", "--shot", "00"], ["no shot '00'", "inspect"]),
+        (["undo", "omniglot", "--store", "empty.db"], ["empty.db"]),
+        (["evaluate", "omniglot", "--dataset", "nosuch"], ["no dataset 'nosuch'", "npz:PATH"]),
+    ],
+    ids=lambda value: " ".join(value) if value[0] in VERBS else "",
+)
+def test_a_users_problem_is_one_paragraph_and_exit_code_1(
+    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str]
+) -> None:
+    monkeypatch.chdir(shop)
+    (shop / "text.png").write_text("not an image")
+    before = (shop / "store.db").read_bytes()
+    if "--store" not in arguments and arguments[0] != "evaluate":
+        arguments = [*arguments, "--store", "store.db"]
+    message = complaint(cli(*arguments, code=1))
+    assert all(word in message for word in words)
+    assert (shop / "store.db").read_bytes() == before
+    assert not (shop / "empty.db").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nosuch"], ["enroll"], ["enroll", "omniglot"], ["enroll", "omniglot", "alef"], ["classify", "omniglot"],
+        ["classify", "omniglot", "x.png", "--top-k", "0"], ["classify", "omniglot", "x.png", "--backend", "onnx"],
+        ["adapt", "omniglot", "--steps", "many"], ["inspect", "omniglot", "--nosuch"], ["evaluate", "omniglot"],
+        ["evaluate", "omniglot", "--dataset", "npz:x.npz", "--head", "cosine"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_wrong_usage_is_exit_code_2(cli: Cli, arguments: list[str]) -> None:
+    result = cli(*arguments, code=2)
+    assert result.stdout == ""
+    assert result.stderr.startswith("Usage: ")
+
+
+# The real thing
+
+
+def test_a_real_process_prints_results_to_stdout_and_nothing_else(python: Python, shop: Path) -> None:
+    store = ["--store", shop / "store.db"]
+    done = python("-m", "edge_meta", "classify", "omniglot", shop / "0-0.png", *store, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["results"][0]["label"] == "alef"
+    assert done.stderr == ""
+    failed = python("-m", "edge_meta", "classify", "omniglot", shop / "nosuch.png", *store)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr == f"Error: {shop / 'nosuch.png'} does not exist. Check the path.\n"
+
+
+def test_a_file_name_that_is_not_utf8_can_be_printed(python: Python, shop: Path) -> None:
+    image = os.fsdecode(os.fsencode(shop) + b"/caf\xe9.png")
+    os.rename(shop / "0-2.png", image)
+    arguments = ["-m", "edge_meta", "classify", "omniglot", image, "--store", shop / "store.db"]
+    for options in ([], ["--json"]):
+        done = python(*arguments, *options, PYTHONIOENCODING="utf-8")
+        assert done.returncode == 0, done.stderr
+        assert "alef" in done.stdout
+    assert json.loads(done.stdout)["results"][0]["file"] == image
+
+
+def test_without_a_stderr_results_are_printed_all_the_same(shop: Path, python: Python) -> None:
+    closed = "import os, sys; os.close(2); os.execv(sys.executable, [sys.executable, '-m', 'edge_meta', *sys.argv[1:]])"
+    done = python("-c", closed, "inspect", "omniglot", "--store", shop / "store.db", "--json")
+    assert done.returncode == 0
+    assert len(json.loads(done.stdout)["classes"]) == 2
+
+
+# Evaluate
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, takes: Takes, png: Png) -> Callable[[str], str]:
+    """dataset(kind): six classes of four drawn images, the last one a stranger, as npz: or folder: for --dataset."""
+    labels = np.repeat([f"class {kind}" for kind in range(6)], 4)
+
+    def make(kind: str) -> str:
+        images = np.concatenate(
+            [image for kind in range(6) for image in (takes(kind, 3), takes((kind + 1) % 6, 1, first=9))]
+        )
+        if kind == "npz":
+            np.savez(tmp_path / "drawn.npz", x=images, y=labels)
+            return f"npz:{tmp_path / 'drawn.npz'}"
+        for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+            png(f"drawn/{label}/{index:02}.png", image)
+        return f"folder:{tmp_path / 'drawn'}"
+
+    return make
+
+
+EPISODES = ["--split", "all", "--way", 3, "--shot", 1, "--query", 2, "--episodes", 20]
+
+
+@pytest.mark.parametrize("kind", ["npz", "folder"])
+@pytest.mark.parametrize("head", ["prototype", "linear"])
+def test_evaluate_prints_an_accuracy_and_how_it_came_about(
+    cli: Cli, dataset: Callable[[str], str], bundle: Bundle, kind: str, head: str
+) -> None:
+    name = dataset(kind)
+    done = said(cli("evaluate", "omniglot", "--dataset", name, *EPISODES, "--head", head, "--seed", 7, "--json"))
+    accuracy, ci95, backend = done.pop("accuracy"), done.pop("ci95"), done.pop("backend")
+    assert done == {
+        "dataset": name, "split": "all", "way": 3, "shot": 1, "query": 2, "episodes": 20, "seed": 7, "head": head,
+    }  # fmt: skip
+    assert 0.4 < accuracy < 1.0
+    assert 0.0 < ci95 < 0.5
+    assert backend == os.environ.get("EDGE_META_BACKEND", backend)
+
+
+def test_the_same_seed_gives_the_same_accuracy_and_all_formats_the_same_data(
+    cli: Cli, dataset: Callable[[str], str]
+) -> None:
+    def judged(kind: str, seed: int) -> tuple[float, float]:
+        options = [*EPISODES, "--seed", seed, "--json", "--way", 6]
+        done = said(cli("evaluate", "omniglot", "--dataset", dataset(kind), *options))
+        return done["accuracy"], done["ci95"]
+
+    assert judged("npz", 1) == judged("npz", 1) == judged("folder", 1)
+    assert judged("npz", 1) != judged("npz", 2)
+
+
+def test_evaluate_in_text_says_the_interval_and_the_protocol(cli: Cli, dataset: Callable[[str], str]) -> None:
+    text = cli("evaluate", "omniglot", "--dataset", dataset("npz"), *EPISODES).stdout
+    assert "±" in text
+    assert "3-way 1-shot, 2 queries, 20 episodes" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--shot", 3], ["class 0 has 4 examples", "shot 3 + query 2 need 5"]),
+        (["--way", 7], ["Way 7 needs 7 classes", "has 6"]),
+        (["--way", 1], ["way 1"]),
+        (["--seed", -1], ["seed -1"]),
+        (["--episodes", 1], ["1 episodes give no interval"]),
+        (["--split", "test"], ["Way 3 needs 3 classes", "test split"]),
+    ],
+    ids=str,
+)
+def test_an_impossible_protocol_is_explained(
+    cli: Cli, dataset: Callable[[str], str], options: list[object], words: list[str]
+) -> None:
+    message = complaint(cli("evaluate", "omniglot", "--dataset", dataset("npz"), *EPISODES, *options, code=1))
+    assert all(word in message for word in words)
+
+
+def test_the_class_that_is_too_small_is_named(cli: Cli, dataset: Callable[[str], str], tmp_path: Path) -> None:
+    name = dataset("folder")
+    for image in sorted((tmp_path / "drawn" / "class 4").iterdir())[1:]:
+        image.unlink()
+    message = complaint(cli("evaluate", "omniglot", "--dataset", name, *EPISODES, code=1))
+    assert "class 4 has 1 examples" in message
+
+
+def spoilt(kind: str, path: Path) -> None:
+    images, labels = np.zeros((8, 28, 28), np.uint8), np.arange(8)
+    if kind == "text":
+        path.write_bytes(b"not an archive")
+    elif kind == "one array":
+        with path.open("wb") as file:
+            np.save(file, images)
+    elif kind == "damaged":
+        noise = np.random.default_rng(0).integers(0, 4, (8, 28, 28), np.uint8)
+        np.savez_compressed(path, x=noise, y=labels)
+        content = path.read_bytes()
+        path.write_bytes(content[:300] + bytes(200) + content[500:])
+    elif kind != "missing":
+        arrays = {
+            "other names": {"images": images, "labels": labels},
+            "floats": {"x": images / 255.0, "y": labels},
+            "flat": {"x": images.reshape(8, -1), "y": labels},
+            "fewer labels": {"x": images, "y": labels[:5]},
+            "objects": {"x": images, "y": labels.astype(object)},
+            "empty": {"x": images[:0], "y": labels[:0]},
+        }
+        np.savez(path, **arrays[kind])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["missing", "text", "one array", "damaged", "other names", "floats", "flat", "fewer labels", "objects", "empty"],
+)
+def test_an_npz_file_that_is_no_dataset_is_explained(cli: Cli, tmp_path: Path, kind: str) -> None:
+    spoilt(kind, tmp_path / "data.npz")
+    message = complaint(cli("evaluate", "omniglot", "--dataset", f"npz:{tmp_path / 'data.npz'}", *EPISODES, code=1))
+    assert "data.npz" in message
+
+
+@pytest.mark.parametrize(
+    ("spoil", "named"), [("missing", "photos"), ("no classes", "photos"), ("no images", "empty"), ("bad image", "bad.png")]
+)
+def test_a_folder_that_is_no_dataset_is_explained(
+    cli: Cli, tmp_path: Path, png: Png, draw: Draw, spoil: str, named: str
+) -> None:
+    folder = tmp_path / "photos"
+    if spoil != "missing":
+        folder.mkdir()
+    if spoil in ("no images", "bad image"):
+        png("photos/good/good.png", draw(0))
+        (folder / "empty").mkdir()
+        (folder / "empty" / "notes.txt").write_text("no image")
+    if spoil == "bad image":
+        (folder / "empty" / "bad.png").write_text("no image")
+    message = complaint(cli("evaluate", "omniglot", "--dataset", f"folder:{folder}", *EPISODES, code=1))
+    assert named in message

@@ -1,0 +1,61 @@
+"""What imports what: a board pays neither in packages nor in time for what training needs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from edge_meta.cli import VERBS
+
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+WORKSTATION = ["tensorflow", "keras", "matplotlib"]
+OPTIONAL = [*WORKSTATION, "PIL", "click", "ai_edge_litert", "tflite_runtime"]
+
+
+def imported(python: Python, statement: str, packages: list[str]) -> set[str]:
+    """Which of the packages a statement imports, in a new interpreter."""
+    done = python("-c", f"import sys\n{statement}\nprint(*sys.modules.keys() & {packages!r})")
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from edge_meta import Classifier",
+        "import edge_meta.runtime.bundle, edge_meta.runtime.store",
+        "import edge_meta.episodes, edge_meta.evaluation, edge_meta.images, edge_meta.inputs",
+    ],
+)
+def test_the_devices_side_imports_numpy_and_the_standard_library(python: Python, statement: str) -> None:
+    assert imported(python, statement, [*OPTIONAL, "numpy"]) == {"numpy"}
+
+
+@pytest.mark.parametrize("module", sorted(set(VERBS.values())))
+def test_no_verbs_module_imports_tensorflow(python: Python, module: str) -> None:
+    assert imported(python, f"import edge_meta.cli.{module}", [*WORKSTATION, "click"]) == {"click"}
+
+
+def test_classifying_an_array_needs_no_pillow(python: Python) -> None:
+    statement = (
+        "import numpy as np, tempfile, os\n"
+        "from edge_meta import Classifier\n"
+        "clf = Classifier.load('omniglot', os.path.join(tempfile.mkdtemp(), 'store.db'))\n"
+        "clf.enroll('ink', np.zeros((1, 40, 30), np.uint8))\n"
+        "assert clf.classify(np.zeros((40, 30), np.uint8)).best.label == 'ink'"
+    )
+    assert imported(python, statement, ["PIL", "click", "keras", "matplotlib"]) == set()
+
+
+def test_importing_takes_at_most_twice_as_long_as_numpy(python: Python) -> None:
+    def seconds(statement: str) -> float:
+        timed = f"from time import perf_counter\nstart = perf_counter()\n{statement}\nprint(perf_counter() - start)"
+        return float(python("-c", timed).stdout)
+
+    # In turn, so that another program's load falls on both; the shortest is the least disturbed.
+    runs = [(seconds("import numpy"), seconds("from edge_meta import Classifier")) for _ in range(7)]
+    numpy, ours = (min(times) for times in zip(*runs, strict=True))
+    assert ours <= 2 * numpy

@@ -1,0 +1,129 @@
+"""What an encoder takes: arrays and paths of any size, and nothing that only looks like an image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_meta.errors import InputError
+from edge_meta.images import resize
+from edge_meta.inputs import ImageInput
+
+Pixels = NDArray[np.uint8]
+
+GRAY, RGB = ImageInput(28, 28, 1), ImageInput.for_shape((20, 30, 3))
+
+
+def test_an_array_is_resized_and_a_path_is_the_same_as_its_pixels(
+    draw: Callable[..., Pixels], png: Callable[..., Path]
+) -> None:
+    pixels = draw(3, 0, 61, 47)
+    path = png("drawn.png", pixels)
+    wanted = resize(pixels[:, :, None], 28, 28)
+    for image in (pixels, pixels[:, :, None], path, str(path)):
+        np.testing.assert_array_equal(GRAY.read(image), wanted)
+
+
+def test_an_image_of_the_encoders_size_is_not_changed(draw: Callable[..., Pixels]) -> None:
+    np.testing.assert_array_equal(GRAY.read(draw(1))[:, :, 0], draw(1))
+
+
+@pytest.mark.parametrize(
+    ("image_input", "image"),
+    [
+        (GRAY, np.zeros((28, 28, 3), np.uint8)),
+        (GRAY, np.zeros((28, 28, 2), np.uint8)),
+        (GRAY, np.zeros((1, 28, 28, 1), np.uint8)),
+        (GRAY, np.zeros(28, np.uint8)),
+        (GRAY, np.uint8(7)),
+        (GRAY, np.zeros((28, 28), np.float32)),
+        (GRAY, np.full((28, 28), np.nan)),
+        (GRAY, np.zeros((28, 28), np.int64)),
+        (GRAY, np.zeros((28, 28), bool)),
+        (GRAY, np.zeros((0, 28), np.uint8)),
+        (GRAY, np.zeros((28, 0, 1), np.uint8)),
+        (GRAY, np.array(["a", "b"])),
+        (GRAY, None),
+        (GRAY, [np.zeros((28, 28), np.uint8), np.zeros((30, 30), np.uint8)]),
+        (RGB, np.zeros((28, 28), np.uint8)),
+        (RGB, np.zeros((28, 28, 1), np.uint8)),
+        (RGB, np.zeros((28, 28, 4), np.uint8)),
+        (RGB, np.zeros((3, 28, 28), np.uint8)),
+    ],
+    ids=lambda value: f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else type(value).__name__,
+)
+def test_wrong_rank_channels_or_dtype_is_an_error(image_input: ImageInput, image: Any) -> None:
+    with pytest.raises(InputError):
+        image_input.read(image)
+    with pytest.raises(InputError):
+        image_input.read_all([image])
+
+
+def test_several_images_may_be_stacked_or_listed_in_any_mix(draw: Callable[..., Pixels], png: Callable[..., Path]) -> None:
+    first, second = draw(0), draw(1)
+    wanted = [first[:, :, None], second[:, :, None]]
+    stack = np.stack([first, second])
+    path = png("second.png", second)
+    for images in (stack, stack[..., None], [first, second], [first, path], (str(path) for _ in range(2))):
+        read = GRAY.read_all(images)
+        assert len(read) == 2
+        np.testing.assert_array_equal(read[1], wanted[1])
+        assert read[0].shape == (28, 28, 1)
+    np.testing.assert_array_equal(GRAY.read_all(stack), wanted)
+    assert GRAY.read_all([]) == []
+
+
+@pytest.mark.parametrize(
+    ("image_input", "images"),
+    [
+        (GRAY, "image.png"),
+        (GRAY, Path("image.png")),
+        (GRAY, np.zeros((28, 28), np.uint8)),
+        (GRAY, np.zeros((2, 1, 28, 28, 1), np.uint8)),
+        (RGB, np.zeros((20, 30, 3), np.uint8)),
+        (GRAY, 7),
+        (GRAY, None),
+    ],
+)
+def test_one_image_is_not_several(image_input: ImageInput, images: Any) -> None:
+    with pytest.raises(InputError):
+        image_input.read_all(images)
+
+
+def test_normalization_maps_paper_to_zero_and_ink_to_one_and_colours_to_plus_minus_one() -> None:
+    pixels = np.array([0, 51, 255], np.uint8)
+    np.testing.assert_allclose(GRAY.normalize(pixels), [1.0, 0.8, 0.0], atol=1e-6)
+    np.testing.assert_allclose(RGB.normalize(pixels), [-1.0, -0.6, 1.0], atol=1e-6)
+    assert GRAY.normalize(pixels).dtype == np.float32
+    assert GRAY.normalize(pixels)[2] == 0.0
+
+
+@pytest.mark.parametrize("image_input", [GRAY, RGB, ImageInput(84, 12, 3, 1.5, 0.25)])
+def test_the_manifest_keeps_every_field(image_input: ImageInput) -> None:
+    assert ImageInput.from_manifest(json.loads(json.dumps(image_input.to_manifest()))) == image_input
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "sound"}, {"dtype": "float32"}, {"resize": "crop"}, {"height": 0}, {"width": -28}, {"height": 1 << 20},
+        {"channels": 2}, {"channels": None}, {"mean": float("nan")}, {"scale": 0}, {"scale": float("inf")}, {"scale": "x"},
+    ],
+)  # fmt: skip
+def test_absurd_manifest_fields_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        ImageInput.from_manifest({**GRAY.to_manifest(), **change})
+
+
+@pytest.mark.parametrize("field", ["kind", "dtype", "resize", "height", "width", "channels", "mean", "scale"])
+def test_missing_manifest_fields_are_refused(field: str) -> None:
+    fields = GRAY.to_manifest()
+    del fields[field]
+    with pytest.raises(KeyError):
+        ImageInput.from_manifest(fields)

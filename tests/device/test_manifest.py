@@ -1,0 +1,172 @@
+"""manifest.json: read back as written; newer ones are told apart from damaged ones; nothing absurd gets through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from edge_meta.errors import BundleError
+from edge_meta.inputs import ImageInput
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.manifest import Manifest, Rejection
+
+WHOLE = Manifest(
+    encoder_id="0123456789abcdef",
+    files={"encoder.tflite": "ab" * 32, "README.md": "cd" * 32},
+    image_input=ImageInput.for_shape((32, 48, 3)),
+    dim=64,
+    quantization="int8",
+    learning_rates=(0.1, 0.05, 0.025),
+    rejection=Rejection(4.5, 1.7, 0.05),
+    signatures={"embed": {"inputs": {"image": [1, 32, 48, 3]}, "outputs": {"embedding": [1, 64]}}},
+    parity={"cosine": {"p50": 0.999}},
+    training={"dataset": "folder:фото 👴", "seed": None},
+)
+
+Path = tuple[Any, ...]
+
+
+def fields_of(manifest: Manifest) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(manifest.to_json())
+    return fields
+
+
+def paths(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Where each field of a JSON value is."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield (*path, key)
+        yield from paths(child, (*path, key))
+
+
+PATHS = list(paths(fields_of(WHOLE)))
+NASTY = ["", ".", "..", "\0", "\ud800", "/", "../encoder.tflite", "x" * 300, "1e999", "NaN", "-1", "encoder.tflite"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from([*NASTY, 10**400]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | st.sampled_from(NASTY), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def changed(fields: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
+    """The fields with another value at the path; `...` removes it."""
+    parent: Any = fields
+    for key in path[:-1]:
+        parent = parent[key]
+    if value is ...:
+        del parent[path[-1]]
+    else:
+        parent[path[-1]] = value
+    return fields
+
+
+@pytest.mark.parametrize("manifest", [WHOLE, replace(WHOLE, rejection=None)])
+def test_a_manifest_is_read_back_as_written(manifest: Manifest) -> None:
+    assert Manifest.from_json(manifest.to_json(), "it") == manifest
+    assert Manifest.from_json(manifest.to_json().encode(), "it") == manifest
+
+
+def test_the_shipped_manifest_is_read_back_as_written(bundle: Bundle) -> None:
+    assert Manifest.from_json(bundle.manifest.to_json(), "it") == bundle.manifest
+
+
+def test_the_contracts_fields_are_there() -> None:
+    fields = fields_of(WHOLE)
+    assert fields["format"] == 1
+    assert fields["embedding"] == {"dim": 64, "metric": "squared_euclidean"}
+    assert fields["input"].items() >= {"kind": "image", "height": 32, "width": 48, "channels": 3, "dtype": "uint8"}.items()
+    assert fields["head"] == {"start": "prototypes", "steps": 3, "learning_rates": [0.1, 0.05, 0.025]}
+    assert {"encoder_id", "files", "quantization", "signatures", "rejection", "parity", "training"} <= fields.keys()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "7", "null", '"format"', "{}", "[" * 100_000, b"\xff\xfe\x00", b"\x00" * 50]
+)
+def test_what_is_not_json_or_has_no_format_is_damaged(text: str | bytes) -> None:
+    with pytest.raises(BundleError, match=r"manifest\.json in letters\.bundle is damaged"):
+        Manifest.from_json(text, "letters.bundle")
+
+
+@pytest.mark.parametrize("fields", [{"format": 2}, {**fields_of(WHOLE), "format": 17}])
+def test_a_newer_format_asks_for_an_upgrade_whatever_else_it_holds(fields: dict[str, Any]) -> None:
+    with pytest.raises(BundleError) as caught:
+        Manifest.from_json(json.dumps(fields), "letters.bundle")
+    assert f"letters.bundle is of bundle format {fields['format']}" in caught.value.cause
+    assert "upgrade" in caught.value.remedy
+
+
+@pytest.mark.parametrize("version", [0, -1, "1", "banana", None, [1], 2.5])
+def test_a_format_that_never_was_is_refused(version: object) -> None:
+    with pytest.raises(BundleError):
+        Manifest.from_json(json.dumps({**fields_of(WHOLE), "format": version}), "it")
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("embedding", "dim"), 0),
+        (("embedding", "dim"), -64),
+        (("embedding", "dim"), 1e300),
+        (("embedding", "metric"), "cosine"),
+        (("input", "kind"), "sound"),
+        (("files",), {}),
+        (("files",), ["encoder.tflite"]),
+        (("head", "learning_rates", 1), "fast"),
+        (("head", "learning_rates", 1), float("nan")),
+        (("head", "learning_rates"), 0.1),
+        (("rejection", "far"), float("inf")),
+        (("rejection", "one_shot"), None),
+        (("rejection",), 4.5),
+        (("signatures",), 1),
+        *(((key,), ...) for key in fields_of(WHOLE) if key != "format"),
+    ],
+)
+def test_missing_and_absurd_fields_are_refused(path: Path, value: Any) -> None:
+    with pytest.raises(BundleError, match=r"manifest\.json in it is damaged"):
+        Manifest.from_json(json.dumps(changed(fields_of(WHOLE), path, value)), "it")
+
+
+@pytest.mark.parametrize("encoder_id", ["", "../../../x", "a\0b", "\ud800", None])
+def test_an_encoder_id_that_cannot_be_in_a_stores_file_name_is_refused(encoder_id: Any) -> None:
+    with pytest.raises(BundleError):
+        Manifest.from_json(json.dumps({**fields_of(WHOLE), "encoder_id": encoder_id}), "it")
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "a/b", "a\\b", "..\\secret", ".."])
+def test_files_outside_of_the_bundle_are_refused(name: str) -> None:
+    fields = fields_of(WHOLE)
+    fields["files"][name] = "ef" * 32
+    with pytest.raises(BundleError):
+        Manifest.from_json(json.dumps(fields), "it")
+
+
+@given(st.sampled_from(PATHS), JSON | st.just(...))
+@example(("embedding", "dim"), 10**400)
+def test_any_field_changed_to_anything_is_read_or_is_a_bundle_error(path: Path, value: Any) -> None:
+    with suppress(BundleError):
+        manifest = Manifest.from_json(json.dumps(changed(fields_of(WHOLE), path, value)), "it")
+        assert 1 <= manifest.dim <= 65536
+        assert "encoder.tflite" in manifest.files
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_bundle_error(content: bytes) -> None:
+    with pytest.raises(BundleError):
+        Manifest.from_json(content, "it")
+
+
+@pytest.mark.parametrize(
+    ("distance", "shots", "known"),
+    [(6.0, 1, True), (6.01, 1, False), (5.0, 2, True), (5.01, 2, False), (4.2, 10, True), (4.21, 10, False), (0.0, 1, True)],
+)
+def test_more_shots_draw_the_line_nearer(distance: float, shots: int, known: bool) -> None:
+    assert Rejection(far=4.0, one_shot=2.0, false_accept=0.05).knows(distance, shots) is known
