@@ -10,10 +10,12 @@ from click.core import ParameterSource
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress
 
+METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil"]
+
 
 @click.command()
 @click.option("--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH or npz:PATH.")
-@click.option("--method", default="protonet", show_default=True, type=click.Choice(["protonet"]))
+@click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS))
 @click.option("--encoder", default="conv4", show_default=True, type=click.Choice(["conv4"]))
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
 @click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
@@ -29,6 +31,14 @@ from edge_meta.cli.progress import TrainingProgress
 @click.option(
     "--augment", is_flag=True, help="Distort each image by itself: affine, elastic, stroke width. Wants a longer run."
 )
+@click.option("--tasks", default=1, show_default=True, help="Episodes in one step of the outer loop.")
+@click.option("--inner-steps", default=5, show_default=True, help="Gradient steps of the inner loop; not for protonet.")
+@click.option(
+    "--inner-learning-rate", default=0.1, show_default=True, help="Of the inner loop; protomaml and protoanil learn on."
+)
+@click.option(
+    "--transductive", is_flag=True, help="maml's: normalize queries by their own batch, which tells of each other."
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN; its own settings count.")
@@ -42,6 +52,7 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
       edge-meta train --output runs/omniglot                        half an hour on two cores, at most
       edge-meta train --dataset glyphs --way 20 --episodes 300 --output runs/try
       edge-meta train --dataset folder:photos --rgb --image-size 84 --way 5 --shot 5 --output runs/photos
+      edge-meta train --method maml --way 5 --shot 1 --query 15 --tasks 4 --episodes 20000 --output runs/maml
       edge-meta train --output runs/omniglot --resume               after an interruption
 
     The folder holds the encoder (best on validation classes), the curve, a checkpoint, and run.json, which says how it was
@@ -54,13 +65,13 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
         asked = RunFolder(output).facts()["asked"]
         given = {key for key in settings if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
         settings = asked | {key: settings[key] for key in given}
-    progress = TrainingProgress()
-    run = train(Recipe(**settings), output, resume, progress)
+    run = train(Recipe(**settings), output, resume, TrainingProgress())
+    best = run.best() or {}
     result = {
         "run": str(run.path),
         "encoder": str(run.encoder),
-        "episodes": progress.last.episode if progress.last else Recipe(**settings).episodes,
-        "val_accuracy": progress.best.mean if progress.best else None,
-        "val_ci95": progress.best.ci95 if progress.best else None,
+        "episodes": settings["episodes"],
+        "val_accuracy": best.get("val_accuracy"),
+        "val_ci95": best.get("val_ci95"),
     }
     emit(result, as_json, [f"Encoder: {run.encoder}", f"Next:    edge-meta export {output} --output NAME.bundle"])

@@ -11,10 +11,10 @@ except ImportError as error:
     ) from None
 
 from edge_meta.episodes import EpisodeSampler
+from edge_meta.training.anil import ANIL
 from edge_meta.training.encoders import ENCODERS, conv4
-from edge_meta.training.method import Method
+from edge_meta.training.maml import MAML
+from edge_meta.training.method import AdaptingMethod, Method
 from edge_meta.training.protonet import ProtoNet
 
-__all__ = ["ENCODERS", "METHODS", "EpisodeSampler", "Method", "ProtoNet", "conv4"]
-
-METHODS: dict[str, type[Method]] = {"protonet": ProtoNet}
+__all__ = ["ANIL", "ENCODERS", "MAML", "AdaptingMethod", "EpisodeSampler", "Method", "ProtoNet", "conv4"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from edge_meta.episodes import EpisodeSampler
@@ -52,6 +53,7 @@ def fit(
     run: RunFolder | None,
     on_progress: Callable[[Progress], None] | None,
     augment: bool,
+    tasks: int,
 ) -> list[dict[str, Any]]:
     """Minimize the method's loss over the sampler's episodes 0 to `episodes` − 1.
 
@@ -63,11 +65,14 @@ def fit(
     The dataset stays in TensorFlow's memory as uint8, and a step is fed indices alone, so that input costs next to nothing.
 
     Raises:
-        TrainingError: SIGINT or SIGTERM ended the run early, after a checkpoint; or the loss is no longer finite.
+        TrainingError: `episodes` is not a multiple of `tasks`; SIGINT or SIGTERM ended the run early, after a checkpoint; or
+            the loss is no longer finite.
     """
+    if tasks < 1 or episodes % tasks:
+        raise TrainingError(f"{episodes} episodes are not a multiple of {tasks} tasks a step.", "Change one of the two.")
     optimizer = method.optimizer
     optimizer.build(method.trainable_variables)
-    variables = [*method.encoder.weights, *optimizer.variables]
+    variables = [*method.variables, *optimizer.variables]
     history = run.restore(variables) if run else []
     start = history[-1]["episode"] if history else 0
     best = max((row["val_accuracy"] for row in history if "val_accuracy" in row), default=-1.0)
@@ -79,20 +84,22 @@ def fit(
     training_seconds = 0.0
 
     with _stop_requests() as stopped:
-        for episode in range(start, episodes):
+        for episode in range(start, episodes, tasks):
             began = time.perf_counter()
-            drawn = sampler.episode(episode)
-            loss, accuracy = step(tf.constant(drawn.support), tf.constant(drawn.query), tf.constant(episode))
+            drawn = [sampler.episode(episode + task) for task in range(tasks)]
+            support, query = (np.stack([getattr(each, side) for each in drawn]) for side in ("support", "query"))
+            loss, accuracy = step(tf.constant(support), tf.constant(query), tf.constant(episode))
             losses.append(float(loss))
             hits.append(float(accuracy))
             training_seconds += time.perf_counter() - began
-            done = episode + 1
+            done = episode + tasks
             rate = (done - start) / training_seconds
             progress = Progress(
                 done, episodes, fmean(losses), fmean(hits), rate * images_per_episode, (episodes - done) / rate
             )
-            stopping = stopped.is_set()
-            if done % interval and done < episodes and not stopping:
+            stopping = stopped.is_set() and done < episodes
+            due = done // interval > episode // interval or done == episodes
+            if not (due or stopping):
                 if on_progress:
                     on_progress(progress)
                 continue
@@ -103,21 +110,21 @@ def fit(
                 )
             row: dict[str, Any] = {"episode": done, "loss": progress.loss, "accuracy": progress.accuracy}
             row["images_per_second"] = progress.images_per_second
-            if validation and not stopping:
+            if validation and due:
                 judged = method.evaluate(validation, VALIDATION_EPISODES)
                 row |= {"val_accuracy": judged.mean, "val_ci95": judged.ci95}
                 progress = replace(progress, validation=judged)
             history.append(row)
             if run:
-                if row.get("val_accuracy", 2.0) > best and not stopping:
-                    run.save_encoder(method.encoder)
+                if due and row.get("val_accuracy", 2.0) > best:
+                    run.save_encoder(method.encoder, method.learning_rates())
                 run.checkpoint(variables, history)
             best = max(best, row.get("val_accuracy", -1.0))
             losses.clear()
             hits.clear()
             if on_progress:
                 on_progress(progress)
-            if stopping and done < episodes:
+            if stopping:
                 raise TrainingError(
                     f"Stopped at episode {done} of {episodes}; a checkpoint is saved." if run else "Stopped.",
                     "Go on with --resume." if run else "Start again.",
@@ -142,7 +149,7 @@ def _train_step(
     def step(support: tf.Tensor, query: tf.Tensor, episode: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         seeds = tf.random.split(tf.stack([sampler.seed, episode]), 2)
         with tf.GradientTape() as tape:
-            loss, accuracy = method.loss(gather(support, seeds[0]), gather(query, seeds[1]))
+            loss, accuracy = method.batch_loss(gather(support, seeds[0]), gather(query, seeds[1]))
         method.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss, accuracy
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from edge_meta.evaluation import Interval, accuracies
 from edge_meta.inputs import ImageInput
 from edge_meta.training import loop
 from edge_meta.training.run import RunFolder
+from edge_meta.training.tasks import accuracy, truth_of
 
 EMBED_BATCH = 500
 
@@ -52,6 +54,21 @@ class Method(ABC):
         """What the outer loop moves."""
         return list(self.encoder.trainable_variables)
 
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that a checkpoint of the method holds."""
+        of_encoder = {id(variable) for variable in self.encoder.variables}
+        return [*self.encoder.variables, *(each for each in self.trainable_variables if id(each) not in of_encoder)]
+
+    def learning_rates(self) -> tuple[float, ...] | None:
+        """The learning rates that the runtime's `adapt` should take its steps with, where the method has learned them."""
+        return None
+
+    def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The means of loss and accuracy over a batch of tasks, (tasks, way, examples, height, width, channels) each."""
+        losses = [self.loss(support[task], query[task]) for task in range(support.shape[0])]
+        return tuple(tf.reduce_mean(tf.stack(values)) for values in zip(*losses, strict=True))
+
     def compile(self, optimizer: keras.optimizers.Optimizer | None = None) -> None:
         """Set the outer loop's optimizer; Adam at 1e-3 unless given."""
         self.optimizer = optimizer or keras.optimizers.Adam(1e-3)
@@ -64,15 +81,17 @@ class Method(ABC):
         run: RunFolder | None = None,
         on_progress: Callable[[loop.Progress], None] | None = None,
         augment: bool = False,
+        tasks: int = 1,
     ) -> list[dict[str, Any]]:
         """Meta-train on the sampler's episodes; see `loop.fit`. Returns the history, a dict for each validation.
 
         Args:
             augment: distort every training image by itself; see `augment.distort`.
+            tasks: episodes in one step of the outer loop, the meta-batch; `episodes` is a multiple of it.
         """
         if self.optimizer is None:
             raise RuntimeError("call compile() before fit()")
-        return loop.fit(self, sampler, episodes, validation, run, on_progress, augment)
+        return loop.fit(self, sampler, episodes, validation, run, on_progress, augment, tasks)
 
     def evaluate(self, sampler: EpisodeSampler, episodes: int = 1000) -> Interval:
         """Closed-set accuracy with prototypes and frozen batch-norm statistics, which is what an export will do."""
@@ -81,6 +100,39 @@ class Method(ABC):
     def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Embeddings of uint8 images; see the function `embed`."""
         return embed(self.encoder, self.image_input, images)
+
+
+class AdaptingMethod(Method):
+    """A method that adapts to each task's support set, and is judged by what it says after that."""
+
+    way: int | None
+    """The way that every episode must have; None for any."""
+
+    @abstractmethod
+    def logits(self, support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+        """Logits (way · query, way) of the queries after adapting to the support set; as for `loss`, but at test time."""
+
+    def evaluate(self, sampler: EpisodeSampler, episodes: int = 1000) -> Interval:
+        """Closed-set accuracy after adapting to each episode's support set."""
+        images = tf.constant(sampler.dataset.images)
+        values = [
+            float(self._judge(images, tf.constant(episode.support), tf.constant(episode.query)))
+            for episode in sampler.episodes(episodes)
+        ]
+        return Interval.of(np.array(values))
+
+    @cached_property
+    def _judge(self) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+        # Traced once for all validations of a run: tracing the inner loop takes longer than an episode.
+        @tf.function
+        def judge(images: tf.Tensor, support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+            logits = self.logits(self._gather(images, support), self._gather(images, query))
+            return accuracy(logits, truth_of(query))
+
+        return judge
+
+    def _gather(self, images: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
+        return (tf.cast(tf.gather(images, indices), tf.float32) - self.image_input.mean) * self.image_input.scale
 
 
 def embed(encoder: keras.Model, image_input: ImageInput, images: NDArray[np.uint8]) -> NDArray[np.float32]:

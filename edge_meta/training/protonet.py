@@ -10,26 +10,20 @@ from __future__ import annotations
 import tensorflow as tf
 
 from edge_meta.training.method import Method
+from edge_meta.training.tasks import accuracy, flatten_classes, mean_cross_entropy, truth_of
 
 
 class ProtoNet(Method):
-    """A prototypical network around an encoder."""
+    """A prototypical network around an encoder. Batch norm takes its statistics from support and queries together."""
 
     def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        way, shot, queries = support.shape[0], support.shape[1], query.shape[1]
+        way, shot = support.shape[:2]
         images = tf.concat([flatten_classes(support), flatten_classes(query)], axis=0)
         embeddings = self.encoder(images, training=True)
         prototypes = tf.reduce_mean(tf.reshape(embeddings[: way * shot], (way, shot, -1)), axis=1)
         logits = -squared_distances(embeddings[way * shot :], prototypes)
-        truth = tf.repeat(tf.range(way), queries)
-        loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits))
-        hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), truth)
-        return loss, tf.reduce_mean(tf.cast(hits, tf.float32))
-
-
-def flatten_classes(examples: tf.Tensor) -> tf.Tensor:
-    """(way, examples, ...) to (way · examples, ...)."""
-    return tf.reshape(examples, (-1, *examples.shape[2:]))
+        truth = truth_of(query)
+        return mean_cross_entropy(logits, truth), accuracy(logits, truth)
 
 
 def squared_distances(embeddings: tf.Tensor, prototypes: tf.Tensor) -> tf.Tensor:

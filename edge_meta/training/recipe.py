@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -14,7 +15,7 @@ from edge_meta.datasets import load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
-from edge_meta.training import ENCODERS, METHODS
+from edge_meta.training import ANIL, ENCODERS, MAML, AdaptingMethod, Method, ProtoNet
 from edge_meta.training.loop import Progress
 from edge_meta.training.run import RunFolder
 
@@ -43,9 +44,31 @@ class Recipe:
     learning_rate: float = 3e-3
     rotations: bool | None = None
     augment: bool = False
+    tasks: int = 1
+    inner_steps: int = 5
+    inner_learning_rate: float = 0.1
+    transductive: bool = False
 
     def input(self) -> ImageInput:
         return ImageInput.for_shape((self.image_size, self.image_size, 3 if self.rgb else 1))
+
+
+def _gradient_based(recipe: Recipe) -> dict[str, Any]:
+    return {"steps": recipe.inner_steps, "learning_rate": recipe.inner_learning_rate}
+
+
+def _maml(recipe: Recipe) -> dict[str, Any]:
+    return {**_gradient_based(recipe), "transductive": recipe.transductive}
+
+
+METHODS: dict[str, Callable[[keras.Model, ImageInput, Recipe], Method]] = {
+    "protonet": lambda encoder, image, recipe: ProtoNet(encoder, image),
+    "maml": lambda encoder, image, recipe: MAML(encoder, image, recipe.way, **_maml(recipe)),
+    "fomaml": lambda encoder, image, recipe: MAML(encoder, image, recipe.way, first_order=True, **_maml(recipe)),
+    "protomaml": lambda encoder, image, recipe: MAML(encoder, image, None, learn_rates=True, **_maml(recipe)),
+    "anil": lambda encoder, image, recipe: ANIL(encoder, image, recipe.way, **_gradient_based(recipe)),
+    "protoanil": lambda encoder, image, recipe: ANIL(encoder, image, None, learn_rates=True, **_gradient_based(recipe)),
+}
 
 
 def train(
@@ -64,6 +87,13 @@ def train(
     """
     if recipe.episodes < 1 or not (math.isfinite(recipe.learning_rate) and recipe.learning_rate > 0):
         raise TrainingError("Episodes and learning rate must be above zero.", "Use for example 3500 and 0.003.")
+    if recipe.inner_steps < 1 or recipe.tasks < 1:
+        raise TrainingError("Inner steps and tasks must be at least 1.", "Use for example 5 and 4.")
+    if not 0 <= recipe.seed < 2**32:
+        raise TrainingError(f"A seed of {recipe.seed} is not possible.", "Use a number from 0 to 2³² − 1.")
+    for name, choices in ((recipe.method, METHODS), (recipe.encoder, ENCODERS)):
+        if name not in choices:
+            raise TrainingError(f"There is no {name!r}.", f"Use one of {', '.join(choices)}.")
     if recipe.image_size < 16:
         raise TrainingError(f"Images of {recipe.image_size} pixels are too small.", "Use an image size of 16 or more.")
     tf.config.experimental.enable_op_determinism()
@@ -76,30 +106,41 @@ def train(
     if recipe.rotations or (recipe.rotations is None and recipe.dataset == "omniglot"):
         training = training.with_rotations()
     sampler = EpisodeSampler(training, recipe.way, recipe.shot, recipe.query, recipe.seed)
-    judge = EpisodeSampler(validation, *validation.protocol(recipe.shot), VALIDATION_SEED)
 
     encoder = ENCODERS[recipe.encoder](image_input.shape)
-    learner = METHODS[recipe.method](encoder, image_input)
-    learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, recipe.episodes)))
+    learner = METHODS[recipe.method](encoder, image_input, recipe)
+    way, shot, query = validation.protocol(recipe.shot)
+    if isinstance(learner, AdaptingMethod) and learner.way:
+        way = learner.way
+    judge = EpisodeSampler(validation, way, shot, query, VALIDATION_SEED)
+    steps = max(1, recipe.episodes // recipe.tasks)
+    learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)))
 
     if resume:
         run = RunFolder(output)
-        kept = run.facts()["asked"]
+        kept, data_kept = run.facts()["asked"], run.facts()["made"]["data"]
         differing = sorted(key for key in asdict(recipe) if kept.get(key) != asdict(recipe)[key])
         if differing:
             raise TrainingError(
                 f"{run.path} was started with another {', '.join(differing)}.",
                 "Resume it with what it was started with, or start anew with another --output.",
             )
+        if data_kept != data:
+            raise TrainingError(
+                f"{recipe.dataset} is not what it was when {run.path} was started.", "Start anew with another --output."
+            )
     else:
+        norm = "frozen batch-norm statistics"
+        if isinstance(learner, MAML):
+            norm = "batch-norm statistics of the " + ("queries" if recipe.transductive else "support set")
         made = {
             "input": image_input.to_manifest(),
             "data": data,
             "training_classes": len(training.class_names),
             "parameters": encoder.count_params(),
             "dim": encoder.output_shape[-1],
-            "validation": f"{judge.way}-way {judge.shot}-shot, {judge.query} queries, frozen batch-norm statistics",
+            "validation": f"{judge.way}-way {judge.shot}-shot, {judge.query} queries, {norm}",
         }
         run = RunFolder.create(output, asdict(recipe), made)
-    learner.fit(sampler, recipe.episodes, judge, run, on_progress, recipe.augment)
+    learner.fit(sampler, recipe.episodes, judge, run, on_progress, recipe.augment, recipe.tasks)
     return run

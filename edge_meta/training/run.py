@@ -4,6 +4,7 @@ RUN/run.json          what was asked (dataset, method, way, ...), versions, host
 RUN/metrics.jsonl     a line for each validation
 RUN/checkpoint.npz    weights, optimizer state and the curve so far: all that going on needs
 RUN/encoder.keras     the encoder, best on validation classes
+RUN/head.json         the learning rates of `adapt`, where the method has learned them
 RUN/tensorboard/      the curve for TensorBoard
 """
 
@@ -14,7 +15,8 @@ import os
 import platform
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +81,8 @@ class RunFolder:
         try:
             facts = json.loads((self.path / "run.json").read_text())
             ImageInput.from_manifest(facts["made"]["input"])
-            dict(facts["asked"])
-        except FileNotFoundError:
+            facts["asked"]["dataset"], facts["made"]["data"], facts["versions"]
+        except (FileNotFoundError, NotADirectoryError):
             raise TrainingError(
                 f"{self.path} holds no run (run.json is missing).", "Name the --output of an edge-meta train."
             ) from None
@@ -88,10 +90,26 @@ class RunFolder:
             raise TrainingError(f"{self.path / 'run.json'} is damaged ({error}).", "Train again.") from None
         return facts
 
-    def save_encoder(self, encoder: keras.Model) -> None:
+    def save_encoder(self, encoder: keras.Model, learning_rates: Sequence[float] | None = None) -> None:
+        """Keep an encoder, and the learning rates of `adapt` that were learned with it."""
         partial = self.path / "partial.keras"
-        encoder.save(partial)
-        partial.replace(self.encoder)
+        with self._writing():
+            if learning_rates is not None:
+                files.write_text(self.path / "head.json", json.dumps({"learning_rates": list(learning_rates)}) + "\n")
+            try:
+                encoder.save(partial)
+                partial.replace(self.encoder)
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def best(self) -> dict[str, Any] | None:
+        """The row of metrics.jsonl with the best validation, which is that of encoder.keras; None before the first."""
+        try:
+            rows = [json.loads(line) for line in (self.path / "metrics.jsonl").read_text().splitlines()]
+        except FileNotFoundError:
+            rows = []
+        judged = [row for row in rows if "val_accuracy" in row]
+        return max(judged, key=lambda row: row["val_accuracy"], default=None)  # type: ignore[no-any-return]
 
     def load_encoder(self) -> keras.Model:
         """The encoder that the run gave.
@@ -105,12 +123,21 @@ class RunFolder:
             reason = str(error).splitlines()[0]
             raise TrainingError(f"{self.encoder} is not an encoder that can be read ({reason}).", "Train again.") from None
 
+    def learning_rates(self) -> tuple[float, ...] | None:
+        """The learning rates that were learned with the encoder, if any were."""
+        path = self.path / "head.json"
+        try:
+            return tuple(float(rate) for rate in json.loads(path.read_text())["learning_rates"]) if path.exists() else None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"{path} is damaged ({error}).", "Train again.") from None
+
     def checkpoint(self, variables: Sequence[Any], history: list[dict[str, Any]]) -> None:
         """Save all that going on needs, and the curve so far for people and for TensorBoard."""
         arrays = {f"v{index}": variable.numpy() for index, variable in enumerate(variables)}
-        with files.replacing(self.path / "checkpoint.npz") as file:
-            np.savez(file, history=np.array(json.dumps(history)), **arrays)
-        files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+        with self._writing():
+            with files.replacing(self.path / "checkpoint.npz") as file:
+                np.savez(file, history=np.array(json.dumps(history)), **arrays)
+            files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
         writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
         with writer.as_default(step=history[-1]["episode"]):
             for name, value in history[-1].items():
@@ -127,10 +154,20 @@ class RunFolder:
         if not path.exists():
             return []
         try:
-            with np.load(path) as file:
+            with path.open("rb") as opened, np.load(opened) as file:
                 history: list[dict[str, Any]] = json.loads(str(file["history"]))
                 for index, variable in enumerate(variables):
                     variable.assign(file[f"v{index}"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise TrainingError(f"{path} is damaged ({error}).", "Delete it to start this run again.") from None
         return history
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path} cannot be written ({error}).",
+                "Free some space, then go on with --resume; the checkpoint before is kept.",
+            ) from None

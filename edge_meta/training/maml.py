@@ -1,0 +1,118 @@
+"""MAML (Finn, Abbeel and Levine 2017, "Model-agnostic meta-learning for fast adaptation of deep networks").
+
+From θ, a few gradient steps on a task's support set give θ_i'. The outer loop minimizes L(θ) = Σ L_i(θ_i'), the loss of each
+task's *queries* at its adapted parameters, with respect to the start θ, which the inner loop leaves as it is. Second order
+differentiates through the inner steps; first order (FOMAML) takes the gradient at θ_i' as if it were one at θ.
+
+Proto-MAML (Triantafillou et al. 2020, "Meta-Dataset") starts the last layer from the task's prototypes, W = 2c, b = −‖c‖²,
+and so takes any number of classes; plain MAML learns a start for a fixed way.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from edge_meta.inputs import ImageInput
+from edge_meta.training.inner import SGD, InnerOptimizer, Rates, Tensors
+from edge_meta.training.method import AdaptingMethod
+from edge_meta.training.tasks import accuracy, flatten_classes, mean_cross_entropy, truth_of
+
+
+class MAML(AdaptingMethod):
+    """MAML over all of an encoder's layers and a linear last layer.
+
+    Args:
+        encoder, image_input: see `Method`.
+        way: of every episode; None starts the last layer from prototypes instead (Proto-MAML).
+        steps: of the inner loop.
+        learning_rate: of the inner loop; the start of it where it is learned.
+        first_order: no gradient through the inner steps.
+        learn_rates: meta-learn a rate for each tensor and step.
+        transductive: normalize queries by their own batch's statistics, as Finn et al. did, so that queries tell of each
+            other. Otherwise the statistics come from the support set, at the adapted parameters.
+        optimizer: of the inner loop.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        image_input: ImageInput | None = None,
+        way: int | None = 5,
+        steps: int = 5,
+        learning_rate: float = 0.1,
+        first_order: bool = False,
+        learn_rates: bool = False,
+        transductive: bool = False,
+        optimizer: InnerOptimizer | None = None,
+    ) -> None:
+        super().__init__(encoder, image_input)
+        self.way, self.steps, self.first_order, self.transductive = way, steps, first_order, transductive
+        self.inner_optimizer = optimizer or SGD()
+        self.head = [] if way is None else linear_start(encoder.output_shape[-1], way)
+        self.rates = Rates(learning_rate, steps, len(encoder.trainable_variables) + 2, learn_rates)
+
+    @property
+    def trainable_variables(self) -> list[keras.Variable]:
+        return [*self.encoder.trainable_variables, *self.head, *self.rates.trainable_variables]
+
+    def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        logits, state = self._adapted_logits(support, query)
+        for variable, value in zip(self.encoder.non_trainable_variables, state, strict=True):
+            variable.assign(value)
+        truth = truth_of(query)
+        return mean_cross_entropy(logits, truth), accuracy(logits, truth)
+
+    def logits(self, support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
+        return self._adapted_logits(support, query)[0]
+
+    def _adapted_logits(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
+        """Logits (way · query, way) of the queries at θ', and the batch-norm statistics that the task leaves behind."""
+        examples, truth = flatten_classes(support), truth_of(support)
+        state = [tf.convert_to_tensor(variable) for variable in self.encoder.non_trainable_variables]
+        parameters = [tf.convert_to_tensor(variable) for variable in self.encoder.trainable_variables]
+        parameters += self._head_start(support, state)
+        slots = self.inner_optimizer.slots(parameters)
+        for step in range(self.steps):
+            with tf.GradientTape() as tape:
+                tape.watch(parameters)
+                logits, _ = self._forward(parameters, state, examples, training=True)
+                loss = mean_cross_entropy(logits, truth)
+            gradients = tape.gradient(loss, parameters)
+            if self.first_order:
+                gradients = [tf.stop_gradient(gradient) for gradient in gradients]
+            parameters, slots = self.inner_optimizer.update(parameters, gradients, slots, step, self.rates.at(step))
+        queries = flatten_classes(query)
+        if self.transductive:
+            return self._forward(parameters, state, queries, training=True)
+        _, left = self._forward(parameters, state, examples, training=True)
+        logits, _ = self._forward(parameters, self._statistics(state, left), queries, training=False)
+        return logits, left
+
+    def _head_start(self, support: tf.Tensor, state: Tensors) -> Tensors:
+        if self.head:
+            return [tf.convert_to_tensor(variable) for variable in self.head]
+        parameters = list(self.encoder.trainable_variables)
+        embeddings, _ = self.encoder.stateless_call(parameters, state, flatten_classes(support), training=True)
+        prototypes = tf.reduce_mean(tf.reshape(embeddings, (*support.shape[:2], -1)), axis=1)
+        return [2.0 * tf.transpose(prototypes), -tf.reduce_sum(prototypes**2, axis=1)]
+
+    def _forward(self, parameters: Tensors, state: Tensors, images: tf.Tensor, training: bool) -> tuple[tf.Tensor, Tensors]:
+        *layers, weights, bias = parameters
+        embeddings, state = self.encoder.stateless_call(layers, state, images, training=training)
+        return tf.matmul(embeddings, weights) + bias, state
+
+    def _statistics(self, before: Tensors, after: Tensors) -> Tensors:
+        """The batch's own statistics, from the moving averages before and after it: a = m·b + (1 − m)·batch."""
+        norms = [layer for layer in self.encoder.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        momenta = [norm.momentum for norm in norms for _ in ("mean", "variance")]
+        return [(a - m * b) / (1.0 - m) for a, b, m in zip(after, before, momenta, strict=True)]
+
+
+def linear_start(dim: int, way: int) -> list[keras.Variable]:
+    """A learned start (weights (dim, way), bias (way,)) of the last layer: zero, so that no class is preferred."""
+    dtype = keras.config.floatx()
+    return [
+        keras.Variable(tf.zeros((dim, way), dtype), dtype=dtype, name="head_weights"),
+        keras.Variable(tf.zeros(way, dtype), dtype=dtype, name="head_bias"),
+    ]
