@@ -8,6 +8,9 @@ from edge_meta.errors import ExportError
 # tflite-runtime 2.14 is the last release for armv7l boards and Python up to 3.11.
 OLDEST_RUNTIME = (2, 14, 0)
 
+# Operators whose first input is activations and whose second is weights.
+WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+
 
 def check(model: ModelFile, quantize: str) -> None:
     """Fail loudly if the file would not do on a device.
@@ -30,11 +33,12 @@ def check(model: ModelFile, quantize: str) -> None:
         types = {tensor.dtype for operator in model.subgraphs[index] for tensor in operator.outputs}
         if signature != "embed" and types & {"int8", "uint8", "int16", "float16"}:
             _fail(f"its head {signature} is not in float32")
-    convolutions = [operator for operator in model.subgraphs[0] if "CONV" in operator.name]
-    for operator in convolutions:
-        weights = operator.inputs[1]
-        if weights is None or weights.dtype != quantize:
-            _fail(f"a {operator.name} has weights in {weights and weights.dtype}, not in {quantize}")
+    for operator in model.subgraphs[0]:
+        if operator.name in WEIGHTED:
+            activations, weights = operator.inputs[:2]
+            for role, tensor in (("weights", weights), ("activations", activations)):
+                if tensor is None or tensor.dtype != quantize:
+                    _fail(f"a {operator.name} has {role} in {tensor and tensor.dtype}, not in {quantize}")
 
 
 def _fail(defect: str) -> None:

@@ -76,13 +76,14 @@ def export_bundle(
     on_note(f"calibrating and comparing on {len(val.images):,} validation images")
     interpreter = Encoder(model)
     embeddings = embed_all(interpreter, image_input, val.images)
+    calibrate.check_embeddings(embeddings)
     manifest = Manifest(
         encoder_id=parsed.encoder_id(image_input.to_manifest()),
         files={MODEL: _sha256(model)},
         image_input=image_input,
         dim=interpreter.dim,
         quantization=quantize,
-        learning_rates=calibrate.learning_rates(embeddings, val),
+        learning_rates=run.learning_rates() or calibrate.learning_rates(embeddings, val),
         rejection=calibrate.rejection(embeddings, val),
         signatures=_signatures(interpreter.interpreter),
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),
@@ -104,8 +105,18 @@ def _check_request(output: Path, quantize: str, max_classes: int, max_shots: int
     if output.exists():
         if not overwrite:
             raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")
-        if output.is_dir() and not (output / MANIFEST).exists():
-            raise ExportError(f"{output} is a folder that is not a bundle.", "Choose another --output.")
+        if not _is_bundle(output):
+            raise ExportError(f"{output} is not a bundle, so it is not replaced.", "Choose another --output.")
+
+
+def _is_bundle(path: Path) -> bool:
+    if path.is_dir():
+        return (path / MANIFEST).exists()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _signatures(interpreter: Any) -> dict[str, Any]:
@@ -138,7 +149,7 @@ def _write(output: Path, files: dict[str, bytes]) -> None:
                 old = Path(shutil.move(output, Path(scratch) / "old"))
                 try:
                     made.rename(output)
-                except OSError:
+                except BaseException:
                     old.rename(output)
                     raise
             else:

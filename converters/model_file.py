@@ -15,8 +15,15 @@ _TYPES = {code: name for name, code in vars(schema.TensorType).items() if not na
 
 @dataclass(frozen=True)
 class Tensor:
-    """`data` is the constant's bytes, b"" for what is computed; scales and zero points are () when not quantized."""
+    """A tensor of a subgraph.
 
+    Attributes:
+        place: its number in the order in which operators first use the subgraph's tensors, which tells how they are wired.
+        scales, zero_points: () when it is not quantized.
+        data: a constant's bytes, b"" for what is computed.
+    """
+
+    place: int
     dtype: str
     shape: tuple[int, ...]
     scales: tuple[float, ...]
@@ -78,13 +85,16 @@ class ModelFile:
             sha.update(repr((operator.name, sorted(operator.options.items()))).encode())
             for tensor in (*operator.inputs, *operator.outputs):
                 if tensor is not None:
-                    sha.update(repr((tensor.dtype, tensor.shape, tensor.scales, tensor.zero_points)).encode())
+                    sha.update(repr((tensor.place, tensor.dtype, tensor.shape, tensor.scales, tensor.zero_points)).encode())
                     sha.update(tensor.data)
         return sha.hexdigest()[:32]
 
 
 def _operators(model: Any, subgraph: Any, names: list[str]) -> tuple[Operator, ...]:
-    tensors = [_tensor(model, tensor) for tensor in subgraph.tensors]
+    used = [index for operator in subgraph.operators for index in (*operator.inputs, *operator.outputs) if index >= 0]
+    tensors = {
+        index: _tensor(model, subgraph.tensors[index], place) for place, index in enumerate(dict.fromkeys(map(int, used)))
+    }
 
     def options(operator: Any) -> dict[str, Any]:
         return {
@@ -107,11 +117,12 @@ class _Empty:
     """Stands in for the options of an operator that has none."""
 
 
-def _tensor(model: Any, tensor: Any) -> Tensor:
+def _tensor(model: Any, tensor: Any, place: int) -> Tensor:
     quantization = tensor.quantization
     has_scale = quantization is not None and quantization.scale is not None
     data = model.buffers[tensor.buffer].data
     return Tensor(
+        place=place,
         dtype=_TYPES[tensor.type].lower(),
         shape=tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ())),
         scales=tuple(float(scale) for scale in quantization.scale) if has_scale else (),

@@ -9,29 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edge_meta.evaluation import Interval
     from edge_meta.training.loop import Progress
 
 
 class TrainingProgress:
-    """Prints a line at each validation, and on a terminal a line in place between them.
-
-    Attributes:
-        last: the newest progress.
-        best: the best validation so far.
-    """
+    """Prints a line at each validation, and on a terminal a line in place between them."""
 
     def __init__(self) -> None:
-        self.last: Progress | None = None
-        self.best: Interval | None = None
         self._shown = 0.0
         self._live = sys.stderr.isatty()
 
     def __call__(self, progress: Progress) -> None:
-        self.last = progress
         judged = progress.validation
-        if judged and (self.best is None or judged.mean > self.best.mean):
-            self.best = judged
         line = (
             f"episode {progress.episode:>{len(str(progress.episodes))}}/{progress.episodes}  loss {progress.loss:.3f}  "
             f"{progress.images_per_second:,.0f} images/s  {duration(progress.eta)} left"

@@ -57,8 +57,18 @@ class Dataset:
         )
 
     def protocol(self, shot: int) -> tuple[int, int, int]:
-        """(way, shot, query) of the usual judgement, 20-way with 15 queries, or as near to it as the data allows."""
+        """(way, shot, query) of the usual judgement, 20-way with 15 queries, or as near to it as the data allows.
+
+        Raises:
+            DatasetError: fewer than two classes, or a class with a single example.
+        """
         fewest = int(np.bincount(self.labels).min())
+        if len(self.class_names) < 2 or fewest < 2:
+            raise DatasetError(
+                f"The {self.split} split of {self.name} has {len(self.class_names)} classes, the smallest with {fewest} "
+                "examples, and judging by it takes two of each.",
+                "Add classes and examples.",
+            )
         shot = max(1, min(shot, fewest - 1))
         return min(20, len(self.class_names)), shot, max(1, min(15, fewest - shot))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 
+from edge_meta import files
 from edge_meta.errors import DatasetError
 
 
@@ -27,17 +27,12 @@ def fetch(dataset: str, name: str, url: str) -> Path:
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=name, delete=False) as file:
-            partial = Path(file.name)
-            try:
-                with urllib.request.urlopen(url, timeout=60) as response:
-                    shutil.copyfileobj(response, file)
-                file.close()
-                partial.replace(path)
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
-    except (OSError, urllib.error.URLError) as error:
+        with urllib.request.urlopen(url, timeout=60) as response, files.replacing(path) as file:
+            shutil.copyfileobj(response, file)
+            length = response.headers.get("Content-Length")
+            if length is not None and file.tell() != int(length):
+                raise OSError(f"it ended after {file.tell()} of {length} bytes")
+    except (OSError, HTTPException) as error:
         raise DatasetError(
             f"{dataset} is not at {path}, and downloading {url} failed ({error}).",
             f"Connect to the network, or set EDGE_META_DATA to a folder that has {dataset}/{name}.",

@@ -6,7 +6,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_meta.errors import BundleError
@@ -34,8 +34,8 @@ class Bundle:
     path: Path
     name: str
     manifest: Manifest
-    model: bytes
-    seed: bytes | None
+    model: bytes = field(repr=False)
+    seed: bytes | None = field(repr=False)
 
     @classmethod
     def open(cls, source: str | Path) -> Bundle:

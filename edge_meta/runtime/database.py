@@ -79,7 +79,13 @@ class Database:
     def overwrite_removed(self) -> None:
         """Empty the write-ahead log, where rows that a change removed would otherwise live on for a while."""
         with self.explained():
-            self.query("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy, *_ = self.query("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise StoreError(
+                f"{self.path}: it is forgotten, but another program is still reading the store as it was before, so the "
+                "bytes are still on the disk.",
+                "Close that program; the bytes go when the last one closes the store.",
+            )
 
     @contextmanager
     def explained(self) -> Iterator[None]:

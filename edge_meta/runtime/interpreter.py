@@ -89,6 +89,6 @@ def _choose(backend: str | None) -> tuple[str, Callable[..., Any]]:
             return name, _factory(name)
         except ImportError as error:
             reasons.append(f"{name}: {error}")
-    raise BackendError(
-        f"No interpreter can be used ({'; '.join(reasons)}).", f"Run: pip install {BACKENDS[backend or 'litert']}"
-    )
+    # The extra brings the NumPy that tflite-runtime needs, too.
+    package = '"edge-meta[tflite]"' if backend == "tflite" else BACKENDS[backend or "litert"]
+    raise BackendError(f"No interpreter can be used ({'; '.join(reasons)}).", f"Run: pip install {package}")

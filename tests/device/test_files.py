@@ -1,4 +1,4 @@
-"""A file is replaced whole, or not at all."""
+"""A file is replaced whole, or not at all; or it is placed only where nothing is."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_meta.files import replacing, write_text
+from edge_meta.files import place_new, replacing, write_text
 
 
 def test_the_new_content_takes_the_old_ones_place(tmp_path: Path) -> None:
@@ -60,3 +60,20 @@ def test_the_users_mask_decides_who_may_read(tmp_path: Path, mask: int, mode: in
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_text(tmp_path / "missing" / "file", "text")
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize(("there", "then"), [(None, b"made"), (b"", b"made"), (b"another process's", b"another process's")])
+def test_a_new_file_is_placed_only_where_nothing_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool, there: bytes | None, then: bytes
+) -> None:
+    def link(source: Path, target: Path) -> None:
+        raise PermissionError("this file system knows no links")
+
+    if not links:
+        monkeypatch.setattr(os, "link", link)
+    (tmp_path / "made").write_bytes(b"made")
+    if there is not None:
+        (tmp_path / "place").write_bytes(there)
+    place_new(tmp_path / "made", tmp_path / "place")
+    assert (tmp_path / "place").read_bytes() == then

@@ -223,6 +223,7 @@ def test_the_same_shots_give_the_same_bits_whatever_was_done_in_between(
 # Undo
 
 
+@settings(max_examples=25)
 @given(steps=st.lists(st.sampled_from(["alef", "bet", "gimel", "adapt", "undo"]), max_size=25))
 def test_undo_goes_back_step_by_step(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str], opened: Open, embeddings: Vectors, state: State, adapt: Adapt

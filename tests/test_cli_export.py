@@ -1,0 +1,150 @@
+"""`edge-meta export` and `edge-meta data`: results on stdout, notes on stderr, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from edge_meta.runtime.bundle import Bundle
+
+SIZES = ("--max-classes", "8", "--max-shots", "16")
+
+
+# --- export -----------------------------------------------------------------------------------------------------------
+
+
+def test_json_tells_of_the_bundle_and_notes_go_to_stderr(
+    cli: Callable[..., Result], finished_run: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "letters.bundle"
+    result = cli("export", finished_run, "--output", output, *SIZES, "--json")
+    found = json.loads(result.stdout)
+    bundle = Bundle.open(output)
+    assert found == {
+        "bundle": str(output),
+        "encoder_id": bundle.manifest.encoder_id,
+        "quantization": "int8",
+        "dim": 8,
+        "model_bytes": len(bundle.model),
+        "parity": bundle.manifest.parity,
+    }
+    assert "converting to int8\ncalibrating and comparing on 120 validation images\n" in result.stderr
+
+
+def test_text_tells_of_accuracy_and_of_the_next_step(cli: Callable[..., Result], finished_run: Path, tmp_path: Path) -> None:
+    output = tmp_path / "letters.zip"
+    result = cli("export", finished_run / "encoder.keras", "--output", output, "--quantize", "float32", *SIZES)
+    lines = result.stdout.splitlines()
+    bundle = Bundle.open(output)
+    assert lines[0] == f"{output}: float32, {len(bundle.model):,} bytes, 8 dimensions"
+    one, five = bundle.manifest.parity["episodes"]
+    assert f"6-way 1-shot on validation classes: float32 {100 * one['float32']['mean']:.2f} ± " in lines[1]
+    assert f"6-way 5-shot on validation classes: float32 {100 * five['float32']['mean']:.2f} ± " in lines[2]
+    assert lines[3] == f"Next: edge-meta enroll {output} LABEL FILE..."
+
+
+def test_a_process_of_its_own_prints_nothing_but_json_to_stdout(finished_run: Path, tmp_path: Path) -> None:
+    """The converter is C++ and prints past Python's sys.stdout."""
+    command = [sys.executable, "-m", "edge_meta", "export", finished_run, "--output", tmp_path / "new.bundle", "--json"]
+    done = subprocess.run([*command, *SIZES], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["quantization"] == "int8"
+
+
+def test_overwrite_replaces_a_bundle_and_without_it_the_error_says_so(
+    cli: Callable[..., Result], finished_run: Path, tmp_path: Path
+) -> None:
+    arguments = ("export", finished_run, "--output", tmp_path / "new.bundle", *SIZES)
+    cli(*arguments, "--quantize", "float32")
+    refused = cli(*arguments, code=1)
+    assert refused.stdout == ""
+    assert refused.stderr.startswith(f"Error: {tmp_path}/new.bundle exists. Use --overwrite to replace it")
+    cli(*arguments, "--overwrite")
+    assert Bundle.open(tmp_path / "new.bundle").manifest.quantization == "int8"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--max-classes", "1"], "sizes are out of range"),
+        (["--max-shots", "0"], "sizes are out of range"),
+        (["--calibration", "nonsense"], "There is no dataset 'nonsense'"),
+    ],
+)
+def test_a_users_problem_is_exit_code_1_and_one_line(
+    cli: Callable[..., Result], finished_run: Path, tmp_path: Path, given: list[str], message: str
+) -> None:
+    result = cli("export", finished_run, "--output", tmp_path / "new.bundle", *given, code=1)
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_a_run_is_named(cli: Callable[..., Result], tmp_path: Path) -> None:
+    result = cli("export", tmp_path, "--output", tmp_path / "new.bundle", code=1)
+    assert f"{tmp_path} holds no run (run.json is missing). Name the --output of an edge-meta train." in result.stderr
+
+
+@pytest.mark.parametrize("given", [[], ["RUN"], ["RUN", "--output", "new.bundle", "--quantize", "int4"]])
+def test_wrong_usage_is_exit_code_2(cli: Callable[..., Result], given: list[str]) -> None:
+    assert cli("export", *given, code=2).stdout == ""
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of data with nothing in it, and no network."""
+
+    def offline(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("offline")
+
+    monkeypatch.setenv("EDGE_META_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(urllib.request, "urlopen", offline)
+    return tmp_path / "data"
+
+
+def test_data_list_names_every_dataset_and_the_folder(cli: Callable[..., Result], empty: Path) -> None:
+    found = json.loads(cli("data", "list", "--json").stdout)
+    assert found["folder"] == str(empty)
+    assert set(found["datasets"]) == {"omniglot", "glyphs", "folder:PATH", "npz:PATH"}
+    text = cli("data", "list").stdout
+    assert all(f"{name} " in text for name in found["datasets"])
+    assert text.endswith(f"Downloads: {empty}\n")
+    assert not empty.exists()
+
+
+def test_data_fetch_without_a_network_is_exit_code_1_with_a_remedy(cli: Callable[..., Result], empty: Path) -> None:
+    result = cli("data", "fetch", "omniglot", code=1)
+    assert f"omniglot is not at {empty}/omniglot/images_background.zip" in result.stderr
+    assert "Connect to the network, or set EDGE_META_DATA" in result.stderr
+    assert result.stdout == ""
+
+
+def test_data_fetch_checks_archives_that_are_there(cli: Callable[..., Result], omniglot: Path) -> None:
+    found = json.loads(cli("data", "fetch", "omniglot", "--json").stdout)
+    assert found["dataset"] == "omniglot"
+    assert [os.path.basename(path) for path in found["files"]] == ["images_background.zip", "images_evaluation.zip"]
+    assert all(Path(path).is_file() for path in found["files"])
+
+
+def test_data_fetch_names_a_damaged_archive(cli: Callable[..., Result], empty: Path) -> None:
+    (empty / "omniglot").mkdir(parents=True)
+    (empty / "omniglot" / "images_background.zip").write_bytes(b"<html>")
+    result = cli("data", "fetch", "omniglot", code=1)
+    assert f"{empty}/omniglot/images_background.zip does not hold Omniglot's images_background" in result.stderr
+
+
+def test_data_fetch_of_something_else_is_exit_code_2(cli: Callable[..., Result]) -> None:
+    assert "glyphs" in cli("data", "fetch", "glyphs", code=2).stderr

@@ -1,0 +1,177 @@
+"""Recipes: from a dataset's name to a run with an encoder in it, and the same run again from the same recipe."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from edge_meta.datasets import load_dataset
+from edge_meta.errors import DatasetError, EdgeMetaError, TrainingError
+from edge_meta.inputs import ImageInput
+from edge_meta.training.recipe import Recipe, train
+from edge_meta.training.run import RunFolder
+
+pytestmark = pytest.mark.usefixtures("small_conv4")
+
+SaveNpz = Callable[..., str]
+INPUT = ImageInput(16, 16)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, save_npz: SaveNpz) -> Recipe:
+    """Three episodes on an .npz of 15 classes, 9 of which train and 3 validate."""
+    return Recipe(save_npz(tmp_path / "own.npz", 15, 8), image_size=16, way=3, query=2, episodes=3)
+
+
+def weights(run: RunFolder) -> list[np.ndarray]:
+    return run.load_encoder().get_weights()
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_run_holds_its_recipe_data_curve_and_encoder(recipe: Recipe, tmp_path: Path) -> None:
+    run = train(recipe, tmp_path / "run")
+    facts = run.facts()
+    assert facts["asked"] == asdict(recipe)
+    for split, classes in (("train", 9), ("val", 3)):
+        data = load_dataset(recipe.dataset, split, INPUT)
+        assert facts["made"]["data"][split] == {"classes": classes, "examples": 8 * classes, "sha256": data.digest}
+    assert facts["made"]["training_classes"] == 9
+    assert ImageInput.from_manifest(facts["made"]["input"]) == INPUT
+    encoder = run.load_encoder()
+    assert (encoder.input_shape, encoder.output_shape) == ((None, 16, 16, 1), (None, facts["made"]["dim"]))
+    assert facts["made"]["parameters"] == encoder.count_params()
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["episode"] for line in lines] == [1, 2, 3]
+
+
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(recipe: Recipe, tmp_path: Path) -> None:
+    one, again, other = (
+        weights(train(asked, tmp_path / name))
+        for name, asked in (("one", recipe), ("again", recipe), ("other", replace(recipe, seed=1)))
+    )
+    assert same(one, again)
+    assert not same(one, other)
+
+
+def test_rotations_are_classes_for_omniglot_and_where_they_are_asked_for(recipe: Recipe, tmp_path: Path) -> None:
+    turned = train(replace(recipe, rotations=True, way=30), tmp_path / "turned").facts()
+    assert turned["made"]["training_classes"] == 36
+    assert turned["made"]["data"]["train"]["classes"] == 9
+    with pytest.raises(DatasetError, match="Way 30 needs 30 classes"):
+        train(replace(recipe, way=30), tmp_path / "upright")
+
+
+def test_omniglot_is_trained_with_rotations_unless_told_otherwise(omniglot: Path, tmp_path: Path) -> None:
+    small = Recipe(image_size=16, way=3, query=2, episodes=1)
+    assert train(small, tmp_path / "turned").facts()["made"]["training_classes"] == 4 * 817
+
+
+def test_colours_are_trained_on_when_asked_for(tmp_path: Path, save_npz: SaveNpz) -> None:
+    name = save_npz(tmp_path / "own.npz", 10, 6, channels=3)
+    run = train(Recipe(name, image_size=16, rgb=True, way=3, query=2, episodes=1), tmp_path / "run")
+    assert run.load_encoder().input_shape == (None, 16, 16, 3)
+    assert ImageInput.from_manifest(run.facts()["made"]["input"]) == ImageInput.for_shape((16, 16, 3))
+
+
+def test_the_learning_rate_decays_to_zero_at_the_last_episode(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[keras.optimizers.Adam] = []
+
+    class Watched(keras.optimizers.Adam):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(keras.optimizers, "Adam", Watched)
+    rates = []
+    train(recipe, tmp_path / "run", on_progress=lambda progress: rates.append(float(made[0].learning_rate)))
+    assert np.array(rates) / recipe.learning_rate == pytest.approx([0.75, 0.25, 0.0], abs=1e-6)  # (1 + cos(π·i/3)) / 2
+
+
+# --- resuming and refusing --------------------------------------------------------------------------------------------
+
+
+def test_a_finished_run_is_not_run_over(recipe: Recipe, tmp_path: Path) -> None:
+    before = weights(train(recipe, tmp_path / "run"))
+    with pytest.raises(TrainingError, match="already holds a run"):
+        train(replace(recipe, seed=1), tmp_path / "run")
+    assert same(weights(RunFolder(tmp_path / "run")), before)
+
+
+def test_an_interrupted_run_resumes_to_the_same_weights(recipe: Recipe, tmp_path: Path) -> None:
+    straight = weights(train(recipe, tmp_path / "straight"))
+    with pytest.raises(TrainingError, match="Stopped at episode 2"):
+        train(recipe, tmp_path / "run", on_progress=lambda progress: signal.raise_signal(signal.SIGINT))
+    resumed = train(recipe, tmp_path / "run", resume=True)
+    with np.load(tmp_path / "straight" / "checkpoint.npz") as one, np.load(resumed.path / "checkpoint.npz") as other:
+        assert all(np.array_equal(one[name], other[name]) for name in one.files if name != "history")
+    assert same(weights(resumed), straight)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("seed", 1), ("learning_rate", 0.5), ("way", 2), ("episodes", 4), ("rotations", True)]
+)
+def test_resuming_with_another_setting_is_refused_and_the_setting_named(
+    recipe: Recipe, tmp_path: Path, setting: str, value: object
+) -> None:
+    RunFolder.create(tmp_path / "run", asdict(recipe), {"input": INPUT.to_manifest(), "data": {}})
+    with pytest.raises(TrainingError, match=rf"was started with another {setting}\. "):
+        train(replace(recipe, **{setting: value}), tmp_path / "run", resume=True)
+
+
+def test_resuming_on_data_that_has_changed_is_refused(recipe: Recipe, tmp_path: Path, save_npz: SaveNpz) -> None:
+    train(recipe, tmp_path / "run")
+    save_npz(tmp_path / "own.npz", 15, 8, seed=9)
+    with pytest.raises(EdgeMetaError, match=r"own\.npz"):
+        train(recipe, tmp_path / "run", resume=True)
+
+
+def test_there_must_be_a_run_to_resume(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="holds no run"):
+        train(recipe, tmp_path / "missing", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"episodes": 0}, "Episodes and learning rate must be above zero"),
+        ({"learning_rate": 0.0}, "Episodes and learning rate must be above zero"),
+        ({"learning_rate": float("nan")}, "Episodes and learning rate must be above zero"),
+        ({"learning_rate": float("inf")}, "Episodes and learning rate must be above zero"),
+        ({"image_size": 15}, "Images of 15 pixels are too small"),
+        ({"way": 1}, "way 1"),
+        ({"way": 10}, "Way 10 needs 10 classes"),
+        ({"shot": 0}, "shot 0"),
+        ({"shot": 7}, "shot 7"),
+        ({"query": -1}, "query -1"),
+        ({"seed": -1}, "-1"),
+        ({"seed": 2**32}, "4294967296"),
+        ({"dataset": "nonsense"}, "There is no dataset 'nonsense'"),
+        ({"dataset": "npz:missing.npz"}, "does not exist"),
+        ({"method": "nonsense"}, "nonsense"),
+        ({"encoder": "nonsense"}, "nonsense"),
+    ],
+)
+def test_settings_that_cannot_be_met_are_refused_before_a_folder_is_made(
+    recipe: Recipe, tmp_path: Path, settings: dict, error: str
+) -> None:
+    with pytest.raises(EdgeMetaError, match=error):
+        train(replace(recipe, **settings), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_leaves_too_little_to_validate_on_is_refused_for_that_reason(tmp_path: Path, save_npz: SaveNpz) -> None:
+    few = Recipe(save_npz(tmp_path / "own.npz", 6, 8), image_size=16, way=3, query=2, episodes=1)
+    with pytest.raises(DatasetError, match="val split of npz:"):
+        train(few, tmp_path / "run")
