@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, BundleError
 
-# In the order in which they are tried; the package is what pip installs.
-BACKENDS = {"litert": "ai-edge-litert", "tflite": "tflite-runtime", "tensorflow": "tensorflow"}
+# In the order in which they are tried, with what pip installs; the extra brings the NumPy that tflite-runtime needs, too.
+BACKENDS = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}
 
 
 def _factory(backend: str) -> Callable[..., Any]:
@@ -66,7 +66,7 @@ class Encoder:
             self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError, SystemError) as error:
             raise BundleError(
-                f"{BACKENDS[self.backend]} refuses encoder.tflite ({error}).",
+                f"The {self.backend} interpreter refuses encoder.tflite ({error}).",
                 "Use another --backend, or export the bundle again.",
             ) from None
         details, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
@@ -89,6 +89,6 @@ def _choose(backend: str | None) -> tuple[str, Callable[..., Any]]:
             return name, _factory(name)
         except ImportError as error:
             reasons.append(f"{name}: {error}")
-    # The extra brings the NumPy that tflite-runtime needs, too.
-    package = '"edge-meta[tflite]"' if backend == "tflite" else BACKENDS[backend or "litert"]
-    raise BackendError(f"No interpreter can be used ({'; '.join(reasons)}).", f"Run: pip install {package}")
+    raise BackendError(
+        f"No interpreter can be used ({'; '.join(reasons)}).", f"Run: pip install {BACKENDS[backend or 'litert']}"
+    )

@@ -132,5 +132,5 @@ def test_an_interpreters_refusal_is_a_bundle_error_that_names_it(bundle: Bundle,
         raise ValueError("op CONV_2D is of version 99")
 
     monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(Interpreter=refuse))
-    with pytest.raises(BundleError, match=r"ai-edge-litert refuses .*op CONV_2D is of version 99"):
+    with pytest.raises(BundleError, match=r"The litert interpreter refuses .*op CONV_2D is of version 99"):
         Encoder(bundle.model, "litert")
