@@ -16,7 +16,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 FLOAT_MAX = tf.float32.max
 # Far below any real logit, and finite, so that its product with a zero in a one-hot row is zero.
-NO_LOGIT = -1e9
+NO_LOGIT = -1e30
 
 
 def frozen(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -16,7 +16,7 @@ METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil"]
 @click.command()
 @click.option("--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH or npz:PATH.")
 @click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS))
-@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(["conv4"]))
+@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(["conv4", "conv4_fast"]))
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
 @click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
 @click.option("--way", default=100, show_default=True, help="Classes in a training episode.")

@@ -19,6 +19,7 @@ from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.evaluation import Interval
 from edge_meta.training.augment import distort
+from edge_meta.training.encoders import for_device
 from edge_meta.training.run import RunFolder
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def fit(
     history = run.restore(variables) if run else []
     start = history[-1]["episode"] if history else 0
     best = max((row["val_accuracy"] for row in history if "val_accuracy" in row), default=-1.0)
-    step = _train_step(method, sampler, augment)
+    step = train_step(method, sampler, augment)
     interval = max(1, -(-episodes // VALIDATIONS))
     images_per_episode = sampler.way * (sampler.shot + sampler.query)
     losses: list[float] = []
@@ -117,7 +118,7 @@ def fit(
             history.append(row)
             if run:
                 if due and row.get("val_accuracy", 2.0) > best:
-                    run.save_encoder(method.encoder, method.learning_rates())
+                    run.save_encoder(for_device(method.encoder), method.learning_rates())
                 run.checkpoint(variables, history)
             best = max(best, row.get("val_accuracy", -1.0))
             losses.clear()
@@ -132,9 +133,11 @@ def fit(
     return history
 
 
-def _train_step(
+def train_step(
     method: Method, sampler: EpisodeSampler, augment: bool
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """One step of the outer loop, as a graph: support and query indices (tasks, way, examples) and the first episode's
+    number in, loss and accuracy out."""
     images = tf.constant(sampler.dataset.images)
     mean, scale = method.image_input.mean, method.image_input.scale
     variables = method.trainable_variables
