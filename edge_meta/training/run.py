@@ -56,7 +56,7 @@ class RunFolder:
         facts = {
             "asked": asked,
             "made": made,
-            "command": sys.argv,
+            "command": ["edge-meta", *sys.argv[1:]],
             "versions": {
                 "python": platform.python_version(),
                 "tensorflow": tf.__version__,
