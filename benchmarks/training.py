@@ -24,7 +24,6 @@ import click
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import tensorflow as tf
 
 from edge_meta.datasets import Dataset
 from edge_meta.episodes import EpisodeSampler
@@ -74,10 +73,7 @@ class Rate:
         return count / (time.perf_counter() - start)
 
     def _run(self) -> None:
-        drawn = [self._sampler.episode(self._episode + task) for task in range(self._tasks)]
-        support, query = (np.stack([getattr(each, side) for each in drawn]) for side in ("support", "query"))
-        loss, _ = self._step(tf.constant(support), tf.constant(query), tf.constant(self._episode))
-        float(loss)
+        self._step([self._sampler.episode(self._episode + task) for task in range(self._tasks)], self._episode)
         self._episode += self._tasks
 
 

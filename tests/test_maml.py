@@ -6,10 +6,13 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from edge_meta.runtime import heads
 from edge_meta.training.anil import ANIL
 from edge_meta.training.inner import SGD, Adam, InnerOptimizer, Momentum
 from edge_meta.training.maml import MAML
 from edge_meta.training.protonet import ProtoNet
+from edge_meta.training.reptile import Reptile
+from edge_meta.training.supervised import Supervised
 
 WAY, SHOT, QUERY, SIDE = 3, 2, 4, 16
 
@@ -201,3 +204,55 @@ def test_statistics_are_those_of_the_support_set_at_the_adapted_parameters(task)
     mean, variance = support.mean(axis=(0, 1, 2)), support.var(axis=(0, 1, 2))
     embeddings = ((query - mean) / np.sqrt(variance + 1e-5)).reshape(WAY * QUERY, -1)
     np.testing.assert_allclose(method.logits(*task), embeddings @ weights, rtol=1e-6, atol=1e-9)
+
+
+def test_reptile_moves_towards_the_mean_of_the_adapted_parameters(encoder, task):
+    """Against plain gradient descent on each support set, written by hand."""
+    other = tuple(side[:, :, ::-1] for side in task)
+    method = Reptile(encoder, way=WAY, steps=3, learning_rate=0.5)
+    start = [variable.numpy() for variable in method.trainable_variables]
+    ends = []
+    for support, _ in (task, other):
+        images, truth = tf.reshape(support, (-1, SIDE, SIDE, 1)), np.repeat(np.arange(WAY), SHOT)
+        for _ in range(3):
+            with tf.GradientTape() as tape:
+                logits = encoder(images) @ method.head[0] + method.head[1]
+                loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits))
+            for variable, gradient in zip(
+                method.trainable_variables, tape.gradient(loss, method.trainable_variables), strict=True
+            ):
+                variable.assign_sub(0.5 * gradient)
+        ends.append([variable.numpy() for variable in method.trainable_variables])
+        for variable, value in zip(method.trainable_variables, start, strict=True):
+            variable.assign(value)
+    support, query = (tf.stack(sides) for sides in zip(task, other, strict=True))
+    _, _, directions = method.gradients(support, query, None)
+    for direction, before, *after in zip(directions, start, *ends, strict=True):
+        np.testing.assert_allclose(direction, before - np.mean(after, axis=0), rtol=1e-9, atol=1e-12)
+
+
+def test_supervised_classifies_among_all_classes_of_the_dataset(encoder, task):
+    method = Supervised(encoder, classes=9)
+    method.head[0].assign(np.random.default_rng(4).normal(size=method.head[0].shape))
+    classes = np.array([7, 0, 4])
+    loss, _, gradients_ = method.gradients(*(side[None] for side in task), tf.constant(classes[None]))
+    losses = []
+    for side in task:
+        embeddings = encoder(tf.reshape(side, (-1, SIDE, SIDE, 1))).numpy()
+        logits = embeddings @ method.head[0].numpy()
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        losses.append(-logits[np.arange(len(logits)), np.repeat(classes, side.shape[1])])
+    assert float(loss) == pytest.approx(np.concatenate(losses).mean(), rel=1e-9)
+    assert len(gradients_) == len(method.trainable_variables)
+
+
+def test_proto_anils_inner_loop_is_the_runtimes_adapt(encoder, task):
+    """TensorFlow's inner loop and the device's, the same episode and learned rates, to 1e-5."""
+    method = ANIL(encoder, way=None, steps=5, learn_rates=True)
+    method.rates.variable.assign([[0.5], [0.1], [2.0], [0.3], [1.0]])
+    known, asked = (encoder(tf.reshape(side, (-1, SIDE, SIDE, 1))).numpy().astype(np.float32) for side in task)
+    labels, prototypes = np.repeat(np.arange(WAY), SHOT), known.reshape(WAY, SHOT, -1).mean(axis=1)
+    weights, bias, _ = heads.adapt(known, labels, prototypes, method.learning_rates())
+    still, _ = heads.linear_from_prototypes(prototypes)
+    assert np.abs(weights - still).max() > 0.01, "the rates are too small to tell anything"
+    np.testing.assert_allclose(method.logits(*task), asked @ weights + bias, rtol=1e-5, atol=1e-5)

@@ -175,3 +175,18 @@ def test_data_that_leaves_too_little_to_validate_on_is_refused_for_that_reason(t
     few = Recipe(save_npz(tmp_path / "own.npz", 6, 8), image_size=16, way=3, query=2, episodes=1)
     with pytest.raises(DatasetError, match="val split of npz:"):
         train(few, tmp_path / "run")
+
+
+def test_a_run_can_start_from_the_encoder_of_another(recipe: Recipe, tmp_path: Path) -> None:
+    first = train(recipe, tmp_path / "first")
+    still = replace(recipe, start=str(first.path), episodes=1, learning_rate=1e-12)
+    second = train(still, tmp_path / "second")
+    for before, after in zip(first.load_encoder().trainable_weights, second.load_encoder().trainable_weights, strict=True):
+        np.testing.assert_allclose(before.numpy(), after.numpy(), atol=1e-6)
+
+
+def test_a_start_of_another_shape_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+    first = train(recipe, tmp_path / "first")
+    other = replace(recipe, start=str(first.path), image_size=32)
+    with pytest.raises(TrainingError, match="has other layers"):
+        train(other, tmp_path / "second")

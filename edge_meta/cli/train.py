@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress
 
-METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil"]
+METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised"]
 
 
 @click.command()
@@ -39,6 +39,7 @@ METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil"]
 @click.option(
     "--transductive", is_flag=True, help="maml's: normalize queries by their own batch, which tells of each other."
 )
+@click.option("--start", metavar="RUN", help="Begin with the encoder of another run, to go on with new data or methods.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN; its own settings count.")

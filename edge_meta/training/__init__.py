@@ -16,5 +16,18 @@ from edge_meta.training.encoders import ENCODERS, conv4
 from edge_meta.training.maml import MAML
 from edge_meta.training.method import AdaptingMethod, Method
 from edge_meta.training.protonet import ProtoNet
+from edge_meta.training.reptile import Reptile
+from edge_meta.training.supervised import Supervised
 
-__all__ = ["ANIL", "ENCODERS", "MAML", "AdaptingMethod", "EpisodeSampler", "Method", "ProtoNet", "conv4"]
+__all__ = [
+    "ANIL",
+    "ENCODERS",
+    "MAML",
+    "AdaptingMethod",
+    "EpisodeSampler",
+    "Method",
+    "ProtoNet",
+    "Reptile",
+    "Supervised",
+    "conv4",
+]

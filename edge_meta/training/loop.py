@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from edge_meta.episodes import EpisodeSampler
+from edge_meta.episodes import Episode, EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.evaluation import Interval
 from edge_meta.training.augment import distort
@@ -88,10 +88,9 @@ def fit(
         for episode in range(start, episodes, tasks):
             began = time.perf_counter()
             drawn = [sampler.episode(episode + task) for task in range(tasks)]
-            support, query = (np.stack([getattr(each, side) for each in drawn]) for side in ("support", "query"))
-            loss, accuracy = step(tf.constant(support), tf.constant(query), tf.constant(episode))
-            losses.append(float(loss))
-            hits.append(float(accuracy))
+            loss, accuracy = step(drawn, episode)
+            losses.append(loss)
+            hits.append(accuracy)
             training_seconds += time.perf_counter() - began
             done = episode + tasks
             rate = (done - start) / training_seconds
@@ -135,12 +134,10 @@ def fit(
 
 def train_step(
     method: Method, sampler: EpisodeSampler, augment: bool
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """One step of the outer loop, as a graph: support and query indices (tasks, way, examples) and the first episode's
-    number in, loss and accuracy out."""
+) -> Callable[[list[Episode], int], tuple[float, float]]:
+    """One step of the outer loop: the episodes of a meta-batch and the number of the first in, loss and accuracy out."""
     images = tf.constant(sampler.dataset.images)
     mean, scale = method.image_input.mean, method.image_input.scale
-    variables = method.trainable_variables
 
     def gather(indices: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         gathered = tf.cast(tf.gather(images, tf.reshape(indices, [-1])), tf.float32)
@@ -149,14 +146,18 @@ def train_step(
         return tf.reshape((gathered - mean) * scale, (*indices.shape, *images.shape[1:]))
 
     @tf.function
-    def step(support: tf.Tensor, query: tf.Tensor, episode: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        seeds = tf.random.split(tf.stack([sampler.seed, episode]), 2)
-        with tf.GradientTape() as tape:
-            loss, accuracy = method.batch_loss(gather(support, seeds[0]), gather(query, seeds[1]))
-        method.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+    def step(support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        seeds = tf.random.split(tf.stack([sampler.seed, number]), 2)
+        loss, accuracy, gradients = method.gradients(gather(support, seeds[0]), gather(query, seeds[1]), classes)
+        method.optimizer.apply_gradients(zip(gradients, method.trainable_variables, strict=True))
         return loss, accuracy
 
-    return step
+    def run(episodes: list[Episode], number: int) -> tuple[float, float]:
+        indices = (np.stack([getattr(each, side) for each in episodes]) for side in ("support", "query", "classes"))
+        loss, accuracy = step(*map(tf.constant, indices), tf.constant(number))
+        return float(loss), float(accuracy)
+
+    return run
 
 
 @contextmanager

@@ -58,8 +58,7 @@ class MAML(AdaptingMethod):
 
     def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits, state = self._adapted_logits(support, query)
-        for variable, value in zip(self.encoder.non_trainable_variables, state, strict=True):
-            variable.assign(value)
+        self._keep(state)
         truth = truth_of(query)
         return mean_cross_entropy(logits, truth), accuracy(logits, truth)
 
@@ -68,8 +67,12 @@ class MAML(AdaptingMethod):
 
     def _adapted_logits(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
         """Logits (way · query, way) of the queries at θ', and the batch-norm statistics that the task leaves behind."""
-        examples, truth = flatten_classes(support), truth_of(support)
         state = [tf.convert_to_tensor(variable) for variable in self.encoder.non_trainable_variables]
+        return self._logits_at(self._adapt(support, state), state, support, query)
+
+    def _adapt(self, support: tf.Tensor, state: Tensors) -> Tensors:
+        """θ': the encoder's parameters and the head's after the inner loop."""
+        examples, truth = flatten_classes(support), truth_of(support)
         parameters = [tf.convert_to_tensor(variable) for variable in self.encoder.trainable_variables]
         parameters += self._head_start(support, state)
         slots = self.inner_optimizer.slots(parameters)
@@ -82,12 +85,21 @@ class MAML(AdaptingMethod):
             if self.first_order:
                 gradients = [tf.stop_gradient(gradient) for gradient in gradients]
             parameters, slots = self.inner_optimizer.update(parameters, gradients, slots, step, self.rates.at(step))
+        return parameters
+
+    def _logits_at(
+        self, parameters: Tensors, state: Tensors, support: tf.Tensor, query: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors]:
         queries = flatten_classes(query)
         if self.transductive:
             return self._forward(parameters, state, queries, training=True)
-        _, left = self._forward(parameters, state, examples, training=True)
+        _, left = self._forward(parameters, state, flatten_classes(support), training=True)
         logits, _ = self._forward(parameters, self._statistics(state, left), queries, training=False)
         return logits, left
+
+    def _keep(self, state: Tensors) -> None:
+        for variable, value in zip(self.encoder.non_trainable_variables, state, strict=True):
+            variable.assign(value)
 
     def _head_start(self, support: tf.Tensor, state: Tensors) -> Tensors:
         if self.head:

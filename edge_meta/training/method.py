@@ -60,6 +60,19 @@ class Method(ABC):
         of_encoder = {id(variable) for variable in self.encoder.variables}
         return [*self.encoder.variables, *(each for each in self.trainable_variables if id(each) not in of_encoder)]
 
+    def gradients(
+        self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        """Loss, accuracy, and what the outer optimizer takes for the gradient of `trainable_variables`.
+
+        Args:
+            support, query: as for `batch_loss`.
+            classes: (tasks, way), which of the dataset's classes an episode's are.
+        """
+        with tf.GradientTape() as tape:
+            loss, right = self.batch_loss(support, query)
+        return loss, right, tape.gradient(loss, self.trainable_variables)
+
     def learning_rates(self) -> tuple[float, ...] | None:
         """The learning rates that the runtime's `adapt` should take its steps with, where the method has learned them."""
         return None

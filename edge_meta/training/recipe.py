@@ -15,7 +15,7 @@ from edge_meta.datasets import load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
-from edge_meta.training import ANIL, ENCODERS, MAML, AdaptingMethod, Method, ProtoNet
+from edge_meta.training import ANIL, ENCODERS, MAML, AdaptingMethod, Method, ProtoNet, Reptile, Supervised
 from edge_meta.training.loop import Progress
 from edge_meta.training.run import RunFolder
 
@@ -48,6 +48,7 @@ class Recipe:
     inner_steps: int = 5
     inner_learning_rate: float = 0.1
     transductive: bool = False
+    start: str | None = None
 
     def input(self) -> ImageInput:
         return ImageInput.for_shape((self.image_size, self.image_size, 3 if self.rgb else 1))
@@ -61,13 +62,18 @@ def _maml(recipe: Recipe) -> dict[str, Any]:
     return {**_gradient_based(recipe), "transductive": recipe.transductive}
 
 
-METHODS: dict[str, Callable[[keras.Model, ImageInput, Recipe], Method]] = {
-    "protonet": lambda encoder, image, recipe: ProtoNet(encoder, image),
-    "maml": lambda encoder, image, recipe: MAML(encoder, image, recipe.way, **_maml(recipe)),
-    "fomaml": lambda encoder, image, recipe: MAML(encoder, image, recipe.way, first_order=True, **_maml(recipe)),
-    "protomaml": lambda encoder, image, recipe: MAML(encoder, image, None, learn_rates=True, **_maml(recipe)),
-    "anil": lambda encoder, image, recipe: ANIL(encoder, image, recipe.way, **_gradient_based(recipe)),
-    "protoanil": lambda encoder, image, recipe: ANIL(encoder, image, None, learn_rates=True, **_gradient_based(recipe)),
+# Each takes the encoder, its input, the recipe, and the number of classes that are trained on.
+METHODS: dict[str, Callable[[keras.Model, ImageInput, Recipe, int], Method]] = {
+    "protonet": lambda encoder, image, recipe, classes: ProtoNet(encoder, image),
+    "maml": lambda encoder, image, recipe, classes: MAML(encoder, image, recipe.way, **_maml(recipe)),
+    "fomaml": lambda encoder, image, recipe, classes: MAML(encoder, image, recipe.way, first_order=True, **_maml(recipe)),
+    "protomaml": lambda encoder, image, recipe, classes: MAML(encoder, image, None, learn_rates=True, **_maml(recipe)),
+    "anil": lambda encoder, image, recipe, classes: ANIL(encoder, image, recipe.way, **_gradient_based(recipe)),
+    "protoanil": lambda encoder, image, recipe, classes: ANIL(
+        encoder, image, None, learn_rates=True, **_gradient_based(recipe)
+    ),
+    "reptile": lambda encoder, image, recipe, classes: Reptile(encoder, image, recipe.way, **_maml(recipe)),
+    "supervised": lambda encoder, image, recipe, classes: Supervised(encoder, image, classes),
 }
 
 
@@ -108,7 +114,9 @@ def train(
     sampler = EpisodeSampler(training, recipe.way, recipe.shot, recipe.query, recipe.seed)
 
     encoder = ENCODERS[recipe.encoder](image_input.shape)
-    learner = METHODS[recipe.method](encoder, image_input, recipe)
+    if recipe.start is not None:
+        _start_from(RunFolder(recipe.start), encoder)
+    learner = METHODS[recipe.method](encoder, image_input, recipe, len(training.class_names))
     way, shot, query = validation.protocol(recipe.shot)
     if isinstance(learner, AdaptingMethod) and learner.way:
         way = learner.way
@@ -144,3 +152,15 @@ def train(
         run = RunFolder.create(output, asdict(recipe), made)
     learner.fit(sampler, recipe.episodes, judge, run, on_progress, recipe.augment, recipe.tasks)
     return run
+
+
+def _start_from(run: RunFolder, encoder: keras.Model) -> None:
+    """Give an encoder the weights that another run ended with."""
+    run.facts()
+    try:
+        encoder.set_weights(run.load_encoder().get_weights())
+    except ValueError:
+        raise TrainingError(
+            f"The encoder of {run.path} has other layers than the one to be trained.",
+            "Start from a run of the same encoder, image size and colours.",
+        ) from None

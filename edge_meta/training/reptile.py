@@ -1,0 +1,41 @@
+"""Reptile (Nichol, Achiam and Schulman 2018, "On first-order meta-learning algorithms").
+
+From θ, a few gradient steps on a task's support set give θ_i'. The outer loop moves θ towards their mean: θ − mean θ_i'
+stands in for the gradient, and the outer optimizer's learning rate is the paper's ε. Queries only show how well that goes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from edge_meta.inputs import ImageInput
+from edge_meta.training.maml import MAML
+from edge_meta.training.tasks import accuracy, mean_cross_entropy, truth_of
+
+
+class Reptile(MAML):
+    """Reptile over all of an encoder's layers and a linear last layer; the settings are those of first-order MAML."""
+
+    def __init__(self, encoder: keras.Model, image_input: ImageInput | None = None, way: int = 5, **settings: Any) -> None:
+        super().__init__(encoder, image_input, way, first_order=True, **settings)
+
+    def gradients(
+        self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        losses, hits, ends = [], [], []
+        truth = truth_of(query[0])
+        for task in range(support.shape[0]):
+            state = [tf.convert_to_tensor(variable) for variable in self.encoder.non_trainable_variables]
+            ends.append(self._adapt(support[task], state))
+            logits, left = self._logits_at(ends[-1], state, support[task], query[task])
+            self._keep(left)
+            losses.append(mean_cross_entropy(logits, truth))
+            hits.append(accuracy(logits, truth))
+        directions = [
+            variable - tf.reduce_mean(tf.stack(values), axis=0)
+            for variable, values in zip(self.trainable_variables, zip(*ends, strict=True), strict=True)
+        ]
+        return tf.reduce_mean(tf.stack(losses)), tf.reduce_mean(tf.stack(hits)), directions
