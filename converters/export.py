@@ -7,9 +7,11 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from converters import calibrate
@@ -26,7 +28,7 @@ from edge_meta.runtime.evaluate import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.training.method import embed
-from edge_meta.training.run import RunFolder
+from edge_meta.training.run import RunFolder, load_encoder
 
 CALIBRATION_IMAGES = 300
 
@@ -44,11 +46,12 @@ def export_bundle(
     """Make a bundle of a training run.
 
     Args:
-        source: a run's folder, or the encoder.keras in it.
+        source: a run's folder or the encoder.keras in it; or another Keras encoder, whose input is then taken to be that of
+            `ImageInput.for_shape`.
         output: the bundle's folder; a name that ends in .zip makes one uncompressed archive.
         quantize: `int8` or `float32`.
         calibration: the dataset that quantization, learning rate and rejection are calibrated on (its train and val
-            classes); the run's own unless given.
+            classes); the run's own unless given, and needed where there is no run.
         max_classes, max_shots: static sizes of the heads in encoder.tflite. Python's runtime knows no such limit.
         overwrite: replace a bundle that is at `output`.
         on_note: called with a line about each stage.
@@ -59,12 +62,9 @@ def export_bundle(
     """
     output = Path(output)
     _check_request(output, quantize, max_classes, max_shots, overwrite)
-    source = Path(source)
-    run = RunFolder(source.parent if source.name == "encoder.keras" else source)
-    facts, encoder = run.facts(), run.load_encoder()
-    image_input = ImageInput.from_manifest(facts["made"]["input"])
-    dataset = calibration or facts["asked"]["dataset"]
-    train, val = (load_dataset(dataset, split, image_input) for split in ("train", "val"))
+    trained = _load(Path(source), calibration)
+    encoder, image_input = trained.encoder, trained.image_input
+    train, val = (load_dataset(trained.calibration, split, image_input) for split in ("train", "val"))
 
     on_note(f"converting to {quantize}")
     rng = np.random.default_rng(calibrate.SEED)
@@ -83,11 +83,11 @@ def export_bundle(
         image_input=image_input,
         dim=interpreter.dim,
         quantization=quantize,
-        learning_rates=run.learning_rates() or calibrate.learning_rates(embeddings, val),
+        learning_rates=trained.learning_rates or calibrate.learning_rates(embeddings, val),
         rejection=calibrate.rejection(embeddings, val),
         signatures=_signatures(interpreter.interpreter),
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),
-        training={**facts["asked"], "versions": facts["versions"], "data": facts["made"]["data"]},
+        training=trained.provenance,
     )
     card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
     files = {MODEL: model, MODEL_CARD: card}
@@ -95,6 +95,44 @@ def export_bundle(
     manifest = Manifest(**{**vars(manifest), "files": checksums})
     _write(output, {MANIFEST: manifest.to_json().encode(), **files})
     return Bundle.open(output)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What is exported, and what is known of how it came about."""
+
+    encoder: keras.Model
+    image_input: ImageInput
+    calibration: str
+    learning_rates: tuple[float, ...] | None
+    provenance: dict[str, Any]
+
+
+def _load(source: Path, calibration: str | None) -> _Trained:
+    """A run, by its folder or the encoder in it; or another Keras encoder, which needs a dataset to calibrate on."""
+    if source.suffix == ".tflite":
+        raise ExportError(f"{source} is converted already; only Keras encoders can be exported.", "Name a run's folder.")
+    of_run = source.name == "encoder.keras" and (source.parent / "run.json").exists()
+    if source.suffix == ".keras" and source.exists() and not of_run:
+        if calibration is None:
+            raise ExportError(f"{source} does not say what it was trained on.", "Name a dataset with --calibration.")
+        encoder = load_encoder(source)
+        shape = encoder.input_shape[1:]
+        if len(shape) != 3 or shape[2] not in (1, 3) or None in shape or len(encoder.output_shape) != 2:
+            raise ExportError(
+                f"{source} takes {encoder.input_shape} and gives {encoder.output_shape}.",
+                "An encoder takes (batch, height, width, 1 or 3 channels) and gives (batch, dim).",
+            )
+        return _Trained(encoder, ImageInput.for_shape(shape), calibration, None, {})
+    run = RunFolder(source.parent if of_run else source)
+    facts = run.facts()
+    return _Trained(
+        encoder=run.load_encoder(),
+        image_input=ImageInput.from_manifest(facts["made"]["input"]),
+        calibration=calibration or facts["asked"]["dataset"],
+        learning_rates=run.learning_rates(),
+        provenance={**facts["asked"], "versions": facts["versions"], "data": facts["made"]["data"]},
+    )
 
 
 def _check_request(output: Path, quantize: str, max_classes: int, max_shots: int, overwrite: bool) -> None:

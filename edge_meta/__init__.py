@@ -8,4 +8,6 @@ This module and `edge_meta.runtime` need NumPy and an interpreter; `edge_meta.tr
 from edge_meta.errors import EdgeMetaError
 from edge_meta.runtime.classifier import Classifier, Prediction, Result
 
+__version__ = "0.1.0"
+
 __all__ = ["Classifier", "EdgeMetaError", "Prediction", "Result"]

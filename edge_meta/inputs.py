@@ -90,7 +90,7 @@ class ImageInput:
         if not (1 <= height <= 4096 and 1 <= width <= 4096 and channels in (1, 3)):
             raise ValueError("input shape is out of range")
         mean, scale = float(fields["mean"]), float(fields["scale"])
-        if not (np.isfinite(mean) and np.isfinite(scale) and scale != 0.0):
+        if not (abs(mean) < 1e30 and 0.0 < abs(scale) < 1e30):
             raise ValueError("input mean or scale is not usable")
         return cls(height, width, channels, mean, scale)
 

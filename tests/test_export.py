@@ -220,10 +220,9 @@ def test_rates_that_a_run_has_learned_go_into_the_bundle(run: Path, tmp_path: Pa
 # --- the source -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", ["missing", "empty", "empty/encoder.keras", "model.tflite"])
+@pytest.mark.parametrize("source", ["missing", "empty", "empty/encoder.keras"])
 def test_a_source_that_is_no_run_is_named(tmp_path: Path, source: str) -> None:
     (tmp_path / "empty").mkdir()
-    (tmp_path / "model.tflite").write_bytes(b"")
     with pytest.raises(EdgeMetaError, match=f"{tmp_path}.* holds no run"):
         export_bundle(tmp_path / source, tmp_path / "new.bundle")
     assert not (tmp_path / "new.bundle").exists()
@@ -382,3 +381,27 @@ def test_notes_tell_of_each_stage(finished_run: Path, tmp_path: Path, quick: Non
     notes: list[str] = []
     export_bundle(finished_run, tmp_path / "new.bundle", on_note=notes.append, **SIZES)
     assert notes == ["converting to int8", "calibrating and comparing on 120 validation images"]
+
+
+def test_a_converted_file_is_no_source(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"model\.tflite is converted already"):
+        export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle")
+
+
+def test_an_encoder_of_somebody_elses_is_exported_with_a_dataset_to_calibrate_on(
+    run: Path, bundles: dict[str, Bundle], tmp_path: Path, quick: None
+) -> None:
+    mine = tmp_path / "mine.keras"
+    shutil.copy(run / "encoder.keras", mine)
+    with pytest.raises(ExportError, match=r"mine\.keras does not say what it was trained on\. .*--calibration"):
+        export_bundle(mine, tmp_path / "mine.bundle")
+    dataset = json.loads((run / "run.json").read_text())["asked"]["dataset"]
+    made = export_bundle(mine, tmp_path / "mine.bundle", calibration=dataset, **SIZES)
+    assert made.manifest.encoder_id == bundles["int8"].manifest.encoder_id
+
+
+def test_a_keras_model_that_is_no_encoder_of_images_is_refused(tmp_path: Path) -> None:
+    inputs = keras.Input((8,))
+    keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "text.keras")
+    with pytest.raises(ExportError, match=r"text\.keras takes \(None, 8\)"):
+        export_bundle(tmp_path / "text.keras", tmp_path / "new.bundle", calibration="glyphs")

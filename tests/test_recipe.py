@@ -185,8 +185,9 @@ def test_a_run_can_start_from_the_encoder_of_another(recipe: Recipe, tmp_path: P
         np.testing.assert_allclose(before.numpy(), after.numpy(), atol=1e-6)
 
 
-def test_a_start_of_another_shape_is_refused(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_start_of_another_shape_is_refused(recipe: Recipe, tmp_path: Path, save_npz: SaveNpz) -> None:
     first = train(recipe, tmp_path / "first")
-    other = replace(recipe, start=str(first.path), image_size=32)
+    colours = save_npz(tmp_path / "colours.npz", 15, 8, channels=3)
+    other = replace(recipe, dataset=colours, start=str(first.path), rgb=True)
     with pytest.raises(TrainingError, match="has other layers"):
         train(other, tmp_path / "second")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import click
 
+from edge_meta import __version__
 from edge_meta.errors import EdgeMetaError
 
 # Verb -> module of edge_meta.cli that defines it. Modules load when their verb is called, so that classifying on a board
@@ -79,7 +80,7 @@ def native_output_hushed() -> Iterator[None]:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="edge-meta")
+@click.version_option(__version__, prog_name="edge-meta")
 def main() -> None:
     """Teach a phone or a board new classes from a handful of examples, on the device.
 

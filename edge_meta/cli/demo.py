@@ -69,7 +69,8 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
     note("3/5  Judging float32 and int8 on classes that neither has seen")
     test = load_dataset(dataset, "test", bundle.manifest.image_input)
     store = folder / "demo.db"
-    store.unlink(missing_ok=True)
+    for left in folder.glob("demo.db*"):
+        left.unlink()
     with Classifier.load(bundle, store) as classifier:
         embeddings = {
             "float32": embed(run.load_encoder(), bundle.manifest.image_input, test.images),
@@ -171,7 +172,7 @@ def _judge(embeddings: NDArray[np.float32], data: Dataset, way: int, shot: int) 
 
 
 def _clear_run(path: Path) -> None:
-    """Remove the run of an earlier demo; nothing else is ever removed."""
+    """Remove the run of an earlier demo, and nothing that is not one."""
     if (path / "run.json").exists():
         shutil.rmtree(path)
 

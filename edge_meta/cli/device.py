@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +10,6 @@ from edge_meta.cli.common import backend_option, emit, json_option, store_option
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
 from edge_meta.runtime.manifest import FORMAT, METRIC
-from edge_meta.runtime.store import Store, default_path
 
 
 @click.command()
@@ -109,7 +107,7 @@ def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json
       edge-meta forget omniglot alef --shot 5f0c9a...
     """
     opened = Bundle.open(bundle)
-    with _store(opened, store) as kept:
+    with opened.open_store(store) as kept:
         removed = kept.forget(label, shot)
         classes = len(kept.snapshot().labels)
     emit(
@@ -130,7 +128,7 @@ def undo(bundle: str, store: str | None, as_json: bool) -> None:
       edge-meta undo omniglot
     """
     opened = Bundle.open(bundle)
-    with _store(opened, store) as kept:
+    with opened.open_store(store) as kept:
         undone = kept.undo()
         classes = len(kept.snapshot().labels)
     what = f"{undone.shots} shots of {undone.label}" if undone.action == "enroll" else "the last layer's steps"
@@ -152,7 +150,7 @@ def inspect(bundle: str, list_shots: bool, store: str | None, as_json: bool) -> 
     """
     opened = Bundle.open(bundle)
     manifest = opened.manifest
-    with _store(opened, store) as kept:
+    with opened.open_store(store) as kept:
         snapshot, shots = kept.snapshot(), kept.shots() if list_shots else []
         path = kept.path
     classes: list[dict[str, Any]] = []
@@ -185,10 +183,3 @@ def inspect(bundle: str, list_shots: bool, store: str | None, as_json: bool) -> 
         lines.append(f"  {entry['label']}: {entry['shots']} shots")
         lines += [f"    {shot['id']}  from {shot['origin'][:8]}" for shot in entry.get("ids", [])]
     emit(result, as_json, lines)
-
-
-def _store(bundle: Bundle, path: str | None) -> Store:
-    """The bundle's store, for verbs that need no interpreter."""
-    manifest = bundle.manifest
-    where = Path(path) if path else default_path(bundle.name, manifest.encoder_id)
-    return Store(where, manifest.encoder_id, manifest.dim, bundle.seed)

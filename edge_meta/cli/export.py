@@ -9,7 +9,7 @@ from edge_meta.cli.progress import note
 
 
 @click.command()
-@click.argument("source", metavar="RUN")
+@click.argument("source", metavar="RUN|ENCODER.keras")
 @click.option("--output", required=True, metavar="BUNDLE", help="The bundle's folder; NAME.zip makes one archive.")
 @click.option("--quantize", default="int8", show_default=True, type=click.Choice(["float32", "int8"]))
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
@@ -27,12 +27,13 @@ def export(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it).
+    """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it), or of a Keras encoder of yours.
 
     \b
     Examples:
       edge-meta export runs/omniglot --output omniglot.bundle
       edge-meta export runs/omniglot --output omniglot32.bundle --quantize float32
+      edge-meta export mine.keras --calibration folder:photos --output mine.bundle
 
     The encoder is quantized and put into one .tflite file with its heads; learning rate and rejection are calibrated, and
     the quantized encoder is compared with the float one, all on validation classes.

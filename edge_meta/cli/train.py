@@ -9,6 +9,7 @@ from click.core import ParameterSource
 
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress
+from edge_meta.errors import TrainingError
 
 METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised"]
 
@@ -65,6 +66,11 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
     if resume:
         asked = RunFolder(output).facts()["asked"]
         given = {key for key in settings if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
+        if unknown := sorted(asked.keys() - settings.keys()):
+            raise TrainingError(
+                f"{output} was started with settings that this version does not have: {', '.join(unknown)}.",
+                "Go on with the edge_meta that started it, or start anew with another --output.",
+            )
         settings = asked | {key: settings[key] for key in given}
     run = train(Recipe(**settings), output, resume, TrainingProgress())
     best = run.best() or {}

@@ -23,7 +23,9 @@ def load_folder(path: Path, split: str, image_input: ImageInput) -> Dataset:
     if not path.is_dir():
         raise DatasetError(f"{path} is not a folder.", "Give a folder with one subfolder of images per class.")
     classes = {
-        child.name: sorted(file for file in child.iterdir() if file.suffix.lower() in SUFFIXES)
+        child.name: sorted(
+            file for file in child.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        )
         for child in sorted(path.iterdir())
         if child.is_dir() and not child.name.startswith(".")
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from edge_meta.errors import BundleError
 from edge_meta.runtime.manifest import Manifest
+from edge_meta.runtime.store import Store
 
 MANIFEST = "manifest.json"
 MODEL = "encoder.tflite"
@@ -61,6 +63,17 @@ class Bundle:
         except Exception as error:
             raise BundleError(f"{source} cannot be read ({error}).", AGAIN) from None
 
+    def open_store(self, path: str | Path | None = None) -> Store:
+        """The store at a path; by default the one in the user's data folder, by the bundle's name and encoder id.
+
+        Raises:
+            StoreError: see `Store`.
+        """
+        encoder_id = self.manifest.encoder_id
+        if path is None:
+            path = _data_folder() / "edge_meta" / f"{self.name}-{encoder_id[:12]}.db"
+        return Store(path, encoder_id, self.manifest.dim, self.seed)
+
     @classmethod
     def _read(cls, path: Path, read: Callable[[str], bytes]) -> Bundle:
         try:
@@ -77,8 +90,17 @@ class Bundle:
                 raise BundleError(f"{path} is incomplete: {name} is missing.", AGAIN) from None
             if hashlib.sha256(contents[name]).hexdigest() != digest:
                 raise BundleError(f"{name} in {path} is damaged: its checksum is not the manifest's.", AGAIN)
-        name = path.name.removesuffix(".zip").removesuffix(".bundle")
+        name = path.resolve().name.removesuffix(".zip").removesuffix(".bundle")
         return cls(path, name, manifest, contents[MODEL], contents.get(SEED))
+
+
+def _data_folder() -> Path:
+    """Where programs keep a user's data on this system."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
 
 
 def shipped() -> list[str]:
@@ -87,9 +109,11 @@ def shipped() -> list[str]:
 
 
 def _find(source: str | Path) -> Path:
-    if os.path.exists(source):  # unlike Path.exists, False for what can be no path
-        return Path(source)
-    if str(source) in shipped():
+    path, is_shipped = Path(source), str(source) in shipped()
+    # A folder that happens to have a shipped bundle's name, such as a dataset's, does not hide it.
+    if os.path.isfile(source) or os.path.exists(path / MANIFEST) or (os.path.exists(source) and not is_shipped):
+        return path  # os.path.exists, unlike Path.exists, is False for what can be no path
+    if is_shipped:
         return SHIPPED / f"{source}.bundle"
     names = ", ".join(shipped())
     raise BundleError(

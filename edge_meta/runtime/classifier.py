@@ -17,9 +17,11 @@ from edge_meta.runtime import heads
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.runtime.store import Snapshot, Store, Undone, default_path
+from edge_meta.runtime.store import Snapshot, Store, Undone
 
 Array = NDArray[np.float32]
+
+SLOWER = "Use a smaller learning rate, or fewer steps."
 
 
 class Prediction(NamedTuple):
@@ -114,9 +116,7 @@ class Classifier:
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         encoder = open_encoder(opened, threads, backend)
-        manifest = opened.manifest
-        path = Path(store) if store is not None else default_path(opened.name, manifest.encoder_id)
-        return cls(opened, encoder, Store(path, manifest.encoder_id, manifest.dim, opened.seed))
+        return cls(opened, encoder, opened.open_store(store))
 
     @property
     def labels(self) -> list[str]:
@@ -200,7 +200,8 @@ class Classifier:
 
         Raises:
             LabelError: fewer than two labels are enrolled.
-            InputError: steps below 1, or a learning rate that is not above zero.
+            InputError: steps below 1, a learning rate that is not above zero, or steps that make the loss on the enrolled
+                shots larger; nothing has changed.
         """
         rates = _learning_rates(self.bundle.manifest.learning_rates, steps, learning_rate)
         with self._lock:
@@ -211,7 +212,12 @@ class Classifier:
                 weights, bias, losses = heads.adapt(change.embeddings, change.labels, prototypes, rates)
                 _, _, loss_after = heads.linear_step(change.embeddings, change.labels, weights, bias, 0.0)
                 if not (np.isfinite(loss_after) and np.isfinite(weights).all() and np.isfinite(bias).all()):
-                    raise InputError("The head's loss is no longer finite.", "Use a smaller learning rate.")
+                    raise InputError("The head's loss is no longer finite; nothing has changed.", SLOWER)
+                if loss_after > losses[0]:
+                    raise InputError(
+                        f"The steps would raise the loss from {losses[0]:.4g} to {loss_after:.4g}; nothing has changed.",
+                        SLOWER,
+                    )
                 change.replace_head(weights, bias)
             self._refresh()
             return Adapted(len(rates), len(change.embeddings), len(prototypes), losses[0], loss_after)
@@ -219,9 +225,10 @@ class Classifier:
     def forget(self, label: str, shot: str | None = None) -> int:
         """Remove a label for good, or one shot of it by its id; returns how many shots went."""
         with self._lock:
-            removed = self.store.forget(label, shot)
-            self._refresh()
-            return removed
+            try:
+                return self.store.forget(label, shot)
+            finally:
+                self._refresh()
 
     def undo(self) -> Undone:
         """Take back the last enroll or adapt."""

@@ -20,6 +20,7 @@ FORMAT = 1
 APPLICATION_ID = 0x454D5354  # "EMST", so that other SQLite files are told apart
 BUSY_SECONDS = 10.0
 
+RESTORE = "Restore a copy of it, or choose another --store."
 ENROLL_FIRST = "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
 
 
@@ -39,11 +40,14 @@ class Database:
     def __init__(self, path: Path, encoder_id: str, dim: int, seed: bytes | None = None) -> None:
         self.path, self._encoder_id, self._dim = path, encoder_id, dim
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
         if not self.connected() and seed is not None:
             self._make(seed)
 
     def connected(self) -> bool:
         """Whether there is a file to read; connects to one that has appeared since. An empty file is none."""
+        if self._closed:
+            raise StoreError(f"{self.path} was closed.", "Load the bundle again to go on with it.")
         if self._connection is None:
             with self.explained():
                 if self.path.exists() and (self.path.is_dir() or self.path.stat().st_size):
@@ -51,6 +55,7 @@ class Database:
         return self._connection is not None
 
     def close(self) -> None:
+        self._closed = True
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -98,14 +103,13 @@ class Database:
                 remedy = "Another program is holding it; nothing was changed. Close that program and try again."
             elif "full" in reason:
                 remedy = "Nothing was changed. Free some space and try again."
+            elif "no such" in reason:
+                remedy = RESTORE
             else:
                 remedy = "Nothing was changed. Check that the folder exists and may be written, or use another --store."
             raise StoreError(f"{self.path}: {reason}.", remedy) from error
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-            raise StoreError(
-                f"{self.path} is not a store, or is damaged ({error}).",
-                "Restore a copy of it, or choose another --store.",
-            ) from error
+            raise StoreError(f"{self.path} is not a store, or is damaged ({error}).", RESTORE) from error
         except OSError as error:
             raise StoreError(f"{self.path} cannot be used ({error}).", "Choose another --store.") from error
 
@@ -122,7 +126,7 @@ class Database:
             raise
 
     def _connect(self, path: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             # An acknowledged change is on the disk (FULL), and forgotten bytes are overwritten (secure_delete).
             for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
@@ -144,6 +148,10 @@ class Database:
                 else:
                     made.write_bytes(seed)
                     self._connect(made).close()
+                if not self.path.exists():
+                    # Left by a killed process beside a file that somebody has removed since; SQLite would replay them.
+                    for journal in ("-wal", "-shm", "-journal"):
+                        Path(f"{self.path}{journal}").unlink(missing_ok=True)
                 files.place_new(made, self.path)
             self._connection = self._connect(self.path)
 
@@ -166,7 +174,10 @@ class Database:
                 f"{self.path} is of store format {version}; this edge_meta reads format {FORMAT}.",
                 "Run: pip install --upgrade edge-meta",
             )
-        encoder_id, dim = connection.execute("SELECT encoder_id, dim FROM store").fetchone()
+        row = connection.execute("SELECT encoder_id, dim FROM store").fetchone()
+        if version != FORMAT or row is None:
+            raise StoreError(f"{self.path} is damaged: it does not say what it is.", RESTORE)
+        encoder_id, dim = row
         if (encoder_id, dim) != (self._encoder_id, self._dim):
             raise StoreError(
                 f"{self.path} belongs to encoder {str(encoder_id)[:12]}, and the bundle's is {self._encoder_id[:12]}; "

@@ -82,7 +82,7 @@ def embed_all(
     embeddings = np.empty((len(images), encoder.dim), np.float32)
     for index, image in enumerate(images):
         embeddings[index] = encoder.embed(image_input.normalize(image)[None])
-        if on_progress and (index + 1) % 100 == 0:
+        if on_progress and ((index + 1) % 100 == 0 or index + 1 == len(images)):
             on_progress(index + 1, len(images))
     return embeddings
 

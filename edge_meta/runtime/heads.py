@@ -50,9 +50,10 @@ def linear_step(
         New weights, new bias, and the loss before the step.
     """
     logits = embeddings @ weights + bias
-    probabilities = softmax(logits)
     rows = np.arange(len(labels))
-    loss = -float(np.mean(np.log(np.maximum(probabilities[rows, labels], np.finfo(np.float32).tiny))))
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    loss = float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, labels]))
+    probabilities = softmax(logits)
     probabilities[rows, labels] -= 1.0
     gradient = probabilities / np.float32(len(labels))
     rate = np.float32(learning_rate)

@@ -69,10 +69,17 @@ class Encoder:
                 f"The {self.backend} interpreter refuses encoder.tflite ({error}).",
                 "Use another --backend, or export the bundle again.",
             ) from None
-        details, outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
-        self.input_shape: tuple[int, ...] = tuple(int(size) for size in details[0]["shape"])
-        self.dim = int(outputs[0]["shape"][-1])
-        self._input, self._output = details[0]["index"], outputs[0]["index"]
+        given, taken = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
+        self.input_shape: tuple[int, ...] = tuple(int(size) for size in given["shape"])
+        self.dim = int(taken["shape"][-1])
+        types, shape = {given["dtype"], taken["dtype"]}, taken["shape"].tolist()
+        if types != {np.float32} or shape != [1, self.dim]:
+            names = " and ".join(sorted(np.dtype(kind).name for kind in types))
+            raise BundleError(
+                f"encoder.tflite has {names} values and gives {shape}; it takes float32 and one vector.",
+                "Export the bundle again.",
+            )
+        self._input, self._output = given["index"], taken["index"]
 
     def embed(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """The embedding, float32 (D,), of a normalized image, float32 (1, H, W, C)."""

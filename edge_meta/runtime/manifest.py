@@ -98,7 +98,7 @@ class Manifest:
             version = fields["format"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BundleError(f"manifest.json in {name} is damaged.", damaged) from None
-        if version != FORMAT and not (isinstance(version, int) and version > FORMAT):
+        if type(version) is not int or version < FORMAT:
             raise BundleError(f"manifest.json in {name} has no format version that there ever was ({version!r}).", damaged)
         if version != FORMAT:
             raise BundleError(

@@ -5,9 +5,8 @@ Nothing here knows about images or interpreters.
 
 from __future__ import annotations
 
-import os
+import math
 import secrets
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import LabelError, StoreError
-from edge_meta.runtime.database import ENROLL_FIRST, Database
+from edge_meta.runtime.database import ENROLL_FIRST, RESTORE, Database
 
 # Embeddings are summed as integers of 2^-24, which add up to the same bits in any order. |value| < 2^15 leaves room for
 # 2^24 shots of a label in 64 bits.
@@ -54,17 +53,6 @@ class Undone:
     action: str
     label: str | None
     shots: int
-
-
-def default_path(name: str, encoder_id: str) -> Path:
-    """Where a bundle's store lives unless told otherwise: the user's data folder."""
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / "edge_meta" / f"{name}-{encoder_id[:12]}.db"
 
 
 class Store:
@@ -218,6 +206,8 @@ class Store:
         index = {label_id: position for position, (label_id, _) in enumerate(labels)}
         if not all(isinstance(label, str) for _, label in labels) or any(row[0] not in index for row in (*shots, *columns)):
             raise self._damaged("a row belongs to no label")
+        if not all(isinstance(bias, float) and math.isfinite(bias) for _, _, bias in columns):
+            raise self._damaged("a bias is not a finite number")
         owners = np.array([index[label_id] for label_id, _ in shots], np.int64)
         counts = np.bincount(owners, minlength=len(labels))
         if not counts.all():
@@ -233,7 +223,7 @@ class Store:
             labels=tuple(label for _, label in labels),
             counts=counts,
             prototypes=(sums / (counts[:, None] * FRACTION)).astype(np.float32),
-            columns={index[label_id]: (self._vectors([weights])[0], float(bias)) for label_id, weights, bias in columns},
+            columns={index[label_id]: (self._vectors([weights])[0], bias) for label_id, weights, bias in columns},
         )
         return snapshot, embeddings, owners, [label_id for label_id, _ in labels]
 
@@ -246,7 +236,7 @@ class Store:
         return vectors
 
     def _damaged(self, how: str) -> StoreError:
-        return StoreError(f"{self.path} is damaged: {how}.", "Restore a copy of it, or choose another --store.")
+        return StoreError(f"{self.path} is damaged: {how}.", RESTORE)
 
     def _label_id(self, label: str) -> int:
         row = self._query("SELECT id FROM labels WHERE label = ?", (label,)).fetchone()

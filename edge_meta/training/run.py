@@ -104,24 +104,19 @@ class RunFolder:
 
     def best(self) -> dict[str, Any] | None:
         """The row of metrics.jsonl with the best validation, which is that of encoder.keras; None before the first."""
+        path = self.path / "metrics.jsonl"
         try:
-            rows = [json.loads(line) for line in (self.path / "metrics.jsonl").read_text().splitlines()]
+            rows = [json.loads(line) for line in path.read_text().splitlines()]
+            judged = [row for row in rows if "val_accuracy" in row]
         except FileNotFoundError:
-            rows = []
-        judged = [row for row in rows if "val_accuracy" in row]
+            judged = []
+        except (OSError, ValueError, TypeError) as error:
+            raise TrainingError(f"{path} is damaged ({error}).", "Delete it; --resume writes it again.") from None
         return max(judged, key=lambda row: row["val_accuracy"], default=None)  # type: ignore[no-any-return]
 
     def load_encoder(self) -> keras.Model:
-        """The encoder that the run gave.
-
-        Raises:
-            TrainingError: it is missing or damaged.
-        """
-        try:
-            return keras.saving.load_model(self.encoder, compile=False)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            reason = str(error).splitlines()[0]
-            raise TrainingError(f"{self.encoder} is not an encoder that can be read ({reason}).", "Train again.") from None
+        """The encoder that the run gave; see `load_encoder`."""
+        return load_encoder(self.encoder)
 
     def learning_rates(self) -> tuple[float, ...] | None:
         """The learning rates that were learned with the encoder, if any were."""
@@ -138,11 +133,11 @@ class RunFolder:
             with files.replacing(self.path / "checkpoint.npz") as file:
                 np.savez(file, history=np.array(json.dumps(history)), **arrays)
             files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
-        writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
-        with writer.as_default(step=history[-1]["episode"]):
-            for name, value in history[-1].items():
-                tf.summary.scalar(name, value)
-        writer.close()
+            writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
+            with writer.as_default(step=history[-1]["episode"]):
+                for name, value in history[-1].items():
+                    tf.summary.scalar(name, value)
+            writer.close()
 
     def restore(self, variables: Sequence[Any]) -> list[dict[str, Any]]:
         """Set the variables to the checkpoint's and return its history; [] when there is no checkpoint yet.
@@ -166,8 +161,21 @@ class RunFolder:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (OSError, tf.errors.OpError) as error:
             raise TrainingError(
                 f"{self.path} cannot be written ({error}).",
                 "Free some space, then go on with --resume; the checkpoint before is kept.",
             ) from None
+
+
+def load_encoder(path: Path) -> keras.Model:
+    """Read a Keras model.
+
+    Raises:
+        TrainingError: it is missing or damaged.
+    """
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"{path} is not an encoder that can be read ({reason}).", "Train again.") from None

@@ -180,3 +180,17 @@ def test_opening_changes_nothing(altered: Callable[..., Path], bytes_in: Callabl
     Bundle.open(folder)
     assert bytes_in(folder) == before
     assert {path.name for path in folder.iterdir()} == {*FILES, "prototypes.db"}
+
+
+def test_a_folder_of_the_same_name_does_not_hide_a_shipped_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "omniglot").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert Bundle.open("omniglot").path.parent.name == "bundles"
+
+
+def test_the_default_store_does_not_depend_on_how_the_path_is_spelled(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.chdir(bundle.path)
+    assert Bundle.open(".").open_store().path == Bundle.open("omniglot").open_store().path

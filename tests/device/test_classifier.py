@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -439,3 +441,29 @@ def test_a_manifest_that_does_not_fit_its_model_is_refused(
 def test_a_model_that_is_none_is_refused_even_with_its_checksum(altered: Altered, tmp_path: Path, model: bytes) -> None:
     with pytest.raises(BundleError, match=r"encoder\.tflite"):
         Classifier.load(altered(files={"encoder.tflite": model}), tmp_path / "store.db")
+
+
+def test_steps_that_would_make_the_head_worse_change_nothing(taught: Classifier, draw: Draw) -> None:
+    before = taught.classify(draw(2, 100), 5)
+    with pytest.raises(InputError, match=r"would raise the loss|no longer finite"):
+        taught.adapt(steps=3, learning_rate=1e30)
+    assert taught.classify(draw(2, 100), 5) == before
+    assert taught.undo().action == "enroll"
+
+
+def test_a_closed_classifier_says_so_and_leaves_its_file_alone(taught: Classifier, draw: Draw) -> None:
+    taught.close()
+    with pytest.raises(StoreError, match="was closed"):
+        taught.classify(draw(0))
+    with pytest.raises(StoreError, match="was closed"):
+        assert taught.labels
+
+
+def test_a_forgotten_label_is_gone_even_if_its_bytes_cannot_be_overwritten_yet(taught: Classifier, draw: Draw) -> None:
+    with closing(sqlite3.connect(taught.store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM labels").fetchone()
+        with pytest.raises(StoreError, match="still reading"):
+            taught.forget(KINDS[0])
+        assert KINDS[0] not in taught.labels
+        assert all(near.label != KINDS[0] for near in taught.classify(draw(0), 5).top)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -297,3 +298,19 @@ def test_a_place_that_cannot_hold_a_store_is_an_error_that_names_it(
     with pytest.raises(StoreError, match=name):
         use()
     assert (tmp_path / "file").read_text() == "not a folder"
+
+
+def test_a_journal_that_outlived_its_store_does_not_bring_it_back(
+    tmp_path: Path, opened: Open, embeddings: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    killed = opened(path)
+    killed.enroll("alef", embeddings(0, 1))
+    journal = tmp_path / "kept-wal"
+    shutil.copy(f"{path}-wal", journal)
+    killed.close()
+    path.unlink()
+    shutil.copy(journal, f"{path}-wal")
+    with opened(path) as anew:
+        anew.enroll("bet", embeddings(1, 1))
+        assert anew.snapshot().labels == ("bet",)
