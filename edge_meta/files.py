@@ -47,7 +47,7 @@ def _sync(path: Path) -> None:
     """Put a file's content, or a folder's list of files, on the disk; Windows has no such thing for folders."""
     if path.is_dir() and os.name == "nt":
         return
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(handle)
     finally:

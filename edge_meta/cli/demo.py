@@ -69,8 +69,8 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
     note("3/5  Judging float32 and int8 on classes that neither has seen")
     test = load_dataset(dataset, "test", bundle.manifest.image_input)
     store = folder / "demo.db"
-    for left in folder.glob("demo.db*"):
-        left.unlink()
+    for journal in ("", "-wal", "-shm"):
+        Path(f"{store}{journal}").unlink(missing_ok=True)
     with Classifier.load(bundle, store) as classifier:
         embeddings = {
             "float32": embed(run.load_encoder(), bundle.manifest.image_input, test.images),

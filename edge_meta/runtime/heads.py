@@ -52,8 +52,10 @@ def linear_step(
     logits = embeddings @ weights + bias
     rows = np.arange(len(labels))
     shifted = logits - logits.max(axis=1, keepdims=True)
-    loss = float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - shifted[rows, labels]))
-    probabilities = softmax(logits)
+    probabilities = np.exp(shifted)
+    totals = probabilities.sum(axis=1, keepdims=True)
+    loss = float(np.mean(np.log(totals[:, 0]) - shifted[rows, labels]))
+    probabilities /= totals
     probabilities[rows, labels] -= 1.0
     gradient = probabilities / np.float32(len(labels))
     rate = np.float32(learning_rate)
