@@ -37,12 +37,26 @@ class EpisodeSampler:
         dataset: where the examples are.
         way, shot, query: classes in an episode, and support and query examples of each.
         seed: non-negative integer.
+        within_group: draw all classes of an episode from one group, itself drawn among those with enough classes; and
+            where the dataset knows its authors, the support from some and the queries from others, the same for every
+            class (with one shot and one query this is the one-shot task of Lake et al. 2015).
+        whole_groups: the share of episodes whose classes are whole groups, drawn one after the other until the way is full
+            (the last in part), since classes of one group are the harder to tell apart; the others are drawn from all.
 
     Raises:
         DatasetError: the dataset cannot give such an episode; the message names the class that is too small.
     """
 
-    def __init__(self, dataset: Dataset, way: int, shot: int, query: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        way: int,
+        shot: int,
+        query: int,
+        seed: int = 0,
+        within_group: bool = False,
+        whole_groups: float = 0.0,
+    ) -> None:
         if way < 2 or shot < 1 or query < 1 or seed < 0:
             raise DatasetError(
                 f"An episode of way {way}, shot {shot}, query {query} (seed {seed}) is not possible.",
@@ -59,17 +73,34 @@ class EpisodeSampler:
                 f"shot {shot} + query {query} need {shot + query}.",
                 "Use a smaller shot or query, or add examples to that class.",
             )
+        names = np.array(dataset.groups)
+        self._groups = [np.flatnonzero(names == group) for group in sorted(set(dataset.groups))]
+        if within_group:
+            largest = max(self._groups, key=len)
+            if len(largest) < way:
+                raise DatasetError(
+                    f"Way {way} within one group needs a group of {way} classes; the largest in {where}, "
+                    f"{dataset.groups[largest[0]]!r}, has {len(largest)}.",
+                    "Use a smaller way.",
+                )
+            self._groups = [members for members in self._groups if len(members) >= way]
         self.dataset, self.way, self.shot, self.query, self.seed = dataset, way, shot, query, seed
+        self._within_group, self._whole_groups = within_group, whole_groups
+        self._authors = dataset.authors if within_group else None
         self._counts = counts
         self._starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
 
     def episode(self, index: int) -> Episode:
         """The episode of that number."""
         rng = np.random.default_rng((self.seed, index))
-        classes = rng.permutation(len(self._counts))[: self.way]
+        classes = self._draw_classes(rng)
         counts = self._counts[classes]
         # Sorting random keys shuffles every class at once; keys past a class's last example sort behind all others.
         keys = rng.random((self.way, int(counts.max())))
+        if self._authors is not None:
+            order = rng.random(int(self._authors.max()) + 1)
+            places = self._starts[classes, None] + np.arange(keys.shape[1])
+            keys = order[self._authors[np.minimum(places, len(self._authors) - 1)]]
         keys[np.arange(keys.shape[1]) >= counts[:, None]] = 2.0
         examples = np.argsort(keys, axis=1)[:, : self.shot + self.query] + self._starts[classes, None]
         return Episode(classes, examples[:, : self.shot], examples[:, self.shot :])
@@ -77,3 +108,11 @@ class EpisodeSampler:
     def episodes(self, count: int) -> Iterator[Episode]:
         """The episodes 0 to count − 1."""
         return (self.episode(index) for index in range(count))
+
+    def _draw_classes(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        if self._within_group:
+            return rng.permutation(self._groups[rng.integers(len(self._groups))])[: self.way]
+        if self._whole_groups and rng.random() < self._whole_groups:
+            in_order = [rng.permutation(self._groups[group]) for group in rng.permutation(len(self._groups))]
+            return np.concatenate(in_order)[: self.way]
+        return rng.permutation(len(self._counts))[: self.way]

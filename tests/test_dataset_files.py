@@ -103,6 +103,16 @@ def test_rotations_are_three_more_classes_of_turned_pixels(synthetic: Make) -> N
     assert turned.digest != upright.digest
 
 
+def test_rotations_keep_who_made_each_example(synthetic: Make) -> None:
+    upright = synthetic(4, 3)
+    assert upright.with_rotations().authors is None
+    authors = np.array([2, 0, 1, 1, 2, 0, 0, 0, 0, 3, 1, 2], np.int32)
+    turned = replace(upright, authors=authors).with_rotations()
+    assert turned.authors is not None
+    assert turned.authors.dtype == np.int32
+    assert turned.authors.tolist() == authors.tolist() * 4
+
+
 def test_images_that_are_not_square_cannot_be_turned(synthetic: Make) -> None:
     with pytest.raises(ValueError, match="dimensions"):
         replace(synthetic(2, 2), images=np.zeros((4, 3, 5, 1), np.uint8)).with_rotations()

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from edge_meta.datasets import Dataset, load_dataset, omniglot
+from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import ImageInput
 
@@ -41,6 +42,9 @@ def test_a_split_has_its_classes_of_20_drawings(
     assert data.images.shape == (20 * classes, 28, 28, 1)
     assert data.groups == tuple(name.split("/")[0] for name in data.class_names)
     assert len(set(data.groups)) == alphabets
+    assert data.authors is not None
+    assert data.authors.dtype == np.int32
+    assert np.array_equal(data.authors.reshape(classes, 20), [range(20)] * classes)
 
 
 def test_splits_share_no_alphabet_and_val_has_the_five_held_back(splits: dict[str, Dataset]) -> None:
@@ -66,6 +70,23 @@ def test_a_drawing_is_the_archives_own(omniglot: Path, splits: dict[str, Dataset
         drawing = np.asarray(Image.open(io.BytesIO(archive.read(member))).convert("L"))
     expected = np.asarray(Image.fromarray(drawing).resize((28, 28), Image.Resampling.BILINEAR), int)
     assert np.max(np.abs(splits["test"].images[3 * 20 + 7, :, :, 0] - expected)) <= 2
+    assert splits["test"].authors is not None
+    assert member.endswith(f"_{splits['test'].authors[3 * 20 + 7] + 1:02}.png"), "the author is not who drew it"
+
+
+def test_lakes_one_shot_task_has_20_characters_of_one_alphabet_by_one_drawer_and_then_by_another(
+    splits: dict[str, Dataset],
+) -> None:
+    data = splits["test"]
+    assert data.authors is not None
+    drawn = set()
+    for episode in EpisodeSampler(data, way=20, shot=1, query=1, within_group=True).episodes(200):
+        (alphabet,) = {data.groups[label] for label in episode.classes}
+        (teacher,), (asker,) = (set(data.authors[part].ravel().tolist()) for part in (episode.support, episode.query))
+        assert teacher != asker
+        drawn.add(alphabet)
+    counts = {alphabet: data.groups.count(alphabet) for alphabet in data.groups}
+    assert drawn == {alphabet for alphabet, count in counts.items() if count >= 20}
 
 
 @pytest.fixture
@@ -153,6 +174,8 @@ def test_the_miniature_is_sound(miniature: Path) -> None:
     data = load_dataset("omniglot", "test", SMALL)
     assert data.class_names == ("Angelic/character01", "Tengwar/character02")
     assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.authors is not None
+    assert data.authors.tolist() == [0, 1, 2, 0, 1, 2]
 
 
 def test_no_damage_to_an_archive_is_more_than_a_clear_error(miniature: Path) -> None:

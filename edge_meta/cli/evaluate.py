@@ -20,6 +20,12 @@ from edge_meta.cli.progress import Counter
 @click.option("--episodes", default=1000, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--head", default="prototype", show_default=True, type=click.Choice(["prototype", "linear"]))
+@click.option("--steps", type=int, help="Gradient steps of the linear head.  [default: the bundle's]")
+@click.option(
+    "--within-alphabet", "--within-group", is_flag=True,
+    help="Draw all classes of an episode from one alphabet (one group of the dataset), and its queries by other drawers "
+    "than its support.",
+)  # fmt: skip
 @backend_option
 @threads_option
 @json_option
@@ -29,6 +35,8 @@ def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
     \b
     Examples:
       edge-meta evaluate omniglot --dataset omniglot --way 5 --shot 1
+      edge-meta evaluate omniglot --dataset omniglot --within-alphabet --query 1     Lake's one-shot task
+      edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear --steps 5
       edge-meta evaluate letters.bundle --dataset folder:photos --split all --way 5 --shot 3 --query 5
 
     Accuracy is closed-set (nothing is rejected as unknown), with the 95 % interval over episodes.
@@ -42,6 +50,7 @@ def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
         result, as_json,
         [
             f"{done.accuracy}  {done.way}-way {done.shot}-shot, {done.query} queries, {done.episodes} episodes, "
-            f"{done.split} classes of {done.dataset}, {done.head} head, {done.backend}, seed {done.seed}"
+            f"{done.split} classes of {done.dataset}{', within one group' * done.within_alphabet}, {done.head} head"
+            f"{f' after {done.steps} steps' if done.steps else ''}, {done.backend}, seed {done.seed}"
         ],
     )  # fmt: skip

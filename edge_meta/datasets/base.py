@@ -25,6 +25,8 @@ class Dataset:
         labels: int32 (examples,), indices into `class_names`, in ascending order.
         class_names: one name a class.
         groups: one group name a class; classes of one group are of a kind (an alphabet, a script).
+        authors: int32 (examples,), who made each example, numbered from 0 within its group, each at most once in a class;
+            None where nobody knows.
     """
 
     name: str
@@ -33,10 +35,13 @@ class Dataset:
     labels: NDArray[np.int32]
     class_names: tuple[str, ...]
     groups: tuple[str, ...]
+    authors: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or len(self.images) != len(self.labels) or len(self.groups) != len(self.class_names):
             raise ValueError("images, labels, class_names and groups do not belong together")
+        if self.authors is not None and self.authors.shape != self.labels.shape:
+            raise ValueError("authors and images do not belong together")
         if np.any(np.diff(self.labels) < 0):
             raise ValueError("labels are not in ascending order")
 
@@ -45,15 +50,23 @@ class Dataset:
 
         Only for square images.
         """
-        classes = len(self.class_names)
-        turned = [np.rot90(self.images, quarter, axes=(1, 2)) for quarter in range(4)]
-        names = [f"{name} @{90 * quarter}" if quarter else name for quarter in range(4) for name in self.class_names]
+        return self._with_more({str(90 * turns): np.rot90(self.images, turns, axes=(1, 2)) for turns in (1, 2, 3)})
+
+    def with_reflections(self) -> Dataset:
+        """Each class mirrored, left to right, as one more class."""
+        return self._with_more({"mirror": self.images[:, :, ::-1]})
+
+    def _with_more(self, copies: dict[str, NDArray[np.uint8]]) -> Dataset:
+        """The dataset and changed copies of its images: each copy of a class is a class of its own, and so with groups."""
+        classes, times = len(self.class_names), 1 + len(copies)
+        labels = [self.labels + copy * classes for copy in range(times)]
         return replace(
             self,
-            images=np.concatenate(turned),
-            labels=np.concatenate([self.labels + quarter * classes for quarter in range(4)]).astype(np.int32),
-            class_names=tuple(names),
-            groups=self.groups * 4,
+            images=np.concatenate([self.images, *copies.values()]),
+            labels=np.concatenate(labels).astype(np.int32),
+            class_names=self.class_names + tuple(f"{name} @{how}" for how in copies for name in self.class_names),
+            groups=self.groups + tuple(f"{group} @{how}" for how in copies for group in self.groups),
+            authors=None if self.authors is None else np.tile(self.authors, times),
         )
 
     def protocol(self, shot: int) -> tuple[int, int, int]:

@@ -37,13 +37,14 @@ EVALUATION = _Archive("images_evaluation", 659, 13180, "2f1754f47a00741dfb7496fb
 
 
 def load(split: str, image_input: ImageInput) -> Dataset:
-    """A split of Omniglot at the encoder's size; classes are `Alphabet/characterNN`, groups are alphabets.
+    """A split of Omniglot at the encoder's size; classes are `Alphabet/characterNN`, groups alphabets, authors its drawers.
 
     Raises:
         DatasetError: the archive cannot be had, or its content is not Omniglot's.
     """
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
+    drawers: list[int] = []
     names: list[str] = []
     for archive in _archives(split):
         for name, drawings in _characters(_fetch(archive), archive):
@@ -51,9 +52,11 @@ def load(split: str, image_input: ImageInput) -> Dataset:
                 continue
             images += [image_input.read(drawing) for drawing in drawings]
             labels += [len(names)] * len(drawings)
+            drawers += range(len(drawings))
             names.append(name)
     groups = tuple(name.split("/")[0] for name in names)
-    return Dataset("omniglot", split, np.stack(images), np.array(labels, np.int32), tuple(names), groups)
+    authors = np.array(drawers, np.int32)
+    return Dataset("omniglot", split, np.stack(images), np.array(labels, np.int32), tuple(names), groups, authors)
 
 
 def fetch() -> list[Path]:
@@ -76,7 +79,10 @@ def _fetch(archive: _Archive) -> Path:
 
 
 def _characters(path: Path, archive: _Archive) -> Iterator[tuple[str, list[NDArray[np.uint8]]]]:
-    """Yields (name, drawings) for each character in name order, and checks the whole archive's content at the end."""
+    """Yields (name, drawings) for each character in name order, and checks the whole archive's content at the end.
+
+    Drawings come in the order of their alphabet's drawers, of whom each drew every character once.
+    """
     damaged = DatasetError(
         f"{path} does not hold Omniglot's {archive.name}, or is damaged.",
         f"Delete it and run: edge-meta data fetch omniglot; or replace it with a sound copy of {archive.name}.zip.",

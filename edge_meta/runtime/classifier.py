@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -203,7 +202,7 @@ class Classifier:
             InputError: steps below 1, a learning rate that is not above zero, or steps that make the loss on the enrolled
                 shots larger; nothing has changed.
         """
-        rates = _learning_rates(self.bundle.manifest.learning_rates, steps, learning_rate)
+        rates = heads.step_rates(self.bundle.manifest.learning_rates, steps, learning_rate)
         with self._lock:
             if len(self._current().snapshot.labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
@@ -273,15 +272,3 @@ def open_encoder(bundle: Bundle, threads: int = 1, backend: str | None = None) -
             "Export the bundle again.",
         )
     return encoder
-
-
-def _learning_rates(learned: Sequence[float], steps: int | None, learning_rate: float | None) -> list[float]:
-    """One rate a step; steps beyond the learned ones go on with the last."""
-    if steps is not None and steps < 1:
-        raise InputError(f"{steps} steps are not possible.", "Use 1 or more.")
-    if learning_rate is not None and not (np.isfinite(learning_rate) and learning_rate > 0):
-        raise InputError(f"A learning rate of {learning_rate} is not possible.", "Use a number above zero.")
-    count = steps if steps is not None else len(learned)
-    if learning_rate is not None:
-        return [learning_rate] * count
-    return [*learned[:count], *[learned[-1]] * (count - len(learned))]

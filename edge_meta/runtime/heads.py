@@ -11,7 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.errors import InputError
+
 Array = NDArray[np.float32]
+
+MOST_STEPS = 100_000
 
 
 def squared_distances(embedding: Array, prototypes: Array) -> Array:
@@ -60,6 +64,26 @@ def linear_step(
     gradient = probabilities / np.float32(len(labels))
     rate = np.float32(learning_rate)
     return weights - rate * (embeddings.T @ gradient), bias - rate * gradient.sum(axis=0), loss
+
+
+def step_rates(learned: Sequence[float], steps: int | None = None, learning_rate: float | None = None) -> list[float]:
+    """A learning rate for each of `steps` steps, or as many as were learned; steps beyond those go on with the last.
+
+    Args:
+        learned: of the bundle.
+        learning_rate: the same for all steps, in place of the learned ones.
+
+    Raises:
+        InputError: steps below 1 or far too many, or a learning rate that is not above zero.
+    """
+    if steps is not None and not 1 <= steps <= MOST_STEPS:
+        raise InputError(f"{steps} steps are not possible.", f"Use 1 to {MOST_STEPS}.")
+    if learning_rate is not None and not (np.isfinite(learning_rate) and learning_rate > 0):
+        raise InputError(f"A learning rate of {learning_rate} is not possible.", "Use a number above zero.")
+    count = steps if steps is not None else len(learned)
+    if learning_rate is not None:
+        return [learning_rate] * count
+    return [*learned[:count], *[learned[-1]] * (count - len(learned))]
 
 
 def adapt(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_meta.errors import InputError
 from edge_meta.runtime import heads
 
 Task = tuple[NDArray[Any], NDArray[np.int64], NDArray[Any]]
@@ -123,3 +125,39 @@ def test_a_step_leaves_its_arguments_alone_and_stays_float32() -> None:
     assert moved_weights.dtype == moved_bias.dtype == np.float32
     assert not np.array_equal(moved_weights, weights)
     assert not np.array_equal(moved_bias, bias)
+
+
+@pytest.mark.parametrize(
+    ("learned", "steps", "learning_rate", "rates"),
+    [
+        ((0.3, 0.2, 0.1), None, None, [0.3, 0.2, 0.1]),
+        ((0.3, 0.2, 0.1), 1, None, [0.3]),
+        ((0.3, 0.2, 0.1), 2, None, [0.3, 0.2]),
+        ((0.3, 0.2, 0.1), 3, None, [0.3, 0.2, 0.1]),
+        ((0.3, 0.2, 0.1), 6, None, [0.3, 0.2, 0.1, 0.1, 0.1, 0.1]),
+        ([0.3], 3, None, [0.3, 0.3, 0.3]),
+        ((0.3, 0.2, 0.1), None, 0.5, [0.5, 0.5, 0.5]),
+        ((0.3, 0.2, 0.1), 1, 0.5, [0.5]),
+        ((0.3, 0.2, 0.1), 5, 0.5, [0.5] * 5),
+    ],
+)
+def test_each_step_has_its_learned_rate_the_last_one_beyond_those_or_the_one_given(
+    learned: Sequence[float], steps: int | None, learning_rate: float | None, rates: list[float]
+) -> None:
+    before = list(learned)
+    assert heads.step_rates(learned, steps, learning_rate) == rates
+    assert list(learned) == before
+
+
+@pytest.mark.parametrize("steps", [0, -1, -(10**9)])
+@pytest.mark.parametrize("learning_rate", [None, 0.1])
+def test_steps_below_one_are_refused(steps: int, learning_rate: float | None) -> None:
+    with pytest.raises(InputError, match=f"^{steps} steps are not possible. Use 1 or more"):
+        heads.step_rates((0.3, 0.2), steps, learning_rate)
+
+
+@pytest.mark.parametrize("learning_rate", [0.0, -0.1, float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("steps", [None, 2])
+def test_a_learning_rate_that_is_not_above_zero_is_refused(steps: int | None, learning_rate: float) -> None:
+    with pytest.raises(InputError, match=f"learning rate of {learning_rate} is not possible"):
+        heads.step_rates((0.3, 0.2), steps, learning_rate)
