@@ -5,7 +5,7 @@
 VENV holds PyTorch and learn2learn, and bench_training.py, which prints their rates. Both sides train a Conv4-64 on random
 28×28×1 images in float32 on all cores, with batch norm in training mode on support and query: prototypical networks on
 60-way episodes of 5 images (images/s), MAML, first-order MAML and ANIL on batches of four 5-way 1-shot tasks with 15
-queries and 5 inner steps (tasks/s). `protonet_fast` is our encoder that trains pooled first, against the peers' Conv4. Each
+queries and 5 inner steps (tasks/s). `protonet_fast` is resnet7 against the peers' Conv4. Each
 round runs the peers, then us; figures are medians over rounds, and ratios are to the best peer. Ours include drawing the
 episodes.
 """
@@ -28,7 +28,7 @@ import numpy as np
 from edge_meta.datasets import Dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.training import ANIL, MAML, Method, ProtoNet, conv4
-from edge_meta.training.encoders import conv4_fast
+from edge_meta.training.encoders import resnet7
 from edge_meta.training.loop import train_step
 
 PEERS = {
@@ -46,7 +46,7 @@ def ours() -> dict[str, tuple[Method, int, int, int, int]]:
     adapting = (5, 1, 15, TASKS)
     return {
         "protonet": (ProtoNet(conv4()), 60, 1, 4, 1),
-        "protonet_fast": (ProtoNet(conv4_fast()), 60, 1, 4, 1),
+        "protonet_fast": (ProtoNet(resnet7()), 60, 1, 4, 1),
         "maml": (MAML(conv4(), transductive=True), *adapting),
         "fomaml": (MAML(conv4(), transductive=True, first_order=True), *adapting),
         "anil": (ANIL(conv4()), *adapting),

@@ -17,7 +17,7 @@ METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil", "rept
 @click.command()
 @click.option("--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH or npz:PATH.")
 @click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS))
-@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(["conv4", "conv4_fast"]))
+@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(["conv4", "resnet7"]))
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
 @click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
 @click.option("--way", default=100, show_default=True, help="Classes in a training episode.")
@@ -28,6 +28,11 @@ METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil", "rept
 @click.option(
     "--rotations/--no-rotations", default=None,
     help="Count each class turned by 90, 180 and 270 degrees as more classes.  [default: for omniglot only]",
+)  # fmt: skip
+@click.option("--reflections", is_flag=True, help="Count each class mirrored as one more class.")
+@click.option(
+    "--whole-groups", default=0.0, show_default=True, metavar="SHARE",
+    help="Of episodes that are made of whole alphabets (groups of the dataset), whose classes are the harder to tell apart.",
 )  # fmt: skip
 @click.option(
     "--augment", is_flag=True, help="Distort each image by itself: affine, elastic, stroke width. Wants a longer run."
@@ -40,6 +45,11 @@ METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil", "rept
 @click.option(
     "--transductive", is_flag=True, help="maml's: normalize queries by their own batch, which tells of each other."
 )
+@click.option(
+    "--precision", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
+    help="Of the encoder's arithmetic; weights stay float32. bfloat16 pays on GPUs that have it.",
+)  # fmt: skip
+@click.option("--xla", is_flag=True, help="Compile the step with XLA; on one device. May pay on GPUs, does not on CPUs.")
 @click.option("--start", metavar="RUN", help="Begin with the encoder of another run, to go on with new data or methods.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")
@@ -58,7 +68,8 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
       edge-meta train --output runs/omniglot --resume               after an interruption
 
     The folder holds the encoder (best on validation classes), the curve, a checkpoint, and run.json, which says how it was
-    made. Ctrl-C saves a checkpoint first.
+    made. Ctrl-C saves a checkpoint first. Several GPUs share the tasks of a step (--tasks must be a multiple of them);
+    several hosts do, too, if each runs this command with its own TF_CONFIG and all see the folder RUN.
     """
     from edge_meta.training.recipe import Recipe, train
     from edge_meta.training.run import RunFolder

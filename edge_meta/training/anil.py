@@ -15,7 +15,7 @@ from edge_meta.inputs import ImageInput
 from edge_meta.training.inner import Rates, head_steps
 from edge_meta.training.maml import linear_start
 from edge_meta.training.method import AdaptingMethod
-from edge_meta.training.tasks import accuracy, mean_cross_entropy, truth_of
+from edge_meta.training.tasks import accuracy, flatten, mean_cross_entropy, truth_of
 
 
 class ANIL(AdaptingMethod):
@@ -68,7 +68,7 @@ class ANIL(AdaptingMethod):
         """Logits (tasks · way · query, way) at the adapted heads."""
         tasks, way, shot, queries = *support.shape[:3], query.shape[2]
         images = tf.concat([support, query], axis=2)
-        embeddings = self.encoder(tf.reshape(images, (-1, *images.shape[3:])), training=training)
+        embeddings = self.encoder(flatten(images), training=training)
         embeddings = tf.reshape(embeddings, (tasks, way, shot + queries, -1))
         known, asked = embeddings[:, :, :shot], embeddings[:, :, shot:]
         labels = tf.tile(tf.repeat(tf.eye(way, dtype=embeddings.dtype), shot, axis=0)[None], (tasks, 1, 1))

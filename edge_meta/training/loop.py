@@ -19,6 +19,7 @@ from edge_meta.episodes import Episode, EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.evaluation import Interval
 from edge_meta.training.augment import distort
+from edge_meta.training.devices import LostWorkerError, is_chief, lost_workers
 from edge_meta.training.encoders import for_device
 from edge_meta.training.run import RunFolder
 
@@ -55,6 +56,7 @@ def fit(
     on_progress: Callable[[Progress], None] | None,
     augment: bool,
     tasks: int,
+    xla: bool,
 ) -> list[dict[str, Any]]:
     """Minimize the method's loss over the sampler's episodes 0 to `episodes` − 1.
 
@@ -71,13 +73,21 @@ def fit(
     """
     if tasks < 1 or episodes % tasks:
         raise TrainingError(f"{episodes} episodes are not a multiple of {tasks} tasks a step.", "Change one of the two.")
+    replicas = method.strategy.num_replicas_in_sync
+    if tasks % replicas:
+        raise TrainingError(
+            f"{tasks} tasks a step cannot be shared out evenly among {replicas} devices.",
+            f"Use a multiple of {replicas} tasks.",
+        )
     optimizer = method.optimizer
-    optimizer.build(method.trainable_variables)
+    with method.strategy.scope():
+        optimizer.build(method.trainable_variables)
     variables = [*method.variables, *optimizer.variables]
     history = run.restore(variables) if run else []
     start = history[-1]["episode"] if history else 0
     best = max((row["val_accuracy"] for row in history if "val_accuracy" in row), default=-1.0)
-    step = train_step(method, sampler, augment)
+    keeper = run if is_chief(method.strategy) else None
+    step = train_step(method, sampler, augment, xla)
     interval = max(1, -(-episodes // VALIDATIONS))
     images_per_episode = sampler.way * (sampler.shot + sampler.query)
     losses: list[float] = []
@@ -88,7 +98,13 @@ def fit(
         for episode in range(start, episodes, tasks):
             began = time.perf_counter()
             drawn = [sampler.episode(episode + task) for task in range(tasks)]
-            loss, accuracy = step(drawn, episode)
+            try:
+                with lost_workers(method.strategy):
+                    loss, accuracy = step(drawn, episode)
+            except LostWorkerError:
+                if keeper and losses:
+                    keeper.checkpoint(variables, [*history, _row(episode, losses, hits)])
+                raise
             losses.append(loss)
             hits.append(accuracy)
             training_seconds += time.perf_counter() - began
@@ -108,17 +124,16 @@ def fit(
                     f"The loss is {progress.loss} at episode {done}.",
                     "Use a smaller learning rate; the checkpoint before is kept.",
                 )
-            row: dict[str, Any] = {"episode": done, "loss": progress.loss, "accuracy": progress.accuracy}
-            row["images_per_second"] = progress.images_per_second
+            row = _row(done, losses, hits) | {"images_per_second": progress.images_per_second}
             if validation and due:
                 judged = method.evaluate(validation, VALIDATION_EPISODES)
                 row |= {"val_accuracy": judged.mean, "val_ci95": judged.ci95}
                 progress = replace(progress, validation=judged)
             history.append(row)
-            if run:
+            if keeper:
                 if due and row.get("val_accuracy", 2.0) > best:
-                    run.save_encoder(for_device(method.encoder), method.learning_rates())
-                run.checkpoint(variables, history)
+                    keeper.save_encoder(for_device(method.encoder), method.learning_rates())
+                keeper.checkpoint(variables, history)
             best = max(best, row.get("val_accuracy", -1.0))
             losses.clear()
             hits.clear()
@@ -132,10 +147,19 @@ def fit(
     return history
 
 
+def _row(episode: int, losses: list[float], hits: list[float]) -> dict[str, Any]:
+    """A line of the curve: the means since the line before."""
+    return {"episode": episode, "loss": fmean(losses), "accuracy": fmean(hits)}
+
+
 def train_step(
-    method: Method, sampler: EpisodeSampler, augment: bool
+    method: Method, sampler: EpisodeSampler, augment: bool, xla: bool = False
 ) -> Callable[[list[Episode], int], tuple[float, float]]:
-    """One step of the outer loop: the episodes of a meta-batch and the number of the first in, loss and accuracy out."""
+    """One step of the outer loop: the episodes of a meta-batch and the number of the first in, loss and accuracy out.
+
+    Each replica of the method's strategy takes an equal share of the episodes; loss and accuracy are means over all.
+    """
+    strategy, replicas = method.strategy, method.strategy.num_replicas_in_sync
     images = tf.constant(sampler.dataset.images)
     mean, scale = method.image_input.mean, method.image_input.scale
 
@@ -145,16 +169,27 @@ def train_step(
             gathered = distort(gathered, seed)
         return tf.reshape((gathered - mean) * scale, (*indices.shape, *images.shape[1:]))
 
-    @tf.function
-    def step(support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor, number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def learn(support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         seeds = tf.random.split(tf.stack([sampler.seed, number]), 2)
         loss, accuracy, gradients = method.gradients(gather(support, seeds[0]), gather(query, seeds[1]), classes)
-        method.optimizer.apply_gradients(zip(gradients, method.trainable_variables, strict=True))
-        return loss, accuracy
+        # Keras adds up the gradients of all replicas; the loss is the mean over them.
+        shares = [gradient / replicas for gradient in gradients]
+        method.optimizer.apply_gradients(zip(shares, method.trainable_variables, strict=True))
+        return tf.stack([loss, accuracy])
+
+    @tf.function(jit_compile=xla)
+    def step(shares: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        return strategy.reduce(tf.distribute.ReduceOp.MEAN, strategy.run(learn, shares), axis=None)
 
     def run(episodes: list[Episode], number: int) -> tuple[float, float]:
-        indices = (np.stack([getattr(each, side) for each in episodes]) for side in ("support", "query", "classes"))
-        loss, accuracy = step(*map(tf.constant, indices), tf.constant(number))
+        indices = [np.stack([getattr(each, side) for each in episodes]) for side in ("support", "query", "classes")]
+
+        def share(replica: tf.distribute.experimental.ValueContext) -> tuple[tf.Tensor, ...]:
+            first = replica.replica_id_in_sync_group * len(episodes) // replicas
+            rows = slice(first, first + len(episodes) // replicas)
+            return (*(tf.constant(each[rows]) for each in indices), tf.constant(number + first))
+
+        loss, accuracy = step(strategy.experimental_distribute_values_from_function(share)).numpy()
         return float(loss), float(accuracy)
 
     return run

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from edge_meta.inputs import ImageInput
+from edge_meta.training.encoders import FusedBatchNormalization
 from edge_meta.training.inner import SGD, InnerOptimizer, Rates, Tensors
 from edge_meta.training.method import AdaptingMethod
 from edge_meta.training.tasks import accuracy, flatten_classes, mean_cross_entropy, truth_of
@@ -34,6 +35,8 @@ class MAML(AdaptingMethod):
         optimizer: of the inner loop.
     """
 
+    joint_statistics = False
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -47,6 +50,9 @@ class MAML(AdaptingMethod):
         optimizer: InnerOptimizer | None = None,
     ) -> None:
         super().__init__(encoder, image_input)
+        for layer in encoder.layers:
+            if isinstance(layer, FusedBatchNormalization):
+                layer.fused = first_order
         self.way, self.steps, self.first_order, self.transductive = way, steps, first_order, transductive
         self.inner_optimizer = optimizer or SGD()
         self.head = [] if way is None else linear_start(encoder.output_shape[-1], way)

@@ -25,13 +25,24 @@ EMBED_BATCH = 500
 class Method(ABC):
     """A meta-learning method around an encoder. A subclass is one module that owns its loss and its inner loop.
 
+    Like Keras's models, a method trains on the devices of the `tf.distribute` strategy in whose scope it and its encoder
+    were made: each replica takes its share of a step's tasks, and gradients are their mean.
+
     Args:
         encoder: a Keras model from float32 (batch, height, width, channels) to embeddings (batch, dim).
         image_input: how uint8 images become what the encoder takes; by default the one for the encoder's input shape.
     """
 
+    joint_statistics = True
+    """In training, batch norm takes its statistics over all tasks of a step together, on whatever devices they are."""
+
     def __init__(self, encoder: keras.Model, image_input: ImageInput | None = None) -> None:
         self.encoder = encoder
+        self.strategy = tf.distribute.get_strategy()
+        if self.joint_statistics and self.strategy.num_replicas_in_sync > 1:
+            for layer in encoder.layers:
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    layer.synchronized = True
         self.image_input = image_input or ImageInput.for_shape(encoder.input_shape[1:])
         self.optimizer: keras.optimizers.Optimizer | None = None
 
@@ -84,7 +95,8 @@ class Method(ABC):
 
     def compile(self, optimizer: keras.optimizers.Optimizer | None = None) -> None:
         """Set the outer loop's optimizer; Adam at 1e-3 unless given."""
-        self.optimizer = optimizer or keras.optimizers.Adam(1e-3)
+        with self.strategy.scope():
+            self.optimizer = optimizer or keras.optimizers.Adam(1e-3)
 
     def fit(
         self,
@@ -95,16 +107,18 @@ class Method(ABC):
         on_progress: Callable[[loop.Progress], None] | None = None,
         augment: bool = False,
         tasks: int = 1,
+        xla: bool = False,
     ) -> list[dict[str, Any]]:
         """Meta-train on the sampler's episodes; see `loop.fit`. Returns the history, a dict for each validation.
 
         Args:
             augment: distort every training image by itself; see `augment.distort`.
             tasks: episodes in one step of the outer loop, the meta-batch; `episodes` is a multiple of it.
+            xla: compile the step with XLA; on one device only.
         """
         if self.optimizer is None:
             raise RuntimeError("call compile() before fit()")
-        return loop.fit(self, sampler, episodes, validation, run, on_progress, augment, tasks)
+        return loop.fit(self, sampler, episodes, validation, run, on_progress, augment, tasks, xla)
 
     def evaluate(self, sampler: EpisodeSampler, episodes: int = 1000) -> Interval:
         """Closed-set accuracy with prototypes and frozen batch-norm statistics, which is what an export will do."""

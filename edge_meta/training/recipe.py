@@ -15,7 +15,8 @@ from edge_meta.datasets import load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
-from edge_meta.training import ANIL, ENCODERS, MAML, AdaptingMethod, Method, ProtoNet, Reptile, Supervised
+from edge_meta.training import ANIL, ENCODERS, MAML, AdaptingMethod, Method, ProtoNet, Reptile, Supervised, devices
+from edge_meta.training.encoders import BFLOAT16, in_precision
 from edge_meta.training.loop import Progress
 from edge_meta.training.run import RunFolder
 
@@ -43,12 +44,16 @@ class Recipe:
     seed: int = 0
     learning_rate: float = 3e-3
     rotations: bool | None = None
+    reflections: bool = False
+    whole_groups: float = 0.0
     augment: bool = False
     tasks: int = 1
     inner_steps: int = 5
     inner_learning_rate: float = 0.1
     transductive: bool = False
     start: str | None = None
+    precision: str = "float32"
+    xla: bool = False
 
     def input(self) -> ImageInput:
         return ImageInput.for_shape((self.image_size, self.image_size, 3 if self.rgb else 1))
@@ -61,6 +66,8 @@ def _gradient_based(recipe: Recipe) -> dict[str, Any]:
 def _maml(recipe: Recipe) -> dict[str, Any]:
     return {**_gradient_based(recipe), "transductive": recipe.transductive}
 
+
+PRECISIONS = ("float32", "bfloat16")
 
 # Each takes the encoder, its input, the recipe, and the number of classes that are trained on.
 METHODS: dict[str, Callable[[keras.Model, ImageInput, Recipe, int], Method]] = {
@@ -85,23 +92,30 @@ def train(
 ) -> RunFolder:
     """Train as the recipe says, into the folder `output`; with `resume`, go on with the run that is there.
 
-    Op determinism is on for the whole process: the same recipe on the same machine gives the same weights.
+    Op determinism is on for the whole process: the same recipe on the same machine gives the same weights. It trains on what
+    `devices.strategy` finds; of several hosts, which share the folder, only the chief writes to it.
 
     Raises:
         DatasetError: the dataset is missing, or too small for the episodes asked for.
-        TrainingError: the folder holds a run and `resume` is off, or another recipe's run and it is on.
+        TrainingError: the folder holds a run and `resume` is off, or another recipe's run and it is on; or another worker is
+            gone.
     """
     if recipe.episodes < 1 or not (math.isfinite(recipe.learning_rate) and recipe.learning_rate > 0):
         raise TrainingError("Episodes and learning rate must be above zero.", "Use for example 3500 and 0.003.")
     if recipe.inner_steps < 1 or recipe.tasks < 1:
         raise TrainingError("Inner steps and tasks must be at least 1.", "Use for example 5 and 4.")
+    if not 0 <= recipe.whole_groups <= 1:
+        raise TrainingError(f"A share of {recipe.whole_groups} is not possible.", "Use a number from 0 to 1.")
     if not 0 <= recipe.seed < 2**32:
         raise TrainingError(f"A seed of {recipe.seed} is not possible.", "Use a number from 0 to 2³² − 1.")
-    for name, choices in ((recipe.method, METHODS), (recipe.encoder, ENCODERS)):
+    for name, choices in ((recipe.method, METHODS), (recipe.encoder, ENCODERS), (recipe.precision, PRECISIONS)):
         if name not in choices:
             raise TrainingError(f"There is no {name!r}.", f"Use one of {', '.join(choices)}.")
     if recipe.image_size < 16:
         raise TrainingError(f"Images of {recipe.image_size} pixels are too small.", "Use an image size of 16 or more.")
+    strategy = devices.strategy()
+    if recipe.xla and strategy.num_replicas_in_sync > 1:
+        raise TrainingError("XLA compiles the step of a single device.", "Leave --xla out, or train on one device.")
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(recipe.seed)
     image_input = recipe.input()
@@ -111,23 +125,29 @@ def train(
             for split in (training, validation)}  # fmt: skip
     if recipe.rotations or (recipe.rotations is None and recipe.dataset == "omniglot"):
         training = training.with_rotations()
-    sampler = EpisodeSampler(training, recipe.way, recipe.shot, recipe.query, recipe.seed)
+    if recipe.reflections:
+        training = training.with_reflections()
+    sampler = EpisodeSampler(training, recipe.way, recipe.shot, recipe.query, recipe.seed, whole_groups=recipe.whole_groups)
 
-    encoder = ENCODERS[recipe.encoder](image_input.shape)
-    if recipe.start is not None:
-        _start_from(RunFolder(recipe.start), encoder)
-    learner = METHODS[recipe.method](encoder, image_input, recipe, len(training.class_names))
+    with devices.lost_workers(strategy), strategy.scope():
+        encoder = ENCODERS[recipe.encoder](image_input.shape)
+        if recipe.precision == "bfloat16":
+            encoder = in_precision(encoder, BFLOAT16)
+        if recipe.start is not None:
+            _start_from(RunFolder(recipe.start), encoder)
+        learner = METHODS[recipe.method](encoder, image_input, recipe, len(training.class_names))
+        steps = max(1, recipe.episodes // recipe.tasks)
+        learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)))
     way, shot, query = validation.protocol(recipe.shot)
     if isinstance(learner, AdaptingMethod) and learner.way:
         way = learner.way
     judge = EpisodeSampler(validation, way, shot, query, VALIDATION_SEED)
-    steps = max(1, recipe.episodes // recipe.tasks)
-    learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)))
 
+    run: RunFolder | None = RunFolder(output)
     if resume:
-        run = RunFolder(output)
-        kept, data_kept = run.facts()["asked"], run.facts()["made"]["data"]
-        differing = sorted(key for key in asdict(recipe) if kept.get(key) != asdict(recipe)[key])
+        # What the run was not asked, because its version did not know it, was at its default.
+        kept, data_kept = asdict(Recipe()) | run.facts()["asked"], run.facts()["made"]["data"]
+        differing = sorted(key for key in asdict(recipe) if kept[key] != asdict(recipe)[key])
         if differing:
             raise TrainingError(
                 f"{run.path} was started with another {', '.join(differing)}.",
@@ -137,7 +157,7 @@ def train(
             raise TrainingError(
                 f"{recipe.dataset} is not what it was when {run.path} was started.", "Start anew with another --output."
             )
-    else:
+    elif devices.is_chief(strategy):
         norm = "frozen batch-norm statistics"
         if isinstance(learner, MAML):
             norm = "batch-norm statistics of the " + ("queries" if recipe.transductive else "support set")
@@ -149,9 +169,12 @@ def train(
             "dim": encoder.output_shape[-1],
             "validation": f"{judge.way}-way {judge.shot}-shot, {judge.query} queries, {norm}",
         }
-        run = RunFolder.create(output, asdict(recipe), made)
-    learner.fit(sampler, recipe.episodes, judge, run, on_progress, recipe.augment, recipe.tasks)
-    return run
+        RunFolder.create(output, asdict(recipe), made)
+    else:
+        run = None
+    with devices.lost_workers(strategy):
+        learner.fit(sampler, recipe.episodes, judge, run, on_progress, recipe.augment, recipe.tasks, recipe.xla)
+    return RunFolder(output)
 
 
 def _start_from(run: RunFolder, encoder: keras.Model) -> None:

@@ -81,7 +81,8 @@ class RunFolder:
         try:
             facts = json.loads((self.path / "run.json").read_text())
             ImageInput.from_manifest(facts["made"]["input"])
-            facts["asked"]["dataset"], facts["made"]["data"], facts["versions"]
+            facts["asked"]["dataset"], facts["made"]["data"], facts["made"]["validation"]
+            facts["command"], facts["versions"], facts["host"]
         except (FileNotFoundError, NotADirectoryError):
             raise TrainingError(
                 f"{self.path} holds no run (run.json is missing).", "Name the --output of an edge-meta train."
@@ -103,16 +104,19 @@ class RunFolder:
                 partial.unlink(missing_ok=True)
 
     def best(self) -> dict[str, Any] | None:
-        """The row of metrics.jsonl with the best validation, which is that of encoder.keras; None before the first."""
+        """The row of the curve with the best validation, which is that of encoder.keras; None before the first."""
+        return max(self.curve(), key=lambda row: row["val_accuracy"], default=None)
+
+    def curve(self) -> list[dict[str, Any]]:
+        """The rows of metrics.jsonl that have a validation; [] before the first."""
         path = self.path / "metrics.jsonl"
         try:
             rows = [json.loads(line) for line in path.read_text().splitlines()]
-            judged = [row for row in rows if "val_accuracy" in row]
+            return [row for row in rows if "val_accuracy" in row]
         except FileNotFoundError:
-            judged = []
+            return []
         except (OSError, ValueError, TypeError) as error:
             raise TrainingError(f"{path} is damaged ({error}).", "Delete it; --resume writes it again.") from None
-        return max(judged, key=lambda row: row["val_accuracy"], default=None)  # type: ignore[no-any-return]
 
     def load_encoder(self) -> keras.Model:
         """The encoder that the run gave; see `load_encoder`."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 from edge_meta.inputs import ImageInput
 from edge_meta.training.maml import linear_start
 from edge_meta.training.method import Method
-from edge_meta.training.tasks import accuracy, mean_cross_entropy
+from edge_meta.training.tasks import accuracy, flatten, mean_cross_entropy
 
 
 class Supervised(Method):
@@ -40,7 +40,7 @@ class Supervised(Method):
         images = tf.concat([support, query], axis=2)
         truth = tf.repeat(tf.cast(tf.reshape(classes, [-1]), tf.int32), images.shape[2])
         with tf.GradientTape() as tape:
-            embeddings = self.encoder(tf.reshape(images, (-1, *images.shape[3:])), training=True)
+            embeddings = self.encoder(flatten(images), training=True)
             weights, bias = self.head
             logits = tf.matmul(embeddings, weights) + bias
             loss = mean_cross_entropy(logits, truth)

@@ -10,6 +10,11 @@ def flatten_classes(examples: tf.Tensor) -> tf.Tensor:
     return tf.reshape(examples, (-1, *examples.shape[2:]))
 
 
+def flatten(examples: tf.Tensor) -> tf.Tensor:
+    """(tasks, way, examples, height, width, channels) to (tasks · way · examples, height, width, channels)."""
+    return tf.reshape(examples, (-1, *examples.shape[3:]))
+
+
 def truth_of(examples: tf.Tensor) -> tf.Tensor:
     """The class, 0 to way − 1, of each of (way, examples, ...), in the order of `flatten_classes`; int32."""
     return tf.repeat(tf.range(examples.shape[0]), examples.shape[1])
