@@ -131,7 +131,12 @@ def _load(source: Path, calibration: str | None) -> _Trained:
         image_input=ImageInput.from_manifest(facts["made"]["input"]),
         calibration=calibration or facts["asked"]["dataset"],
         learning_rates=run.learning_rates(),
-        provenance={**facts["asked"], "versions": facts["versions"], "data": facts["made"]["data"]},
+        provenance={
+            **facts["asked"],
+            **{key: facts[key] for key in ("command", "versions", "host")},
+            **{key: facts["made"][key] for key in ("data", "validation")},
+            "curve": [{key: row[key] for key in ("episode", "loss", "val_accuracy")} for row in run.curve()],
+        },
     )
 
 

@@ -32,6 +32,13 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
             f"* {training['method']}, {training['encoder']}, {training['way']}-way {training['shot']}-shot with "
             f"{training['query']} queries, {training['episodes']} episodes, seed {training['seed']}."
         )
+    if training.get("curve"):
+        reached = ", ".join(f"{row['episode']}: {100 * row['val_accuracy']:.2f}" for row in training["curve"])
+        host = training["host"]
+        lines += [
+            f"* With `{' '.join(training['command'])}` on {host['platform']}, {host['cores']} cores.",
+            f"* Accuracy on validation classes, {training['validation']}, in % by episode; the best is exported: {reached}.",
+        ]
     lines += ["", "## Accuracy", "", *_accuracy(manifest.parity)]
     rejection = manifest.rejection
     lines += [
