@@ -27,6 +27,7 @@ from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, Bundle
 from edge_meta.runtime.evaluate import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
+from edge_meta.training.encoders import mirrored
 from edge_meta.training.method import embed
 from edge_meta.training.run import RunFolder, load_encoder
 
@@ -38,6 +39,7 @@ def export_bundle(
     output: str | Path,
     quantize: str = "int8",
     calibration: str | None = None,
+    mirror: bool = False,
     max_classes: int = 64,
     max_shots: int = 256,
     overwrite: bool = False,
@@ -52,6 +54,8 @@ def export_bundle(
         quantize: `int8` or `float32`.
         calibration: the dataset that quantization, learning rate and rejection are calibrated on (its train and val
             classes); the run's own unless given, and needed where there is no run.
+        mirror: embed each image together with its mirror image, which is more accurate and takes twice the time; for an
+            encoder that was trained with mirrored classes. See `mirrored`.
         max_classes, max_shots: static sizes of the heads in encoder.tflite. Python's runtime knows no such limit.
         overwrite: replace a bundle that is at `output`.
         on_note: called with a line about each stage.
@@ -64,6 +68,8 @@ def export_bundle(
     _check_request(output, quantize, max_classes, max_shots, overwrite)
     trained = _load(Path(source), calibration)
     encoder, image_input = trained.encoder, trained.image_input
+    if mirror:
+        encoder = mirrored(encoder)
     train, val = (load_dataset(trained.calibration, split, image_input) for split in ("train", "val"))
 
     on_note(f"converting to {quantize}")
@@ -87,7 +93,7 @@ def export_bundle(
         rejection=calibrate.rejection(embeddings, val),
         signatures=_signatures(interpreter.interpreter),
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),
-        training=trained.provenance,
+        training=trained.provenance | ({"mirror": True} if mirror else {}),
     )
     card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
     files = {MODEL: model, MODEL_CARD: card}

@@ -32,6 +32,8 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
             f"* {training['method']}, {training['encoder']}, {training['way']}-way {training['shot']}-shot with "
             f"{training['query']} queries, {training['episodes']} episodes, seed {training['seed']}."
         )
+    if training.get("mirror"):
+        lines.append("* Each image is embedded together with its mirror image; the two embeddings stand side by side.")
     if training.get("curve"):
         reached = ", ".join(f"{row['episode']}: {100 * row['val_accuracy']:.2f}" for row in training["curve"])
         host = training["host"]

@@ -101,6 +101,20 @@ def for_device(encoder: keras.Model) -> keras.Model:
     return _copy(encoder, FLOAT32, {FusedBatchNormalization: layers.BatchNormalization})
 
 
+def mirrored(encoder: keras.Model) -> keras.Model:
+    """Embeds each image and its mirror image, and puts the two side by side, (batch, 2 · dim).
+
+    Squared distances are the means of the two views', so that a single network votes twice. The images go through it as one
+    batch: the weights are there once, and a device takes them through the network in one pass.
+    """
+    dim = encoder.output_shape[-1]
+    image = keras.Input(encoder.input_shape[1:], name="image")
+    both = keras.ops.concatenate([image, keras.ops.flip(image, axis=2)], axis=0)
+    views = keras.ops.transpose(keras.ops.reshape(encoder(both), (2, -1, dim)), (1, 0, 2))
+    scaled = layers.Rescaling(2**-0.5, name="embedding")(keras.ops.reshape(views, (-1, 2 * dim)))
+    return keras.Model(image, scaled, name=f"{encoder.name}_mirrored")
+
+
 def _copy(encoder: keras.Model, policy: str, replaced: dict[type[keras.Layer], type[keras.Layer]]) -> keras.Model:
     """A copy for one device, with layers of other classes."""
 
