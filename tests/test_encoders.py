@@ -1,51 +1,48 @@
-"""Encoders: their shapes, and that the one that trains faster is a Conv4 on the device."""
+"""Encoders: their shapes, and copies in another precision."""
 
 import keras
 import numpy as np
 import pytest
 
-from edge_meta.training.encoders import ENCODERS, conv4, conv4_fast, for_device
+from edge_meta.training.encoders import BFLOAT16, ENCODERS, conv4, for_device, in_precision, resnet7
+
+
+@pytest.mark.parametrize(("shape", "dim"), [((28, 28, 1), 64), ((16, 16, 3), 64), ((84, 84, 3), 1600)])
+def test_conv4_gives_an_embedding(shape, dim):
+    assert conv4(shape).output_shape == (None, dim)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (16, 16, 3), (84, 84, 3)])
+def test_resnet7_gives_an_embedding_as_wide_as_its_last_block(shape):
+    assert resnet7(shape).output_shape == (None, 56)
+    assert resnet7(shape, filters=(8, 8, 24)).output_shape == (None, 24)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-@pytest.mark.parametrize(("shape", "dim"), [((28, 28, 1), 64), ((16, 16, 3), 64), ((84, 84, 3), 1600)])
-def test_gives_an_embedding(name, shape, dim):
-    encoder = ENCODERS[name](shape)
-    assert encoder.output_shape == (None, dim)
-    assert encoder.name == name
+def test_has_the_name_it_goes_by(name):
+    assert ENCODERS[name]((28, 28, 1)).name == name
 
 
-@pytest.fixture
-def trained():
-    """A conv4_fast with the weights that training could leave: any, but scales of batch norm that are not negative."""
-    encoder = conv4_fast(filters=8)
-    rng = np.random.default_rng(0)
-    for variable in encoder.weights:
-        values = rng.normal(size=variable.shape)
-        positive = "gamma" in variable.name or "variance" in variable.name
-        variable.assign(np.abs(values) if positive else values)
-    return encoder
+def test_a_copy_in_bfloat16_is_near_and_its_embedding_and_weights_are_float32():
+    encoder = resnet7(filters=(8, 8, 8))
+    copy = in_precision(encoder, BFLOAT16)
+    images = np.random.default_rng(0).random((4, 28, 28, 1)).astype(np.float32)
+    wanted, found = (each(images, training=True) for each in (encoder, copy))
+    assert found.dtype == "float32"
+    assert {variable.dtype for variable in copy.variables} == {"float32"}
+    error = np.abs(found - wanted).max() / np.abs(wanted).max()
+    assert 0 < error < 0.1
 
 
-def test_conv4_fast_is_a_conv4_of_the_same_weights_once_its_statistics_are_frozen(trained):
-    deployed = for_device(trained)
-    assert [layer.name for layer in deployed.layers[1:5]] == ["conv1", "norm1", "relu1", "pool1"]
-    images = np.random.default_rng(1).normal(size=(5, 28, 28, 1)).astype(np.float32)
-    wanted = trained(images, training=False).numpy()
-    assert np.abs(wanted).max() > 1
-    np.testing.assert_allclose(deployed(images, training=False), wanted, rtol=1e-4, atol=1e-4)
-
-
-def test_a_negative_scale_would_not_commute_and_is_never_learned(trained):
-    images = np.random.default_rng(1).normal(size=(5, 28, 28, 1)).astype(np.float32)
-    trained.get_layer("norm1").gamma.assign(-np.ones(8))
-    assert np.abs(for_device(trained)(images, training=False) - trained(images, training=False)).max() > 0.1
-    optimizer = keras.optimizers.SGD(1.0)
-    optimizer.build(trained.trainable_variables)
-    optimizer.apply([np.ones(variable.shape, np.float32) * 9 for variable in trained.trainable_variables])
-    assert all(layer.gamma.numpy().min() >= 0 for layer in trained.layers if "norm" in layer.name)
-
-
-def test_a_conv4_is_deployed_as_it_is():
+def test_a_copy_for_the_device_is_the_same_function_of_other_variables():
     encoder = conv4(filters=8)
-    assert for_device(encoder) is encoder
+    for layer in encoder.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+    kept = for_device(in_precision(encoder, BFLOAT16))
+    images = np.random.default_rng(0).random((4, 28, 28, 1)).astype(np.float32)
+    wanted = encoder(images, training=False).numpy()
+    np.testing.assert_array_equal(kept(images, training=False), wanted)
+    assert not any(getattr(layer, "synchronized", False) for layer in kept.layers)
+    kept.trainable_variables[0].assign(kept.trainable_variables[0] + 1)
+    np.testing.assert_array_equal(encoder(images, training=False), wanted)

@@ -271,13 +271,29 @@ def test_within_a_group_an_episode_depends_on_its_seed_and_number_alone() -> Non
     assert not same(EpisodeSampler(dataset, 5, 2, 3, seed=5, within_group=True).episode(0), in_order[0])
 
 
-def test_a_group_takes_in_the_rotations_of_its_classes() -> None:
+def test_rotations_of_a_group_are_groups_of_their_own() -> None:
     dataset = by_authors({"a": [list(range(4))] * 2, "b": [list(range(4))]}).with_rotations()
-    sampler = EpisodeSampler(dataset, way=8, shot=2, query=2, within_group=True)
+    sampler = EpisodeSampler(dataset, way=2, shot=2, query=2, within_group=True)
     for episode in sampler.episodes(10):
         assert_sound(sampler, episode)
-        assert sorted(episode.classes) == [0, 1, 3, 4, 6, 7, 9, 10]
-        assert authors_of(episode.support, dataset) == [authors_of(episode.support, dataset)[0]] * 8
+        assert sorted(episode.classes) in ([0, 1], [3, 4], [6, 7], [9, 10])
+
+
+def test_episodes_of_whole_groups_fill_one_after_the_other() -> None:
+    dataset = by_authors({name: [list(range(4))] * 3 for name in "abc"})
+    sampler = EpisodeSampler(dataset, way=5, shot=1, query=1, whole_groups=1.0)
+    for episode in sampler.episodes(10):
+        assert_sound(sampler, episode)
+        assert sorted(Counter(dataset.groups[label] for label in episode.classes).values()) == [2, 3]
+
+
+def test_a_mirrored_class_is_one_more_class() -> None:
+    dataset = by_authors({"a": [[0, 1]] * 2})
+    dataset = replace(dataset, images=np.arange(8, dtype=np.uint8).reshape(4, 1, 2, 1))
+    both = dataset.with_reflections()
+    np.testing.assert_array_equal(both.images[4:], dataset.images[:, :, ::-1])
+    assert both.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert both.groups == ("a", "a", "a @mirror", "a @mirror")
 
 
 @pytest.mark.parametrize("authors", [True, False])

@@ -96,14 +96,14 @@ def scripted(monkeypatch: pytest.MonkeyPatch, learner: ProtoNet, *means: float) 
 
 def spoil_from(monkeypatch: pytest.MonkeyPatch, learner: ProtoNet, episode: int, loss: float = math.nan) -> None:
     """The learner's loss is no longer finite from that episode on."""
-    plain = learner.loss
+    plain = learner.batch_loss
     done = learner.optimizer.iterations
 
     def spoiled(support: Any, query: Any) -> tuple[Any, Any]:
         sound, accuracy = plain(support, query)
         return sound * tf.where(tf.convert_to_tensor(done) >= episode - 1, loss, 1.0), accuracy
 
-    monkeypatch.setattr(learner, "loss", spoiled)
+    monkeypatch.setattr(learner, "batch_loss", spoiled)
 
 
 # --- learning and judging ---------------------------------------------------------------------------------------------
@@ -320,12 +320,9 @@ def test_a_step_of_several_tasks_sees_them_all(train: EpisodeSampler) -> None:
     history = new_learner().fit(train, 6, on_progress=seen.append, tasks=3)
     assert [progress.episode for progress in seen] == [3, 6]
     assert [row["episode"] for row in history] == [3, 6]
-    alone = []
-    for index in range(3):
-        images = (1.0 - tf.constant(train.dataset.images[getattr(train.episode(index), side)], tf.float32) / 255.0
-                  for side in ("support", "query"))  # fmt: skip
-        alone.append(float(new_learner().loss(*images)[0]))
-    assert history[0]["loss"] == pytest.approx(np.mean(alone), rel=1e-4)
+    stacked = (np.stack([getattr(train.episode(index), side) for index in range(3)]) for side in ("support", "query"))
+    images = (1.0 - tf.constant(train.dataset.images[indices], tf.float32) / 255.0 for indices in stacked)
+    assert history[0]["loss"] == pytest.approx(float(new_learner().batch_loss(*images)[0]), rel=1e-4)
 
 
 def test_the_random_state_of_an_encoders_layers_is_resumed_too(

@@ -125,7 +125,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(recipe: Recipe, tmp_path
 def test_resuming_with_another_setting_is_refused_and_the_setting_named(
     recipe: Recipe, tmp_path: Path, setting: str, value: object
 ) -> None:
-    RunFolder.create(tmp_path / "run", asdict(recipe), {"input": INPUT.to_manifest(), "data": {}})
+    RunFolder.create(tmp_path / "run", asdict(recipe), {"input": INPUT.to_manifest(), "data": {}, "validation": ""})
     with pytest.raises(TrainingError, match=rf"was started with another {setting}\. "):
         train(replace(recipe, **{setting: value}), tmp_path / "run", resume=True)
 

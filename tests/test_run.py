@@ -16,7 +16,7 @@ from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
 from edge_meta.training.run import RunFolder
 
-MADE = {"input": ImageInput().to_manifest(), "dim": 8, "data": {}}
+MADE = {"input": ImageInput().to_manifest(), "dim": 8, "data": {}, "validation": "20-way"}
 
 
 @pytest.fixture
