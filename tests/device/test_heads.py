@@ -152,7 +152,7 @@ def test_each_step_has_its_learned_rate_the_last_one_beyond_those_or_the_one_giv
 @pytest.mark.parametrize("steps", [0, -1, -(10**9)])
 @pytest.mark.parametrize("learning_rate", [None, 0.1])
 def test_steps_below_one_are_refused(steps: int, learning_rate: float | None) -> None:
-    with pytest.raises(InputError, match=f"^{steps} steps are not possible. Use 1 or more"):
+    with pytest.raises(InputError, match=f"^{steps} steps are not possible. Use 1 to 100000"):
         heads.step_rates((0.3, 0.2), steps, learning_rate)
 
 
