@@ -433,7 +433,7 @@ def test_a_store_of_another_encoder_is_refused(taught: Classifier, altered: Alte
 def test_a_manifest_that_does_not_fit_its_model_is_refused(
     altered: Altered, tmp_path: Path, change: Callable[[dict[str, Any]], None]
 ) -> None:
-    with pytest.raises(BundleError, match=r"encoder\.tflite takes \(1, 28, 28, 1\) and gives 64 values"):
+    with pytest.raises(BundleError, match=r"encoder\.tflite takes \(1, 28, 28, 1\) and gives 112 values"):
         Classifier.load(altered(change), tmp_path / "store.db")
 
 
