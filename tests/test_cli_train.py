@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from click.testing import Result
 
 from edge_meta.cli.progress import duration
 from edge_meta.training import loop
+from edge_meta.training.recipe import Recipe
 from edge_meta.training.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("small_conv4")
@@ -93,12 +95,29 @@ def test_without_json_the_text_names_the_encoder_and_the_next_step(
 
 def test_settings_reach_the_run(cli: Callable[..., Result], data: str, tmp_path: Path) -> None:
     given = ("--shot", "2", "--seed", "7", "--learning-rate", "0.01", "--rotations", "--augment")
+    given += ("--precision", "bfloat16", "--encoder", "resnet7")
     cli("train", "--dataset", data, *SMALL, *given, "--output", tmp_path / "run")
     expected = {
-        "dataset": data, "method": "protonet", "encoder": "conv4", "image_size": 16, "rgb": False, "way": 3, "shot": 2,
+        "dataset": data, "method": "protonet", "encoder": "resnet7", "image_size": 16, "rgb": False, "way": 3, "shot": 2,
         "query": 2, "episodes": 4, "seed": 7, "learning_rate": 0.01, "rotations": True, "augment": True,
+        "precision": "bfloat16", "xla": False,
     }  # fmt: skip
     assert expected.items() <= RunFolder(tmp_path / "run").facts()["asked"].items()
+
+
+def test_settings_of_data_reach_the_run_and_the_others_are_at_their_defaults(
+    cli: Callable[..., Result], data: str, tmp_path: Path
+) -> None:
+    cli("train", "--dataset", data, *SMALL, "--reflections", "--whole-groups", "0.25", "--output", tmp_path / "run")
+    facts = RunFolder(tmp_path / "run").facts()
+    expected = Recipe(data, image_size=16, way=3, query=2, episodes=4, reflections=True, whole_groups=0.25)
+    assert facts["asked"] == asdict(expected)
+    assert facts["made"]["training_classes"] == 18
+
+
+def test_xla_reaches_the_run(cli: Callable[..., Result], data: str, tmp_path: Path) -> None:
+    cli("train", "--dataset", data, *SMALL, "--encoder", "resnet7", "--xla", "--output", tmp_path / "run")
+    assert RunFolder(tmp_path / "run").facts()["asked"]["xla"] is True
 
 
 # --- resuming ---------------------------------------------------------------------------------------------------------
@@ -125,6 +144,24 @@ def test_resume_with_another_setting_is_refused_and_the_setting_named(
 ) -> None:
     result = cli("train", *given, "--output", interrupted, "--resume", code=1)
     assert f"was started with another {name}. " in result.stderr
+
+
+def test_resume_of_a_run_with_settings_that_are_not_known_is_refused_and_they_are_named(
+    cli: Callable[..., Result], interrupted: Path
+) -> None:
+    facts = json.loads((interrupted / "run.json").read_text())
+    facts["asked"]["shards"] = 4
+    (interrupted / "run.json").write_text(json.dumps(facts))
+    result = cli("train", "--output", interrupted, "--resume", code=1)
+    assert "settings that this version does not have: shards. Go on with the edge_meta that started it" in result.stderr
+
+
+def test_resume_of_a_run_from_before_there_were_precisions_goes_on(cli: Callable[..., Result], interrupted: Path) -> None:
+    facts = json.loads((interrupted / "run.json").read_text())
+    for name in ("precision", "xla"):
+        del facts["asked"][name]
+    (interrupted / "run.json").write_text(json.dumps(facts))
+    assert json.loads(cli("train", "--output", interrupted, "--resume", "--json").stdout)["episodes"] == 4
 
 
 def test_resume_of_a_finished_run_reports_the_encoder_that_it_has(
@@ -163,6 +200,7 @@ def test_resume_without_a_run_is_a_clear_error(cli: Callable[..., Result], tmp_p
         (["--learning-rate", "nan"], "must be above zero"),
         (["--image-size", "8"], "too small"),
         (["--seed", "-1"], "seed"),
+        (["--whole-groups", "2"], "A share of 2.0 is not possible"),
     ],
 )
 def test_a_users_problem_is_exit_code_1_and_one_line(
@@ -175,9 +213,26 @@ def test_a_users_problem_is_exit_code_1_and_one_line(
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("given", [["--method", "nonsense"], ["--encoder", "nonsense"], ["--way", "many"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--method", "nonsense"], ["--encoder", "nonsense"], ["--encoder", "conv4_fast"], ["--precision", "float16"],
+        ["--way", "many"], ["--whole-groups", "all"], ["--nonsense"],
+    ],
+)  # fmt: skip
 def test_wrong_usage_is_exit_code_2(cli: Callable[..., Result], tmp_path: Path, given: list[str]) -> None:
     assert cli("train", *given, "--output", tmp_path / "run", code=2).stdout == ""
+
+
+@pytest.mark.parametrize("config", ["nonsense", '{"cluster": {"worker": ["localhost:1", "localhost:2"]}}'])
+def test_a_tf_config_that_cannot_be_used_is_exit_code_1_and_one_line(
+    cli: Callable[..., Result], data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", config)
+    result = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", code=1)
+    assert result.stderr.startswith("Error: The workers of TF_CONFIG cannot train together (")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_output_is_required(cli: Callable[..., Result]) -> None:

@@ -113,6 +113,37 @@ def test_rotations_keep_who_made_each_example(synthetic: Make) -> None:
     assert turned.authors.tolist() == authors.tolist() * 4
 
 
+def test_reflections_are_one_more_class_each_of_pixels_from_right_to_left(synthetic: Make) -> None:
+    authors = np.array([2, 0, 1, 1, 2, 0, 0, 0, 0, 3, 1, 2], np.int32)
+    plain = replace(synthetic(4, 3), authors=authors, groups=("a", "a", "b", "b"))
+    both = plain.with_reflections()
+    assert both.class_names == plain.class_names + tuple(f"{name} @mirror" for name in plain.class_names)
+    assert both.groups == ("a", "a", "b", "b", "a @mirror", "a @mirror", "b @mirror", "b @mirror")
+    assert both.labels.tolist() == np.repeat(np.arange(8), 3).tolist()
+    assert both.labels.dtype == np.int32
+    assert both.authors.tolist() == authors.tolist() * 2
+    for before, after in zip(plain.images, both.images[12:], strict=True):
+        for y, x in ((0, 3), (5, 1), (15, 15)):
+            assert after[y, x, 0] == before[y, 15 - x, 0]
+    np.testing.assert_array_equal(both.images[:12], plain.images)
+    assert synthetic(4, 3).with_reflections().authors is None
+
+
+def test_images_that_are_not_square_can_be_mirrored(synthetic: Make) -> None:
+    wide = replace(synthetic(2, 2), images=np.arange(60, dtype=np.uint8).reshape(4, 3, 5, 1))
+    np.testing.assert_array_equal(wide.with_reflections().images[4:], wide.images[:, :, ::-1])
+
+
+def test_turned_and_mirrored_a_class_has_the_eight_views_that_a_square_has(synthetic: Make) -> None:
+    plain = replace(synthetic(2, 1), groups=("a", "b"))
+    both = plain.with_rotations().with_reflections()
+    assert len(both.class_names) == len(set(both.class_names)) == 16
+    assert both.groups.count("a @270 @mirror") == both.groups.count("a") == 1
+    views = {np.rot90(side, turns).tobytes() for side in (plain.images[1], plain.images[1][:, ::-1]) for turns in range(4)}
+    assert len(views) == 8
+    assert {image.tobytes() for image in both.images[1::2]} == views
+
+
 def test_images_that_are_not_square_cannot_be_turned(synthetic: Make) -> None:
     with pytest.raises(ValueError, match="dimensions"):
         replace(synthetic(2, 2), images=np.zeros((4, 3, 5, 1), np.uint8)).with_rotations()

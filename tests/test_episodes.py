@@ -287,6 +287,35 @@ def test_episodes_of_whole_groups_fill_one_after_the_other() -> None:
         assert sorted(Counter(dataset.groups[label] for label in episode.classes).values()) == [2, 3]
 
 
+def test_whole_groups_come_one_after_the_other_and_only_the_last_in_part() -> None:
+    sizes = {"a": 3, "b": 2, "c": 4, "d": 5}
+    dataset = by_authors({name: [list(range(4))] * size for name, size in sizes.items()})
+    sampler = EpisodeSampler(dataset, way=8, shot=1, query=1, seed=6, whole_groups=1.0)
+    orders, firsts = set(), set()
+    for episode in sampler.episodes(200):
+        assert_sound(sampler, episode)
+        drawn = [dataset.groups[label] for label in episode.classes]
+        order = tuple(dict.fromkeys(drawn))
+        assert drawn == sorted(drawn, key=order.index), "a group's classes do not stand together"
+        assert all(drawn.count(group) == sizes[group] for group in order[:-1])
+        orders.add(order[:2])
+        firsts.add(int(episode.classes[0]))
+    assert len(orders) == 12, "groups do not come in any order"
+    assert len(firsts) == 14, "a group's classes do not come in any order"
+
+
+def test_the_share_of_whole_groups_is_that_of_the_episodes_and_none_draws_as_ever() -> None:
+    dataset = by_authors({name: [list(range(4))] * 5 for name in "abcdefgh"})
+    whole = [
+        len(groups_of(episode, dataset)) == 1
+        for episode in EpisodeSampler(dataset, 5, 1, 1, seed=2, whole_groups=0.3).episodes(2000)
+    ]  # fmt: skip
+    assert abs(sum(whole) - 600) < 5 * np.sqrt(2000 * 0.3 * 0.7)  # by chance, 5 of 40 are of one group once in 10,000
+    none = EpisodeSampler(dataset, 5, 1, 1, seed=2, whole_groups=0.0)
+    for number, episode in enumerate(none.episodes(20)):
+        np.testing.assert_array_equal(episode.classes, np.random.default_rng((2, number)).permutation(40)[:5])
+
+
 def test_a_mirrored_class_is_one_more_class() -> None:
     dataset = by_authors({"a": [[0, 1]] * 2})
     dataset = replace(dataset, images=np.arange(8, dtype=np.uint8).reshape(4, 1, 2, 1))

@@ -134,6 +134,22 @@ def test_the_model_card_says_what_it_is_for_people(bundles: dict[str, Bundle]) -
         assert part in card
 
 
+def test_manifest_and_model_card_say_with_what_command_and_how_it_was_trained(
+    bundles: dict[str, Bundle], finished_run: Path
+) -> None:
+    facts, curve = RunFolder(finished_run).facts(), RunFolder(finished_run).curve()
+    assert len(curve) == 20  # of 60 episodes, one in three
+    for bundle in bundles.values():
+        training = json.loads((bundle.path / "manifest.json").read_text())["training"]
+        assert (training["command"], training["host"]) == (facts["command"], facts["host"])
+        assert training["validation"] == "6-way 1-shot, 15 queries, frozen batch-norm statistics"
+        assert training["curve"] == [{key: row[key] for key in ("episode", "loss", "val_accuracy")} for row in curve]
+    card = (bundles["int8"].path / "README.md").read_text()
+    assert f"`{' '.join(facts['command'])}` on {facts['host']['platform']}, {facts['host']['cores']} cores" in card
+    reached = ", ".join(f"{row['episode']}: {100 * row['val_accuracy']:.2f}" for row in curve)
+    assert f"{training['validation']}, in % by episode; the best is exported: {reached}." in card
+
+
 def test_the_model_card_does_not_claim_more_classes_than_it_was_calibrated_with(bundles: dict[str, Bundle]) -> None:
     card = (bundles["int8"].path / "README.md").read_text()
     assert "accept 5% of strangers" in card

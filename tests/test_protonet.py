@@ -1,4 +1,7 @@
-"""ProtoNet: loss, accuracy and gradient equal plain float64 arithmetic written from Snell et al. 2017, eqs. 1 and 2."""
+"""ProtoNet: loss, accuracy and gradient equal plain float64 arithmetic written from Snell et al. 2017, eqs. 1 and 2.
+
+The method computes them by the head's linear form, eq. 8; the arithmetic here is that of the distances.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from edge_meta.datasets import Dataset
+from edge_meta.episodes import EpisodeSampler
+from edge_meta.evaluation import accuracies
 from edge_meta.training import ProtoNet
+from edge_meta.training.protonet import linear_logits
 
 WAY, SHOT, QUERY = 4, 3, 5
 
@@ -61,6 +68,59 @@ def test_loss_and_accuracy_of_a_linear_encoder_are_exact(linear: keras.Model, ex
     loss, accuracy = ProtoNet(linear).loss(*map(tf.constant, examples))
     assert (float(loss), float(accuracy)) == pytest.approx(expected(*(embedded(linear, e) for e in examples)), rel=1e-6)
     assert float(accuracy) < 1.0, "the episode is too easy to tell a wrong accuracy"
+
+
+def test_the_linear_form_is_the_softmax_over_negative_squared_distances() -> None:
+    rng = np.random.default_rng(2)
+    embeddings, prototypes = rng.normal(size=(3, 6, 5)), rng.normal(size=(3, WAY, 5)) + 1.0
+    logits = linear_logits(tf.constant(embeddings), tf.constant(prototypes)).numpy()
+    negative = np.array(
+        [[[-sum((x - c) ** 2) for c in own] for x in asked] for asked, own in zip(embeddings, prototypes, strict=True)]
+    )
+    expected_softmax = np.exp(negative) / np.exp(negative).sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(tf.nn.softmax(logits).numpy(), expected_softmax, rtol=1e-10)
+    np.testing.assert_allclose(negative + (embeddings**2).sum(axis=2, keepdims=True), logits, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("tasks", "way", "shot", "query"), [(1, 2, 1, 1), (3, 4, 3, 5), (2, 9, 1, 2)])
+def test_the_loss_of_several_tasks_is_the_mean_of_each_by_itself(
+    linear: keras.Model, tasks: int, way: int, shot: int, query: int
+) -> None:
+    rng = np.random.default_rng(3)
+    centres = rng.normal(size=(tasks, way, 1, 2, 3, 1))
+    support, asked = (centres + 0.5 * rng.normal(size=(tasks, way, count, 2, 3, 1)) for count in (shot, query))
+    alone = [
+        expected(*(embedded(linear, part) for part in task)) for task in zip(support, asked, strict=True)
+    ]  # each class and example has its place, so that a wrong order would show
+    loss, accuracy = ProtoNet(linear).batch_loss(tf.constant(support), tf.constant(asked))
+    assert (float(loss), float(accuracy)) == pytest.approx(tuple(np.mean(alone, axis=0)), rel=1e-6)
+    assert tasks == 1 or np.ptp([loss for loss, _ in alone]) > 1e-3
+
+
+def test_tasks_share_the_statistics_of_batch_norm(tiny_encoder: Callable[..., keras.Model], episode: tuple) -> None:
+    encoder = tiny_encoder(0)
+    support, query = (np.stack([examples, 2.0 * examples - 1.0]) for examples in episode)
+    loss, _ = ProtoNet(encoder).batch_loss(tf.constant(support), tf.constant(query))
+    images = np.concatenate([part.reshape(-1, 16, 16, 1) for part in (support, query)])
+    known, asked = np.split(encoder(images, training=True).numpy(), [2 * WAY * SHOT])
+    parts = zip(known.reshape(2, WAY, SHOT, -1), asked.reshape(2, WAY, QUERY, -1), strict=True)
+    assert float(loss) == pytest.approx(np.mean([expected(*part)[0] for part in parts]), rel=1e-5)
+    apart = [float(ProtoNet(encoder).loss(*map(tf.constant, task))[0]) for task in zip(support, query, strict=True)]
+    assert float(loss) != pytest.approx(np.mean(apart), rel=1e-3)
+
+
+def test_more_ways_in_training_than_at_test(
+    tiny_encoder: Callable[..., keras.Model], synthetic: Callable[..., Dataset]
+) -> None:
+    learner = ProtoNet(tiny_encoder(0))
+    learner.compile(keras.optimizers.SGD(0.01))
+    data = synthetic(12, 6, noise=60.0)
+    history = learner.fit(EpisodeSampler(data, way=12, shot=2, query=3), 2)
+    assert history[0]["loss"] > 0
+    few = EpisodeSampler(data, way=3, shot=1, query=4)
+    judged = learner.evaluate(few, 50)
+    assert judged.mean == accuracies(learner.embed(data.images), few, 50).mean()
+    assert judged.mean > 0.5
 
 
 def test_gradient_equals_central_differences_of_the_plain_loss(linear: keras.Model, examples: tuple) -> None:

@@ -7,14 +7,18 @@ import signal
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from edge_meta.datasets import load_dataset
+from edge_meta.episodes import Episode, EpisodeSampler
 from edge_meta.errors import DatasetError, EdgeMetaError, TrainingError
 from edge_meta.inputs import ImageInput
+from edge_meta.training import devices
 from edge_meta.training.recipe import Recipe, train
 from edge_meta.training.run import RunFolder
 
@@ -71,6 +75,34 @@ def test_rotations_are_classes_for_omniglot_and_where_they_are_asked_for(recipe:
         train(replace(recipe, way=30), tmp_path / "upright")
 
 
+def test_reflections_are_classes_where_they_are_asked_for(recipe: Recipe, tmp_path: Path) -> None:
+    facts = train(replace(recipe, reflections=True, rotations=True, way=60, episodes=1), tmp_path / "run").facts()
+    assert facts["made"]["training_classes"] == 8 * 9
+    assert facts["made"]["data"]["train"]["classes"] == 9
+
+
+def test_episodes_are_of_whole_groups_where_they_are_asked_for(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[tuple[str, ...]] = []
+    plain = EpisodeSampler.episode
+
+    def watched(self: EpisodeSampler, index: int) -> Episode:
+        episode = plain(self, index)
+        if self.dataset.split == "train":
+            drawn.append(tuple(sorted({self.dataset.groups[label] for label in episode.classes})))
+        return episode
+
+    monkeypatch.setattr(EpisodeSampler, "episode", watched)
+    asked = replace(recipe, rotations=True, way=9, episodes=6)
+    train(replace(asked, whole_groups=1.0), tmp_path / "whole")
+    assert [len(groups) for groups in drawn] == [1] * 6  # a rotated copy of the nine classes is a group of its own
+    assert len(set(drawn)) > 1
+    drawn.clear()
+    train(asked, tmp_path / "mixed")
+    assert min(len(groups) for groups in drawn) > 1
+
+
 def test_omniglot_is_trained_with_rotations_unless_told_otherwise(omniglot: Path, tmp_path: Path) -> None:
     small = Recipe(image_size=16, way=3, query=2, episodes=1)
     assert train(small, tmp_path / "turned").facts()["made"]["training_classes"] == 4 * 817
@@ -99,6 +131,53 @@ def test_the_learning_rate_decays_to_zero_at_the_last_episode(
     assert np.array(rates) / recipe.learning_rate == pytest.approx([0.75, 0.25, 0.0], abs=1e-6)  # (1 + cos(π·i/3)) / 2
 
 
+def losses(run: RunFolder) -> list[float]:
+    return [json.loads(line)["loss"] for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("encoder", ["conv4", "resnet7"])
+def test_in_bfloat16_the_first_loss_is_near_and_the_encoder_kept_is_float32(
+    recipe: Recipe, tmp_path: Path, encoder: str
+) -> None:
+    asked = replace(recipe, encoder=encoder)
+    full, half = (train(replace(asked, precision=name), tmp_path / name) for name in ("float32", "bfloat16"))
+    assert losses(half)[0] == pytest.approx(losses(full)[0], rel=0.1, abs=0.01)
+    assert losses(half)[0] != losses(full)[0], "it was not trained in another precision"
+    saved = half.load_encoder()
+    assert {layer.dtype_policy.name for layer in saved.layers} == {"float32"}
+    assert {variable.dtype for variable in saved.variables} == {"float32"}
+    images = np.random.default_rng(0).random((3, 16, 16, 1)).astype(np.float32)
+    embeddings = saved(images, training=False).numpy()
+    assert embeddings.dtype == np.float32
+    assert np.ptp(embeddings, axis=0).max() > 0
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        "resnet7",
+        pytest.param(
+            "conv4",
+            marks=pytest.mark.xfail(
+                reason="XLA has no deterministic gradient of max pooling", raises=tf.errors.UnimplementedError, strict=True
+            ),
+        ),
+    ],
+)
+def test_with_xla_the_losses_are_those_without(recipe: Recipe, tmp_path: Path, encoder: str) -> None:
+    asked = replace(recipe, encoder=encoder, learning_rate=1e-4)
+    plain, compiled = (losses(train(replace(asked, xla=xla), tmp_path / str(xla))) for xla in (False, True))
+    assert len(plain) == 3
+    np.testing.assert_allclose(compiled, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_xla_is_refused_on_several_devices(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "strategy", lambda: SimpleNamespace(num_replicas_in_sync=2))
+    with pytest.raises(TrainingError, match=r"XLA compiles the step of a single device\. Leave --xla out"):
+        train(replace(recipe, xla=True, tasks=2, episodes=4), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 # --- resuming and refusing --------------------------------------------------------------------------------------------
 
 
@@ -120,7 +199,16 @@ def test_an_interrupted_run_resumes_to_the_same_weights(recipe: Recipe, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"), [("seed", 1), ("learning_rate", 0.5), ("way", 2), ("episodes", 4), ("rotations", True)]
+    ("setting", "value"),
+    [
+        ("seed", 1),
+        ("learning_rate", 0.5),
+        ("way", 2),
+        ("episodes", 4),
+        ("rotations", True),
+        ("precision", "bfloat16"),
+        ("xla", True),
+    ],
 )
 def test_resuming_with_another_setting_is_refused_and_the_setting_named(
     recipe: Recipe, tmp_path: Path, setting: str, value: object
@@ -128,6 +216,19 @@ def test_resuming_with_another_setting_is_refused_and_the_setting_named(
     RunFolder.create(tmp_path / "run", asdict(recipe), {"input": INPUT.to_manifest(), "data": {}, "validation": ""})
     with pytest.raises(TrainingError, match=rf"was started with another {setting}\. "):
         train(replace(recipe, **{setting: value}), tmp_path / "run", resume=True)
+
+
+def test_a_run_from_before_there_were_precisions_goes_on_in_float32(recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="Stopped at episode 2"):
+        train(recipe, tmp_path / "run", on_progress=lambda progress: signal.raise_signal(signal.SIGINT))
+    path = tmp_path / "run" / "run.json"
+    facts = json.loads(path.read_text())
+    for name in ("precision", "xla"):
+        del facts["asked"][name]
+    path.write_text(json.dumps(facts))
+    with pytest.raises(TrainingError, match=r"was started with another precision\. "):
+        train(replace(recipe, precision="bfloat16"), tmp_path / "run", resume=True)
+    train(recipe, tmp_path / "run", resume=True)
 
 
 def test_resuming_on_data_that_has_changed_is_refused(recipe: Recipe, tmp_path: Path, save_npz: SaveNpz) -> None:
@@ -161,6 +262,10 @@ def test_there_must_be_a_run_to_resume(recipe: Recipe, tmp_path: Path) -> None:
         ({"dataset": "npz:missing.npz"}, "does not exist"),
         ({"method": "nonsense"}, "nonsense"),
         ({"encoder": "nonsense"}, "nonsense"),
+        ({"precision": "float16"}, "There is no 'float16'. Use one of float32, bfloat16"),
+        ({"whole_groups": -0.1}, r"A share of -0\.1 is not possible\. Use a number from 0 to 1"),
+        ({"whole_groups": 1.01}, "A share of 1.01 is not possible"),
+        ({"whole_groups": float("nan")}, "A share of nan is not possible"),
     ],
 )
 def test_settings_that_cannot_be_met_are_refused_before_a_folder_is_made(

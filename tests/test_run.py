@@ -86,6 +86,43 @@ def test_a_checkpoint_writes_the_curve_for_people_and_for_tensorboard(run: RunFo
     assert found["loss", 8] == 0.75
 
 
+def test_the_curve_is_the_rows_that_were_judged_and_the_best_of_them_is_the_encoders(run: RunFolder) -> None:
+    assert run.curve() == []
+    assert run.best() is None
+    history = [
+        {"episode": 4, "loss": 1.5, "val_accuracy": 0.5},
+        {"episode": 8, "loss": 0.75, "val_accuracy": 0.625},
+        {"episode": 10, "loss": 0.5},
+        {"episode": 12, "loss": 0.25, "val_accuracy": 0.6},
+    ]
+    run.checkpoint([keras.Variable(0.0)], history)
+    assert run.curve() == [history[0], history[1], history[3]]
+    assert run.best() == history[1]
+
+
+def test_a_curve_of_no_judgement_has_no_best(run: RunFolder) -> None:
+    run.checkpoint([keras.Variable(0.0)], [{"episode": 4, "loss": 1.5}])
+    assert run.curve() == []
+    assert run.best() is None
+
+
+@pytest.mark.parametrize("content", ["{", "3", '{"episode": 4, "val_accuracy": 0.5}\n{', "\0"])
+def test_a_damaged_curve_is_refused_and_named(run: RunFolder, content: str) -> None:
+    (run.path / "metrics.jsonl").write_text(content)
+    with pytest.raises(TrainingError, match=r"metrics\.jsonl is damaged .*--resume writes it again"):
+        run.curve()
+
+
+@pytest.mark.parametrize("key", ["command", "host", "versions", "made.validation", "made.data", "asked.dataset"])
+def test_a_run_json_without_what_an_export_tells_is_damaged(run: RunFolder, key: str) -> None:
+    facts = run.facts()
+    *outer, last = key.split(".")
+    del (facts[outer[0]] if outer else facts)[last]
+    (run.path / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(TrainingError, match=rf"run\.json is damaged \('{last}'\)"):
+        run.facts()
+
+
 def test_a_checkpoint_restores_every_variable_and_the_curve(run: RunFolder) -> None:
     saved = [keras.Variable(np.arange(6.0).reshape(2, 3)), keras.Variable(7, dtype="int64")]
     assert run.restore(saved) == []
