@@ -186,7 +186,7 @@ def test_two_devices_learn_what_one_learns(facts: dict[str, Any], method: str) -
     assert found["weights_apart"] < 1e-3 * found["weights_moved"]
 
 
-@pytest.mark.parametrize("method", ["protonet", "anil", "supervised"])
+@pytest.mark.parametrize("method", METHODS)
 def test_statistics_are_those_of_all_devices_tasks_together(facts: dict[str, Any], method: str) -> None:
     found = facts["methods"][method]
     assert found["statistics_apart"] < 1e-4 * found["statistics_moved"]
@@ -323,10 +323,13 @@ def test_a_chief_whose_worker_is_gone_says_so_and_ends(killed: tuple[Path, int, 
     run, code, stdout, stderr = killed
     assert (code, stdout) == (1, "")
     assert re.search(
-        r"^Error: Another worker of this run is gone \(.+\)\. Start all workers again, with --resume\.$", stderr, re.M
+        r"^Error: Another worker of this run is gone \(.+\); the last checkpoint is kept\. Start all workers again",
+        stderr,
+        re.M,
     )
     assert "Traceback" not in stderr
-    assert 8 < column(run, "episode")[-1] < EPISODES
+    assert 8 <= column(run, "episode")[-1] < EPISODES
+    assert column(run, "episode")[-1] % 4 == 0
 
 
 def test_all_workers_go_on_from_the_checkpoint_as_one_process_does(
@@ -353,27 +356,22 @@ WORKERS = '"cluster": {"worker": ["localhost:23456", "localhost:23457"]}'
 
 
 @pytest.mark.parametrize(
-    ("config", "reason"),
+    "config",
     [
-        ("nonsense", "Expecting value"),
-        ('{"cluster": 3}', "must be a dictionary"),
-        (f"{{{WORKERS}}}", "you must also specify `task_type` and `task_id`"),
-        (f'{{{WORKERS}, "task": {{"type": "worker", "index": 2}}}}', "`task_id` 2 exceeds the maximum"),
-        (f'{{{WORKERS}, "task": {{"type": "worker", "index": "one"}}}}', "invalid literal"),
-        (f'{{{WORKERS}, "task": {{"type": "boss", "index": 0}}}}', "Unrecognized task_type: boss"),
+        "nonsense", "", "[]", '"x"', "{}", '{"cluster": 3}', f"{{{WORKERS}}}",
+        f'{{{WORKERS}, "task": {{"type": "worker", "index": 2}}}}',
+        f'{{{WORKERS}, "task": {{"type": "worker", "index": -1}}}}',
+        f'{{{WORKERS}, "task": {{"type": "worker", "index": "one"}}}}',
+        f'{{{WORKERS}, "task": {{"type": "chief", "index": 0}}}}',
+        '{"cluster": {"chief": ["a:1"], "worker": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
     ],
-)
-def test_a_tf_config_that_cannot_be_used_is_refused_with_the_reason(
-    monkeypatch: pytest.MonkeyPatch, config: str, reason: str
-) -> None:
+)  # fmt: skip
+def test_a_tf_config_that_does_not_name_a_worker_is_refused(monkeypatch: pytest.MonkeyPatch, config: str) -> None:
     from edge_meta.training import devices
 
     monkeypatch.setenv("TF_CONFIG", config)
-    with pytest.raises(TrainingError) as error:
+    with pytest.raises(TrainingError, match="TF_CONFIG does not name this process among its workers") as error:
         devices.strategy()
-    assert error.value.cause.startswith("The workers of TF_CONFIG cannot train together (")
-    assert reason in error.value.cause
-    assert "\n" not in str(error.value)
     assert "unset it to train here alone" in error.value.remedy
 
 
@@ -408,10 +406,11 @@ def test_only_of_several_hosts_is_an_error_of_tensorflow_that_of_a_lost_worker(m
     with pytest.raises(tf.errors.UnavailableError):
         fail(lost)
     monkeypatch.setattr(devices, "several_hosts", lambda strategy: True)
-    with pytest.raises(devices.LostWorkerError, match=r"is gone \(Collective ops is aborted by: it left\)\. Start all"):
+    with pytest.raises(TrainingError, match=r"is gone \(Collective ops is aborted by: it left\); .* Start all"):
         fail(lost)
-    with pytest.raises(KeyError):
-        fail(KeyError())
+    for own in (KeyError(), tf.errors.ResourceExhaustedError(None, None, "out of memory")):
+        with pytest.raises(type(own)):
+            fail(own)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from edge_meta.datasets import Dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.evaluation import Interval, accuracies
-from edge_meta.training import ANIL, ProtoNet, devices, loop
+from edge_meta.training import ANIL, ProtoNet, loop
 from edge_meta.training.encoders import BFLOAT16, in_precision, resnet7
 from edge_meta.training.loop import Progress
 from edge_meta.training.run import RunFolder
@@ -483,61 +483,6 @@ def test_a_loss_that_is_no_longer_finite_ends_the_run_and_keeps_the_checkpoint_b
 
 
 # --- several hosts ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What TensorFlow raises is taken for that of a run on several hosts."""
-    monkeypatch.setattr(devices, "several_hosts", lambda strategy: True)
-
-
-def losing_a_worker(monkeypatch: pytest.MonkeyPatch, at: int, spoil: Callable[[ProtoNet], None]) -> None:
-    """The step from that episode on is cut off, after it has done to the learner what `spoil` does."""
-    plain = loop.train_step
-
-    def made(learner: ProtoNet, *arguments: Any) -> Callable[..., tuple[float, float]]:
-        step = plain(learner, *arguments)
-
-        def cut_off(drawn: list[Any], number: int) -> tuple[float, float]:
-            if number == at:
-                spoil(learner)
-                raise tf.errors.UnavailableError(None, None, "Collective ops is aborted by: a test")
-            return step(drawn, number)
-
-        return cut_off
-
-    monkeypatch.setattr(loop, "train_step", made)
-
-
-@pytest.mark.parametrize("at", [6, 4], ids=["between validations", "at a validation"])
-def test_a_lost_worker_ends_the_run_and_it_resumes_as_if_never_stopped(
-    train: EpisodeSampler, val: EpisodeSampler, run: RunFolder, every_four: None, hosts: None,
-    monkeypatch: pytest.MonkeyPatch, at: int,
-) -> None:  # fmt: skip
-    straight, resumed = new_learner(), new_learner(seed=99)
-    history = straight.fit(train, EPISODES, val)
-    with monkeypatch.context() as patched:
-        losing_a_worker(patched, at, lambda learner: None)
-        with pytest.raises(devices.LostWorkerError, match=r"Another worker of this run is gone .*a test.*--resume"):
-            new_learner().fit(train, EPISODES, val, run)
-    continued = resumed.fit(train, EPISODES, val, run)
-    assert [row["episode"] for row in continued] == sorted({4, at, 8, 12})
-    assert equal(weights(resumed), weights(straight))
-    assert validations(continued) == validations(history)
-
-
-@pytest.mark.xfail(reason="the checkpoint is written from variables that the step may have moved in part", strict=True)
-def test_what_a_step_had_moved_when_it_was_cut_off_is_not_in_the_checkpoint(
-    train: EpisodeSampler, run: RunFolder, every_four: None, hosts: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    straight, resumed = new_learner(), new_learner(seed=99)
-    straight.fit(train, EPISODES)
-    with monkeypatch.context() as patched:
-        losing_a_worker(patched, 6, lambda learner: learner.optimizer.iterations.assign_add(1))
-        with pytest.raises(devices.LostWorkerError):
-            new_learner().fit(train, EPISODES, run=run)
-    resumed.fit(train, EPISODES, run=run)
-    assert equal(weights(resumed), weights(straight))
 
 
 def test_a_worker_that_is_not_the_chief_restores_and_writes_nothing(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from edge_meta.cli.common import emit, json_option
-from edge_meta.cli.progress import TrainingProgress
+from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.errors import TrainingError
 
 METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised"]
@@ -83,6 +84,8 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
                 "Go on with the edge_meta that started it, or start anew with another --output.",
             )
         settings = asked | {key: settings[key] for key in given}
+    if "TF_CONFIG" in os.environ:
+        note("Waiting until all workers of TF_CONFIG have started, an hour at most")
     run = train(Recipe(**settings), output, resume, TrainingProgress())
     best = run.best() or {}
     result = {

@@ -53,9 +53,6 @@ class ANIL(AdaptingMethod):
         """Proto-ANIL's, one for each inner step: its inner loop is what `adapt` does. ANIL's start from another head."""
         return None if self.head else tuple(float(rate) for rate in self.rates.variable.numpy()[:, 0])
 
-    def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.batch_loss(support[None], query[None])
-
     def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits = self._adapted_logits(support, query, training=True)
         truth = tf.tile(truth_of(query[0]), [support.shape[0]])

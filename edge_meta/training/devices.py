@@ -6,6 +6,7 @@ specifies: {"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type"
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,22 +15,25 @@ import tensorflow as tf
 
 from edge_meta.errors import TrainingError
 
+ALONE = "or unset it to train here alone."
+
 
 def strategy() -> tf.distribute.Strategy:
     """The strategy for what this process has: TF_CONFIG's workers, else all GPUs if there are several, else one device.
 
-    Call it before TensorFlow does anything else.
+    Call it before TensorFlow does anything else. With TF_CONFIG it waits until all workers have started, an hour at most.
 
     Raises:
         TrainingError: TF_CONFIG cannot be used.
     """
     if "TF_CONFIG" in os.environ:
+        _require_worker(os.environ["TF_CONFIG"])
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, tf.errors.OpError) as error:
+        except (ValueError, RuntimeError, tf.errors.OpError) as error:
             raise TrainingError(
                 f"The workers of TF_CONFIG cannot train together ({str(error).splitlines()[0]}).",
-                "Give every process a TF_CONFIG of its own index, and start them all; or unset it to train here alone.",
+                f"Check its addresses, and start all of them; {ALONE}",
             ) from None
     if len(tf.config.list_logical_devices("GPU")) > 1:
         return tf.distribute.MirroredStrategy()
@@ -39,7 +43,7 @@ def strategy() -> tf.distribute.Strategy:
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes the run's folder: the first worker."""
     workers = strategy.cluster_resolver
-    return workers is None or workers.task_type is None or (workers.task_id or 0) == 0
+    return workers is None or not workers.task_id
 
 
 def several_hosts(strategy: tf.distribute.Strategy) -> bool:
@@ -49,17 +53,32 @@ def several_hosts(strategy: tf.distribute.Strategy) -> bool:
 @contextmanager
 def lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Turns what TensorFlow raises when another worker is gone into a TrainingError that says so."""
+    errors = tf.errors
     try:
         yield
-    except tf.errors.OpError as error:
+    except (errors.UnavailableError, errors.AbortedError, errors.CancelledError, errors.DeadlineExceededError) as error:
         if not several_hosts(strategy):
             raise
         lines = error.message.splitlines()
         reason = next((line for line in lines if "aborted by" in line), lines[0])
-        raise LostWorkerError(
-            f"Another worker of this run is gone ({reason}).", "Start all workers again, with --resume."
+        raise TrainingError(
+            f"Another worker of this run is gone ({reason}); the last checkpoint is kept.",
+            "Start all workers again, with --resume.",
         ) from None
 
 
-class LostWorkerError(TrainingError):
-    """Another process of a run on several hosts has ended."""
+def _require_worker(config: str) -> None:
+    """Raises TrainingError unless TF_CONFIG has workers alone, and this process is one of them: TensorFlow lets other things
+    pass, and then trains alone, or with two processes that take themselves for the chief."""
+    try:
+        read = json.loads(config)
+        cluster, task = read["cluster"], read["task"]
+        sound = set(cluster) == {"worker"} and task["type"] == "worker" and 0 <= task["index"] < len(cluster["worker"])
+    except (ValueError, KeyError, TypeError):
+        sound = False
+    if not sound:
+        raise TrainingError(
+            "TF_CONFIG does not name this process among its workers.",
+            'Use {"cluster": {"worker": ["HOST:PORT", ...]}, "task": {"type": "worker", "index": 0}}, with another index '
+            f"for every process; {ALONE}",
+        )

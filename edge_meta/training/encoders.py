@@ -119,7 +119,7 @@ def _copy(encoder: keras.Model, policy: str, replaced: dict[type[keras.Layer], t
     """A copy for one device, with layers of other classes."""
 
     def changed(layer: keras.Layer) -> keras.Layer:
-        config = layer.get_config() | {"dtype": FLOAT32 if layer.name == "embedding" else policy}
+        config = layer.get_config() | {"dtype": FLOAT32 if layer is encoder.layers[-1] else policy}
         if isinstance(layer, layers.BatchNormalization):
             config["synchronized"] = False
         return replaced.get(type(layer), type(layer)).from_config(config)

@@ -19,7 +19,7 @@ from edge_meta.episodes import Episode, EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.evaluation import Interval
 from edge_meta.training.augment import distort
-from edge_meta.training.devices import LostWorkerError, is_chief, lost_workers
+from edge_meta.training.devices import is_chief
 from edge_meta.training.encoders import for_device
 from edge_meta.training.run import RunFolder
 
@@ -68,17 +68,10 @@ def fit(
     The dataset stays in TensorFlow's memory as uint8, and a step is fed indices alone, so that input costs next to nothing.
 
     Raises:
-        TrainingError: `episodes` is not a multiple of `tasks`; SIGINT or SIGTERM ended the run early, after a checkpoint; or
-            the loss is no longer finite.
+        TrainingError: the step cannot be run (see `require_step`); SIGINT or SIGTERM ended the run early, after a
+            checkpoint; or the loss is no longer finite.
     """
-    if tasks < 1 or episodes % tasks:
-        raise TrainingError(f"{episodes} episodes are not a multiple of {tasks} tasks a step.", "Change one of the two.")
-    replicas = method.strategy.num_replicas_in_sync
-    if tasks % replicas:
-        raise TrainingError(
-            f"{tasks} tasks a step cannot be shared out evenly among {replicas} devices.",
-            f"Use a multiple of {replicas} tasks.",
-        )
+    require_step(method.strategy, episodes, tasks, xla)
     optimizer = method.optimizer
     with method.strategy.scope():
         optimizer.build(method.trainable_variables)
@@ -98,13 +91,7 @@ def fit(
         for episode in range(start, episodes, tasks):
             began = time.perf_counter()
             drawn = [sampler.episode(episode + task) for task in range(tasks)]
-            try:
-                with lost_workers(method.strategy):
-                    loss, accuracy = step(drawn, episode)
-            except LostWorkerError:
-                if keeper and losses:
-                    keeper.checkpoint(variables, [*history, _row(episode, losses, hits)])
-                raise
+            loss, accuracy = step(drawn, episode)
             losses.append(loss)
             hits.append(accuracy)
             training_seconds += time.perf_counter() - began
@@ -124,7 +111,8 @@ def fit(
                     f"The loss is {progress.loss} at episode {done}.",
                     "Use a smaller learning rate; the checkpoint before is kept.",
                 )
-            row = _row(done, losses, hits) | {"images_per_second": progress.images_per_second}
+            row: dict[str, Any] = {"episode": done, "loss": progress.loss, "accuracy": progress.accuracy}
+            row["images_per_second"] = progress.images_per_second
             if validation and due:
                 judged = method.evaluate(validation, VALIDATION_EPISODES)
                 row |= {"val_accuracy": judged.mean, "val_ci95": judged.ci95}
@@ -147,9 +135,18 @@ def fit(
     return history
 
 
-def _row(episode: int, losses: list[float], hits: list[float]) -> dict[str, Any]:
-    """A line of the curve: the means since the line before."""
-    return {"episode": episode, "loss": fmean(losses), "accuracy": fmean(hits)}
+def require_step(strategy: tf.distribute.Strategy, episodes: int, tasks: int, xla: bool) -> None:
+    """Raises TrainingError when the episodes do not fill steps of that many tasks, or the devices cannot run them."""
+    replicas = strategy.num_replicas_in_sync
+    if tasks < 1 or episodes % tasks:
+        raise TrainingError(f"{episodes} episodes are not a multiple of {tasks} tasks a step.", "Change one of the two.")
+    if tasks % replicas:
+        raise TrainingError(
+            f"{tasks} tasks a step cannot be shared out evenly among {replicas} devices.",
+            f"Use a multiple of {replicas} tasks.",
+        )
+    if xla and replicas > 1:
+        raise TrainingError("XLA compiles the step of a single device.", "Leave --xla out, or train on one device.")
 
 
 def train_step(

@@ -62,19 +62,31 @@ class MAML(AdaptingMethod):
     def trainable_variables(self) -> list[keras.Variable]:
         return [*self.encoder.trainable_variables, *self.head, *self.rates.trainable_variables]
 
-    def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits, state = self._adapted_logits(support, query)
-        self._keep(state)
-        truth = truth_of(query)
-        return mean_cross_entropy(logits, truth), accuracy(logits, truth)
+    def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        state = self._state()
+        logits, left = [], []
+        for task in range(support.shape[0]):
+            of_task, after = self._logits_at(self._adapt(support[task], state), state, support[task], query[task])
+            logits.append(of_task)
+            left.append(after)
+        return self._judged(logits, left, query)
 
     def logits(self, support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
-        return self._adapted_logits(support, query)[0]
+        state = self._state()
+        return self._logits_at(self._adapt(support, state), state, support, query)[0]
 
-    def _adapted_logits(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, Tensors]:
-        """Logits (way · query, way) of the queries at θ', and the batch-norm statistics that the task leaves behind."""
-        state = [tf.convert_to_tensor(variable) for variable in self.encoder.non_trainable_variables]
-        return self._logits_at(self._adapt(support, state), state, support, query)
+    def _state(self) -> Tensors:
+        """The moving batch-norm statistics, from which every task of a step starts."""
+        return [tf.convert_to_tensor(variable) for variable in self.encoder.non_trainable_variables]
+
+    def _judged(self, logits: list[tf.Tensor], left: list[Tensors], query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Loss and accuracy of the tasks' logits; keeps the mean of the statistics that all devices' tasks leave behind."""
+        here = [tf.reduce_mean(tf.stack(values), axis=0) for values in zip(*left, strict=True)]
+        everywhere = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, here)
+        for variable, value in zip(self.encoder.non_trainable_variables, everywhere, strict=True):
+            variable.assign(value)
+        every, truth = tf.concat(logits, axis=0), tf.tile(truth_of(query[0]), [len(logits)])
+        return mean_cross_entropy(every, truth), accuracy(every, truth)
 
     def _adapt(self, support: tf.Tensor, state: Tensors) -> Tensors:
         """θ': the encoder's parameters and the head's after the inner loop."""
@@ -102,10 +114,6 @@ class MAML(AdaptingMethod):
         _, left = self._forward(parameters, state, flatten_classes(support), training=True)
         logits, _ = self._forward(parameters, self._statistics(state, left), queries, training=False)
         return logits, left
-
-    def _keep(self, state: Tensors) -> None:
-        for variable, value in zip(self.encoder.non_trainable_variables, state, strict=True):
-            variable.assign(value)
 
     def _head_start(self, support: tf.Tensor, state: Tensors) -> Tensors:
         if self.head:

@@ -47,18 +47,22 @@ class Method(ABC):
         self.optimizer: keras.optimizers.Optimizer | None = None
 
     @abstractmethod
-    def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The loss that the outer loop minimizes, and the accuracy on the queries, of one episode.
+    def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss that the outer loop minimizes, and the accuracy on the queries: means over a step's tasks.
 
         Called inside a gradient tape, with batch normalization in training mode.
 
         Args:
-            support: float32 (way, shot, height, width, channels), normalized.
-            query: float32 (way, query, height, width, channels), normalized.
+            support: float32 (tasks, way, shot, height, width, channels), normalized.
+            query: float32 (tasks, way, query, height, width, channels), normalized.
 
         Returns:
             Two float32 scalars.
         """
+
+    def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`batch_loss` of a single task."""
+        return self.batch_loss(support[None], query[None])
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -87,11 +91,6 @@ class Method(ABC):
     def learning_rates(self) -> tuple[float, ...] | None:
         """The learning rates that the runtime's `adapt` should take its steps with, where the method has learned them."""
         return None
-
-    def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The means of loss and accuracy over a batch of tasks, (tasks, way, examples, height, width, channels) each."""
-        losses = [self.loss(support[task], query[task]) for task in range(support.shape[0])]
-        return tuple(tf.reduce_mean(tf.stack(values)) for values in zip(*losses, strict=True))
 
     def compile(self, optimizer: keras.optimizers.Optimizer | None = None) -> None:
         """Set the outer loop's optimizer; Adam at 1e-3 unless given."""
@@ -137,7 +136,11 @@ class AdaptingMethod(Method):
 
     @abstractmethod
     def logits(self, support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
-        """Logits (way · query, way) of the queries after adapting to the support set; as for `loss`, but at test time."""
+        """Logits (way · query, way) of the queries of one task after adapting to its support set, at test time.
+
+        Args:
+            support, query: (way, examples, height, width, channels), normalized.
+        """
 
     def evaluate(self, sampler: EpisodeSampler, episodes: int = 1000) -> Interval:
         """Closed-set accuracy after adapting to each episode's support set."""

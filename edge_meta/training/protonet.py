@@ -16,9 +16,6 @@ from edge_meta.training.tasks import accuracy, flatten, mean_cross_entropy, trut
 class ProtoNet(Method):
     """A prototypical network around an encoder. Batch norm takes its statistics from support and queries together."""
 
-    def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self.batch_loss(support[None], query[None])
-
     def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         tasks, way, shot = support.shape[:3]
         images = tf.concat([flatten(support), flatten(query)], axis=0)

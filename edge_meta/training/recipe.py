@@ -17,7 +17,7 @@ from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
 from edge_meta.training import ANIL, ENCODERS, MAML, AdaptingMethod, Method, ProtoNet, Reptile, Supervised, devices
 from edge_meta.training.encoders import BFLOAT16, in_precision
-from edge_meta.training.loop import Progress
+from edge_meta.training.loop import Progress, require_step
 from edge_meta.training.run import RunFolder
 
 # Apart from the seeds that people choose for training.
@@ -92,8 +92,9 @@ def train(
 ) -> RunFolder:
     """Train as the recipe says, into the folder `output`; with `resume`, go on with the run that is there.
 
-    Op determinism is on for the whole process: the same recipe on the same machine gives the same weights. It trains on what
-    `devices.strategy` finds; of several hosts, which share the folder, only the chief writes to it.
+    Op determinism is on for the whole process: the same recipe on the same machine gives the same weights, which is not
+    promised with XLA. It trains on what `devices.strategy` finds; of several hosts, which share the folder, only the chief
+    writes to it.
 
     Raises:
         DatasetError: the dataset is missing, or too small for the episodes asked for.
@@ -114,9 +115,9 @@ def train(
     if recipe.image_size < 16:
         raise TrainingError(f"Images of {recipe.image_size} pixels are too small.", "Use an image size of 16 or more.")
     strategy = devices.strategy()
-    if recipe.xla and strategy.num_replicas_in_sync > 1:
-        raise TrainingError("XLA compiles the step of a single device.", "Leave --xla out, or train on one device.")
-    tf.config.experimental.enable_op_determinism()
+    require_step(strategy, recipe.episodes, recipe.tasks, recipe.xla)
+    if not recipe.xla:  # XLA has no deterministic gradient of max pooling
+        tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(recipe.seed)
     image_input = recipe.input()
     training = load_dataset(recipe.dataset, "train", image_input)
@@ -136,7 +137,7 @@ def train(
         if recipe.start is not None:
             _start_from(RunFolder(recipe.start), encoder)
         learner = METHODS[recipe.method](encoder, image_input, recipe, len(training.class_names))
-        steps = max(1, recipe.episodes // recipe.tasks)
+        steps = recipe.episodes // recipe.tasks
         learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)))
     way, shot, query = validation.protocol(recipe.shot)
     if isinstance(learner, AdaptingMethod) and learner.way:

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from edge_meta.inputs import ImageInput
 from edge_meta.training.maml import MAML
-from edge_meta.training.tasks import accuracy, mean_cross_entropy, truth_of
 
 
 class Reptile(MAML):
@@ -25,17 +24,15 @@ class Reptile(MAML):
     def gradients(
         self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-        losses, hits, ends = [], [], []
-        truth = truth_of(query[0])
+        state = self._state()
+        logits, left, ends = [], [], []
         for task in range(support.shape[0]):
-            state = [tf.convert_to_tensor(variable) for variable in self.encoder.non_trainable_variables]
             ends.append(self._adapt(support[task], state))
-            logits, left = self._logits_at(ends[-1], state, support[task], query[task])
-            self._keep(left)
-            losses.append(mean_cross_entropy(logits, truth))
-            hits.append(accuracy(logits, truth))
+            of_task, after = self._logits_at(ends[-1], state, support[task], query[task])
+            logits.append(of_task)
+            left.append(after)
         directions = [
             variable - tf.reduce_mean(tf.stack(values), axis=0)
             for variable, values in zip(self.trainable_variables, zip(*ends, strict=True), strict=True)
         ]
-        return tf.reduce_mean(tf.stack(losses)), tf.reduce_mean(tf.stack(hits)), directions
+        return *self._judged(logits, left, query), directions

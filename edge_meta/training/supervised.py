@@ -31,7 +31,7 @@ class Supervised(Method):
     def trainable_variables(self) -> list[keras.Variable]:
         return [*self.encoder.trainable_variables, *self.head]
 
-    def loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         raise NotImplementedError("the classes' numbers are needed; see gradients")
 
     def gradients(
