@@ -62,7 +62,7 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
 
     \b
     Examples:
-      edge-meta train --output runs/omniglot                        ten minutes on two current cores
+      edge-meta train --output runs/omniglot                        six minutes on two current cores
       edge-meta train --dataset glyphs --way 20 --episodes 300 --output runs/try
       edge-meta train --dataset folder:photos --rgb --image-size 84 --way 5 --shot 5 --output runs/photos
       edge-meta train --method maml --way 5 --shot 1 --query 15 --tasks 4 --episodes 20000 --output runs/maml
