@@ -279,14 +279,6 @@ def test_rotations_of_a_group_are_groups_of_their_own() -> None:
         assert sorted(episode.classes) in ([0, 1], [3, 4], [6, 7], [9, 10])
 
 
-def test_episodes_of_whole_groups_fill_one_after_the_other() -> None:
-    dataset = by_authors({name: [list(range(4))] * 3 for name in "abc"})
-    sampler = EpisodeSampler(dataset, way=5, shot=1, query=1, whole_groups=1.0)
-    for episode in sampler.episodes(10):
-        assert_sound(sampler, episode)
-        assert sorted(Counter(dataset.groups[label] for label in episode.classes).values()) == [2, 3]
-
-
 def test_whole_groups_come_one_after_the_other_and_only_the_last_in_part() -> None:
     sizes = {"a": 3, "b": 2, "c": 4, "d": 5}
     dataset = by_authors({name: [list(range(4))] * size for name, size in sizes.items()})
@@ -314,15 +306,6 @@ def test_the_share_of_whole_groups_is_that_of_the_episodes_and_none_draws_as_eve
     none = EpisodeSampler(dataset, 5, 1, 1, seed=2, whole_groups=0.0)
     for number, episode in enumerate(none.episodes(20)):
         np.testing.assert_array_equal(episode.classes, np.random.default_rng((2, number)).permutation(40)[:5])
-
-
-def test_a_mirrored_class_is_one_more_class() -> None:
-    dataset = by_authors({"a": [[0, 1]] * 2})
-    dataset = replace(dataset, images=np.arange(8, dtype=np.uint8).reshape(4, 1, 2, 1))
-    both = dataset.with_reflections()
-    np.testing.assert_array_equal(both.images[4:], dataset.images[:, :, ::-1])
-    assert both.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert both.groups == ("a", "a", "a @mirror", "a @mirror")
 
 
 @pytest.mark.parametrize("authors", [True, False])

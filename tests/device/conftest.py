@@ -199,3 +199,30 @@ def python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[[Result], dict[str, Any]]:
+    """The one JSON object on stdout, with nothing on stderr."""
+
+    def read(result: Result) -> dict[str, Any]:
+        assert result.stderr == ""
+        assert result.stdout.count("\n") == 1
+        fields: dict[str, Any] = json.loads(result.stdout)
+        return fields
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def complaint() -> Callable[[Result], str]:
+    """The one paragraph on stderr, with nothing on stdout."""
+
+    def read(result: Result) -> str:
+        assert result.stdout == ""
+        assert result.stderr.startswith("Error: ")
+        assert "Traceback" not in result.stderr
+        assert "\n" not in result.stderr.rstrip("\n")
+        return result.stderr
+
+    return read

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,14 @@ from click.testing import Result
 from numpy.typing import NDArray
 
 from edge_meta.cli import VERBS, main
-from edge_meta.datasets import Dataset, load_dataset
-from edge_meta.episodes import EpisodeSampler
-from edge_meta.errors import InputError
-from edge_meta.evaluation import Head, Interval, accuracies, linear_head, prototype_head
-from edge_meta.runtime import heads
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
-from edge_meta.runtime.evaluate import embed_all, evaluate
 
 Cli = Callable[..., Result]
 Png = Callable[..., Path]
 Draw = Callable[..., NDArray[np.uint8]]
 Takes = Callable[..., NDArray[np.uint8]]
+Said = Callable[[Result], dict[str, Any]]
+Complaint = Callable[[Result], str]
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -43,26 +37,6 @@ def shop(tmp_path: Path, cli: Cli, png: Png, draw: Draw) -> Path:
         images = [tmp_path / f"{kind}-{take}.png" for take in range(2)]
         cli("enroll", "omniglot", label, *images, "--store", tmp_path / "store.db")
     return tmp_path
-
-
-def said(result: Result) -> dict[str, Any]:
-    """The one JSON object on stdout, with nothing on stderr."""
-    assert result.stderr == ""
-    assert result.stdout.count("\n") == 1
-    fields: dict[str, Any] = json.loads(result.stdout)
-    return fields
-
-
-def complaint(result: Result) -> str:
-    """The one paragraph on stderr, with nothing on stdout."""
-    assert result.stdout == ""
-    assert result.stderr.startswith("Error: ")
-    assert "Traceback" not in result.stderr
-    assert "\n" not in result.stderr.rstrip("\n")
-    return result.stderr
-
-
-# Help
 
 
 def leaves(command: click.Command) -> Iterator[click.Command]:
@@ -99,7 +73,7 @@ def test_the_overview_lists_every_verb(cli: Cli) -> None:
 # What scripts rely on
 
 
-def test_enroll_prints_what_it_did(cli: Cli, shop: Path) -> None:
+def test_enroll_prints_what_it_did(cli: Cli, shop: Path, said: Said) -> None:
     images = [shop / "0-2.png", shop / "2-0.png"]
     done = said(cli("enroll", "omniglot", "alef", *images, "--store", shop / "store.db", "--json"))
     assert done == {"label": "alef", "added": 2, "shots": 4, "classes": 2}
@@ -107,7 +81,7 @@ def test_enroll_prints_what_it_did(cli: Cli, shop: Path) -> None:
     assert text == "gimel: 1 added, 1 shots; 3 classes\n"
 
 
-def test_classify_prints_a_result_for_each_file(cli: Cli, shop: Path) -> None:
+def test_classify_prints_a_result_for_each_file(cli: Cli, shop: Path, said: Said) -> None:
     files = [str(shop / "0-0.png"), str(shop / "1-1.png")]
     results = said(cli("classify", "omniglot", *files, "--store", shop / "store.db", "--json", "--top-k", 2))["results"]
     assert [result["file"] for result in results] == files
@@ -121,14 +95,16 @@ def test_classify_prints_a_result_for_each_file(cli: Cli, shop: Path) -> None:
     assert [line.split("  ")[0] for line in text] == [f"{files[0]}: alef", f"{files[1]}: bet"]
 
 
-def test_unknown_is_null_and_its_nearest_labels_are_listed(cli: Cli, shop: Path, altered: Callable[..., Path]) -> None:
+def test_unknown_is_null_and_its_nearest_labels_are_listed(
+    cli: Cli, shop: Path, altered: Callable[..., Path], said: Said
+) -> None:
     bundle = altered(lambda fields: fields["rejection"].update(far=-1.0, one_shot=0.0))
     result = said(cli("classify", bundle, shop / "0-2.png", "--store", shop / "store.db", "--json"))["results"][0]
     assert (result["label"], result["known"], result["top"][0]["label"]) == (None, False, "alef")
     assert ": unknown  (nearest: alef" in cli("classify", bundle, shop / "0-2.png", "--store", shop / "store.db").stdout
 
 
-def test_inspect_prints_what_the_bundle_is_and_what_is_enrolled(cli: Cli, shop: Path, bundle: Bundle) -> None:
+def test_inspect_prints_what_the_bundle_is_and_what_is_enrolled(cli: Cli, shop: Path, bundle: Bundle, said: Said) -> None:
     facts = said(cli("inspect", "omniglot", "--store", shop / "store.db", "--json"))
     assert facts.keys() >= {"format", "dim", "metric", "quantization", "classes"}
     assert (facts["format"], facts["dim"], facts["metric"]) == (1, bundle.manifest.dim, "squared_euclidean")
@@ -143,7 +119,7 @@ def test_inspect_prints_what_the_bundle_is_and_what_is_enrolled(cli: Cli, shop: 
     assert all(shot["id"] in text for entry in with_shots for shot in entry["ids"])
 
 
-def test_adapt_undo_and_forget_print_what_they_did(cli: Cli, shop: Path) -> None:
+def test_adapt_undo_and_forget_print_what_they_did(cli: Cli, shop: Path, said: Said) -> None:
     store = ["--store", shop / "store.db", "--json"]
     adapted = said(cli("adapt", "omniglot", "--steps", 4, "--learning-rate", 0.01, *store))
     assert set(adapted) == {"steps", "shots", "classes", "loss_before", "loss_after"}
@@ -158,7 +134,7 @@ def test_adapt_undo_and_forget_print_what_they_did(cli: Cli, shop: Path) -> None
     assert said(cli("forget", "omniglot", "alef", *store)) == {"label": "alef", "removed": 1, "classes": 0}
 
 
-def test_labels_and_file_names_are_any_unicode(cli: Cli, tmp_path: Path, png: Png, draw: Draw) -> None:
+def test_labels_and_file_names_are_any_unicode(cli: Cli, tmp_path: Path, png: Png, draw: Draw, said: Said) -> None:
     image, store = png("снимок 👴.png", draw(0)), tmp_path / "store.db"
     cli("enroll", "omniglot", "дед 👴\nשלום", image, "--store", store)
     result = said(cli("classify", "omniglot", image, "--store", store, "--json"))["results"][0]
@@ -169,7 +145,7 @@ def test_labels_and_file_names_are_any_unicode(cli: Cli, tmp_path: Path, png: Pn
 
 
 def test_without_a_store_option_the_users_data_folder_is_used(
-    cli: Cli, png: Png, draw: Draw, data_folder: Path, bundle: Bundle
+    cli: Cli, png: Png, draw: Draw, data_folder: Path, bundle: Bundle, said: Said
 ) -> None:
     assert said(cli("inspect", "omniglot", "--json"))["classes"] == []
     assert not data_folder.exists()
@@ -218,7 +194,7 @@ def test_the_shipped_bundle_is_never_written(
     ids=lambda value: " ".join(value) if value[0] in VERBS else "",
 )
 def test_a_users_problem_is_one_paragraph_and_exit_code_1(
-    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str]
+    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str], complaint: Complaint
 ) -> None:
     monkeypatch.chdir(shop)
     (shop / "text.png").write_text("not an image")
@@ -279,246 +255,3 @@ def test_without_a_stderr_results_are_printed_all_the_same(shop: Path, python: P
     done = python("-c", closed, "inspect", "omniglot", "--store", shop / "store.db", "--json")
     assert done.returncode == 0
     assert len(json.loads(done.stdout)["classes"]) == 2
-
-
-# Evaluate
-
-
-@pytest.fixture
-def dataset(tmp_path: Path, takes: Takes, png: Png) -> Callable[[str], str]:
-    """dataset(kind): six classes of four drawn images, the last one a stranger, as npz: or folder: for --dataset."""
-    labels = np.repeat([f"class {kind}" for kind in range(6)], 4)
-
-    def make(kind: str) -> str:
-        images = np.concatenate(
-            [image for kind in range(6) for image in (takes(kind, 3), takes((kind + 1) % 6, 1, first=9))]
-        )
-        if kind == "npz":
-            np.savez(tmp_path / "drawn.npz", x=images, y=labels)
-            return f"npz:{tmp_path / 'drawn.npz'}"
-        for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-            png(f"drawn/{label}/{index:02}.png", image)
-        return f"folder:{tmp_path / 'drawn'}"
-
-    return make
-
-
-EPISODES = ["--split", "all", "--way", 3, "--shot", 1, "--query", 2, "--episodes", 20]
-
-
-@pytest.mark.parametrize("kind", ["npz", "folder"])
-@pytest.mark.parametrize("head", ["prototype", "linear"])
-def test_evaluate_prints_an_accuracy_and_how_it_came_about(
-    cli: Cli, dataset: Callable[[str], str], bundle: Bundle, kind: str, head: str
-) -> None:
-    name = dataset(kind)
-    done = said(cli("evaluate", "omniglot", "--dataset", name, *EPISODES, "--head", head, "--seed", 7, "--json"))
-    accuracy, ci95, backend = done.pop("accuracy"), done.pop("ci95"), done.pop("backend")
-    assert done == {
-        "dataset": name, "split": "all", "way": 3, "shot": 1, "query": 2, "episodes": 20, "seed": 7, "head": head,
-        "steps": len(bundle.manifest.learning_rates) if head == "linear" else None, "within_alphabet": False,
-    }  # fmt: skip
-    assert 0.4 < accuracy < 1.0
-    assert 0.0 < ci95 < 0.5
-    assert backend == os.environ.get("EDGE_META_BACKEND", backend)
-
-
-def test_the_same_seed_gives_the_same_accuracy_and_all_formats_the_same_data(
-    cli: Cli, dataset: Callable[[str], str]
-) -> None:
-    def judged(kind: str, seed: int) -> tuple[float, float]:
-        options = [*EPISODES, "--seed", seed, "--json", "--way", 6]
-        done = said(cli("evaluate", "omniglot", "--dataset", dataset(kind), *options))
-        return done["accuracy"], done["ci95"]
-
-    assert judged("npz", 1) == judged("npz", 1) == judged("folder", 1)
-    assert judged("npz", 1) != judged("npz", 2)
-
-
-def test_evaluate_in_text_says_the_interval_and_the_protocol(cli: Cli, dataset: Callable[[str], str]) -> None:
-    text = cli("evaluate", "omniglot", "--dataset", dataset("npz"), *EPISODES).stdout
-    assert "±" in text
-    assert "3-way 1-shot, 2 queries, 20 episodes" in text
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--shot", 3], ["class 0 has 4 examples", "shot 3 + query 2 need 5"]),
-        (["--way", 7], ["Way 7 needs 7 classes", "has 6"]),
-        (["--way", 1], ["way 1"]),
-        (["--seed", -1], ["seed -1"]),
-        (["--episodes", 1], ["1 episodes give no interval"]),
-        (["--split", "test"], ["Way 3 needs 3 classes", "test split"]),
-        (["--steps", 5], ["The prototype head takes no steps", "linear head"]),
-        (["--steps", 0], ["The prototype head takes no steps"]),
-        (["--steps", 5, "--head", "prototype", "--within-alphabet"], ["The prototype head takes no steps"]),
-        (["--steps", 0, "--head", "linear"], ["0 steps are not possible", "Use 1 to 100000"]),
-        (["--steps", -3, "--head", "linear"], ["-3 steps are not possible"]),
-        (["--way", 7, "--within-alphabet"], ["Way 7 needs 7 classes", "has 6"]),
-    ],
-    ids=str,
-)
-def test_an_impossible_protocol_is_explained(
-    cli: Cli, dataset: Callable[[str], str], options: list[object], words: list[str]
-) -> None:
-    message = complaint(cli("evaluate", "omniglot", "--dataset", dataset("npz"), *EPISODES, *options, code=1))
-    assert all(word in message for word in words)
-
-
-def judged(bundle: Bundle, data: Dataset, head: Head, within_group: bool = False, **protocol: int) -> Interval:
-    """What `evaluate` should find, from its parts."""
-    embeddings = embed_all(open_encoder(bundle), bundle.manifest.image_input, data.images)
-    episodes = protocol.pop("episodes")
-    return Interval.of(accuracies(embeddings, EpisodeSampler(data, **protocol, within_group=within_group), episodes, head))
-
-
-TWO_SHOTS = {"way": 3, "shot": 2, "query": 2, "episodes": 50, "seed": 7}
-
-
-@pytest.mark.parametrize("steps", [None, 1, 2, 4])
-def test_evaluates_linear_head_takes_so_many_steps_at_the_bundles_rates_and_then_at_the_last(
-    cli: Cli, dataset: Callable[[str], str], altered: Callable[..., Path], steps: int | None
-) -> None:
-    folder, name = altered(lambda fields: fields["head"].update(steps=2, learning_rates=[0.02, 0.3])), dataset("npz")
-    bundle = Bundle.open(folder)
-    data = load_dataset(name, "all", bundle.manifest.image_input)
-    rates = {None: [0.02, 0.3], 1: [0.02], 2: [0.02, 0.3], 4: [0.02, 0.3, 0.3, 0.3]}
-    by_hand = {count: judged(bundle, data, linear_head(those), **TWO_SHOTS) for count, those in rates.items()}
-    others = [judged(bundle, data, linear_head(those), **TWO_SHOTS) for those in ([0.02, 0.3] * 2, [0.02, 0.3, 0.02, 0.02])]
-    assert len({by_hand[1], by_hand[2], by_hand[4], *others}) == 5, "the data does not tell which steps were taken"
-
-    found = evaluate(bundle, name, "all", **TWO_SHOTS, head="linear", steps=steps)
-    assert found.accuracy == by_hand[steps]
-    learned = linear_head(heads.step_rates(bundle.manifest.learning_rates, steps))
-    assert found.accuracy == judged(bundle, data, learned, **TWO_SHOTS)
-    assert (found.steps, found.head, found.within_alphabet) == (steps or 2, "linear", False)
-
-    options = [part for key, value in TWO_SHOTS.items() for part in (f"--{key}", value)]
-    options += ["--split", "all", "--head", "linear", *([] if steps is None else ["--steps", steps])]
-    done = said(cli("evaluate", folder, "--dataset", name, *options, "--json"))
-    assert (done["accuracy"], done["ci95"]) == (by_hand[steps].mean, by_hand[steps].ci95)
-    assert (done["steps"], done["head"], done["within_alphabet"]) == (steps or 2, "linear", False)
-    text = cli("evaluate", folder, "--dataset", name, *options).stdout
-    assert f"linear head after {steps or 2} steps, " in text
-
-
-def test_evaluate_refuses_a_head_that_there_is_not_and_steps_without_the_linear_head(bundle: Bundle) -> None:
-    with pytest.raises(InputError, match="There is no head 'cosine'"):
-        evaluate(bundle, "nosuch", head="cosine")
-    with pytest.raises(InputError, match="There is no head 'cosine'"):
-        evaluate(bundle, "nosuch", head="cosine", steps=5)
-    with pytest.raises(InputError, match="The prototype head takes no steps"):
-        evaluate(bundle, "nosuch", steps=5)
-
-
-@pytest.fixture
-def alphabets(takes: Takes, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """What load_dataset gives to evaluate: alphabets of 3, 4 and 1 classes by four drawers, the last of whom errs."""
-    groups = ("Greek", "Latin", "Greek", "Latin", "Runes", "Latin", "Greek", "Latin")
-    images = np.concatenate([image for kind in range(8) for image in (takes(kind, 3), takes((kind + 2) % 8, 1, first=9))])
-    labels = np.repeat(np.arange(8, dtype=np.int32), 4)
-    names = tuple(f"{group}/{kind}" for kind, group in enumerate(groups))
-    data = Dataset("made", "test", images[..., None], labels, names, groups, np.tile(np.arange(4, dtype=np.int32), 8))
-    monkeypatch.setattr("edge_meta.runtime.evaluate.load_dataset", lambda *_: data)
-    return data
-
-
-ONE_SHOT = {"way": 3, "shot": 1, "query": 1, "episodes": 50, "seed": 2}
-ONE_SHOT_OPTIONS = [part for key, value in ONE_SHOT.items() for part in (f"--{key}", value)]
-
-
-@pytest.mark.parametrize("option", ["--within-alphabet", "--within-group"])
-@pytest.mark.parametrize("head", ["prototype", "linear"])
-def test_evaluate_within_an_alphabet_draws_episodes_within_one_group_and_by_other_authors(
-    cli: Cli, alphabets: Dataset, bundle: Bundle, option: str, head: str
-) -> None:
-    rule = prototype_head if head == "prototype" else linear_head(bundle.manifest.learning_rates)
-    expected = judged(bundle, alphabets, rule, within_group=True, **ONE_SHOT)
-    anywhere = judged(bundle, alphabets, rule, **ONE_SHOT)
-    anyones = judged(bundle, replace(alphabets, authors=None), rule, within_group=True, **ONE_SHOT)
-    assert len({expected, anywhere, anyones}) == 3, "the data does not tell how episodes were drawn"
-
-    arguments = ["evaluate", "omniglot", "--dataset", "made", *ONE_SHOT_OPTIONS, "--head", head]
-    done = said(cli(*arguments, option, "--json"))
-    assert (done["accuracy"], done["ci95"], done["within_alphabet"]) == (expected.mean, expected.ci95, True)
-    assert done["steps"] == (None if head == "prototype" else len(bundle.manifest.learning_rates))
-    without = said(cli(*arguments, "--json"))
-    assert (without["accuracy"], without["ci95"], without["within_alphabet"]) == (anywhere.mean, anywhere.ci95, False)
-    assert f"test classes of made, within one group, {head} head" in cli(*arguments, option).stdout
-    assert "within" not in cli(*arguments).stdout
-
-
-def test_evaluate_text_of_the_prototype_head_has_no_steps(cli: Cli, alphabets: Dataset) -> None:
-    text = cli("evaluate", "omniglot", "--dataset", "made", *ONE_SHOT_OPTIONS).stdout
-    assert "prototype head, " in text
-    assert "steps" not in text
-
-
-def test_a_way_beyond_every_alphabet_is_explained_and_the_largest_named(cli: Cli, alphabets: Dataset) -> None:
-    arguments = ["evaluate", "omniglot", "--dataset", "made", *ONE_SHOT_OPTIONS, "--way", 5]
-    assert "5-way" in cli(*arguments).stdout
-    message = complaint(cli(*arguments, "--within-alphabet", code=1))
-    assert "Way 5 within one group" in message
-    assert "the test split of made, 'Latin', has 4." in message
-
-
-def test_the_class_that_is_too_small_is_named(cli: Cli, dataset: Callable[[str], str], tmp_path: Path) -> None:
-    name = dataset("folder")
-    for image in sorted((tmp_path / "drawn" / "class 4").iterdir())[1:]:
-        image.unlink()
-    message = complaint(cli("evaluate", "omniglot", "--dataset", name, *EPISODES, code=1))
-    assert "class 4 has 1 examples" in message
-
-
-def spoilt(kind: str, path: Path) -> None:
-    images, labels = np.zeros((8, 28, 28), np.uint8), np.arange(8)
-    if kind == "text":
-        path.write_bytes(b"not an archive")
-    elif kind == "one array":
-        with path.open("wb") as file:
-            np.save(file, images)
-    elif kind == "damaged":
-        noise = np.random.default_rng(0).integers(0, 4, (8, 28, 28), np.uint8)
-        np.savez_compressed(path, x=noise, y=labels)
-        content = path.read_bytes()
-        path.write_bytes(content[:300] + bytes(200) + content[500:])
-    elif kind != "missing":
-        arrays = {
-            "other names": {"images": images, "labels": labels},
-            "floats": {"x": images / 255.0, "y": labels},
-            "flat": {"x": images.reshape(8, -1), "y": labels},
-            "fewer labels": {"x": images, "y": labels[:5]},
-            "objects": {"x": images, "y": labels.astype(object)},
-            "empty": {"x": images[:0], "y": labels[:0]},
-        }
-        np.savez(path, **arrays[kind])
-
-
-@pytest.mark.parametrize(
-    "kind",
-    ["missing", "text", "one array", "damaged", "other names", "floats", "flat", "fewer labels", "objects", "empty"],
-)
-def test_an_npz_file_that_is_no_dataset_is_explained(cli: Cli, tmp_path: Path, kind: str) -> None:
-    spoilt(kind, tmp_path / "data.npz")
-    message = complaint(cli("evaluate", "omniglot", "--dataset", f"npz:{tmp_path / 'data.npz'}", *EPISODES, code=1))
-    assert "data.npz" in message
-
-
-@pytest.mark.parametrize(
-    ("spoil", "named"), [("missing", "photos"), ("no classes", "photos"), ("no images", "empty"), ("bad image", "bad.png")]
-)
-def test_a_folder_that_is_no_dataset_is_explained(
-    cli: Cli, tmp_path: Path, png: Png, draw: Draw, spoil: str, named: str
-) -> None:
-    folder = tmp_path / "photos"
-    if spoil != "missing":
-        folder.mkdir()
-    if spoil in ("no images", "bad image"):
-        png("photos/good/good.png", draw(0))
-        (folder / "empty").mkdir()
-        (folder / "empty" / "notes.txt").write_text("no image")
-    if spoil == "bad image":
-        (folder / "empty" / "bad.png").write_text("no image")
-    message = complaint(cli("evaluate", "omniglot", "--dataset", f"folder:{folder}", *EPISODES, code=1))
-    assert named in message
