@@ -41,12 +41,20 @@ def enroll(
 @click.argument("bundle")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(min=1), help="Nearest labels to list.")
+@click.option("--false-accept", type=float, help="Share of strangers that may count as known.  [default: the bundle's]")
 @store_option
 @backend_option
 @threads_option
 @json_option
 def classify(
-    bundle: str, files: tuple[str, ...], top_k: int, store: str | None, backend: str | None, threads: int, as_json: bool
+    bundle: str,
+    files: tuple[str, ...],
+    top_k: int,
+    false_accept: float | None,
+    store: str | None,
+    backend: str | None,
+    threads: int,
+    as_json: bool,
 ) -> None:
     """Say which enrolled class each image is, or that it is unknown.
 
@@ -54,11 +62,12 @@ def classify(
     Examples:
       edge-meta classify omniglot what.png
       edge-meta classify letters.bundle *.png --top-k 5 --json
+      edge-meta classify omniglot what.png --false-accept 0.01      rather unknown than wrong
 
     The score is the softmax over all enrolled labels; an image too far from all of them is unknown (label null).
     """
     results = []
-    with Classifier.load(bundle, store, threads, backend) as classifier:
+    with Classifier.load(bundle, store, threads, backend, false_accept) as classifier:
         for file in files:
             result = classifier.classify(file, top_k)
             fields: dict[str, Any] = {"file": file, **result.best._asdict(), "known": result.known}
