@@ -146,14 +146,14 @@ def _main() -> None:
     model = sys.stdin.buffer.read()
     try:
         answer(doing="loading encoder.tflite")
-        backend, interpreter = open_interpreter(model, RuntimeOptions(sys.argv[1] if sys.argv[1:] else None))
+        ran, interpreter = open_interpreter(model, RuntimeOptions(sys.argv[1] if sys.argv[1:] else None))
         answer(doing="running subgraph 0")
         main = _run_main(interpreter)
         signatures = {}
         for name in interpreter.get_signature_list():
             answer(doing=f"running its signature {name}")
             signatures[name] = _run_signature(interpreter, name)
-        report = asdict(ModelReport(backend, main, signatures))
+        report = asdict(ModelReport(str(ran.backend), main, signatures))
         if len(json.dumps(report)) > OUTPUT // 2:
             raise BundleError("encoder.tflite has too many inputs and outputs to tell.", AGAIN)
         answer(report=report)
