@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_meta.errors import BackendError, BundleError, FallbackWarning
+from edge_meta.runtime.flatbuffer import read_graph
 
 # In the order in which they are tried, with what pip installs; the extra brings the NumPy that tflite-runtime needs, too.
 BACKENDS = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}
@@ -66,11 +67,10 @@ def open_interpreter(model: bytes, options: RuntimeOptions = DEFAULT) -> tuple[R
 
     Raises:
         BackendError: the backend is not installed, or the delegate failed and there is no fallback.
-        BundleError: the interpreter refuses the model.
+        BundleError: the model is malformed, or the interpreter refuses it.
     """
     name, module = _choose(options.backend)
-    if model[4:8] != b"TFL3":
-        raise BundleError("encoder.tflite is not a TFLite model.", "Export the bundle again.")
+    read_graph(model)
     options = replace(options, backend=name)
     if options.delegate is None:
         return options, _interpreter(module, model, options)

@@ -63,9 +63,9 @@ def benchmark(
     `score` (head, softmax, ranking, rejection), and `total`, a whole `Classifier.classify`.
 
     Returns:
-        backend, threads, xnnpack, delegate, runs; stages → p50_us, p90_us, p99_us; enroll_us (one shot, until it is safe on the disk);
-        adapt_step_us (one gradient step over the 100 shots); cold_start_ms (a fresh process until its first answer);
-        peak_rss_mb (of that process; None where the system does not tell); model_bytes; host.
+        backend, threads, xnnpack, delegate, runs; stages → p50_us, p90_us, p99_us; enroll_us (one shot, until it is safe on
+        the disk); adapt_step_us (one gradient step over the 100 shots); cold_start_ms (a fresh process until its first
+        answer); peak_rss_mb (of that process; None where the system does not tell); model_bytes; host.
 
     Raises:
         InputError: runs or warmup out of range. BundleError, BackendError, StoreError: see `Classifier.load`.

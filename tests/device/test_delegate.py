@@ -26,8 +26,8 @@ from edge_meta.runtime.interpreter import Encoder
 
 Compile = Callable[[str], Path]
 
-# The interface of external delegates: two functions, and a struct whose layout both runtimes share. The options are the test's
-# own: `log` (a file that is told of every call), `refuse` (why it cannot start), `status` (what Prepare answers; 0 is fine).
+# The interface of external delegates: two functions, and a struct whose layout both runtimes share. The options are the
+# test's own: `log` (a file that is told of every call), `refuse` (why it cannot start), `status` (Prepare's; 0 is fine).
 DELEGATE = r"""
 #include <stdint.h>
 #include <stdio.h>
