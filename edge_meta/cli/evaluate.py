@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edge_meta.cli.common import backend_option, emit, json_option, threads_option
+from edge_meta.cli.common import emit, json_option, runtime_options
 from edge_meta.cli.progress import Counter
 
 
@@ -28,8 +28,7 @@ from edge_meta.cli.progress import Counter
 )  # fmt: skip
 @click.option("--strangers", metavar="D", help="Judge unknown, too, by strangers from this dataset (may be the same).")
 @click.option("--false-accept", type=float, help="Share of strangers that may be accepted.  [default: the bundle's]")
-@backend_option
-@threads_option
+@runtime_options
 @json_option
 def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
     """Judge BUNDLE by episodes, as the device runs it: its own file, a device's interpreter.

@@ -14,6 +14,7 @@ from edge_meta.errors import InputError
 from edge_meta.evaluation import Interval, accuracies, linear_head, prototype_head
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime import heads
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.interpreter import Encoder
@@ -57,8 +58,7 @@ def evaluate(
     within_alphabet: bool = False,
     strangers: str | None = None,
     false_accept: float | None = None,
-    backend: str | None = None,
-    threads: int = 1,
+    options: RuntimeOptions = DEFAULT,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Draw episodes from a split and classify their queries; for the accuracy nothing is rejected as unknown.
@@ -89,7 +89,7 @@ def evaluate(
     if false_accept is not None and strangers is None:
         raise InputError("A false-accept rate is judged by strangers.", "Say where they come from with --strangers.")
     check_rate(manifest.rejection, false_accept)
-    encoder = open_encoder(bundle, threads, backend)
+    encoder = open_encoder(bundle, options)
     data = load_dataset(dataset, split, manifest.image_input)
     sampler = EpisodeSampler(data, way, shot, query, seed, within_alphabet)
     embeddings = embed_all(encoder, manifest.image_input, data.images, on_progress)

@@ -69,7 +69,7 @@ class Manifest:
         """
         damaged = "Get the bundle again from where it came, or export it again."
         try:
-            fields = json.loads(text)
+            fields = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
             version = fields["format"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BundleError(f"manifest.json in {name} is damaged.", damaged) from None
@@ -94,6 +94,9 @@ class Manifest:
             or fields["embedding"]["metric"] != METRIC
         ):
             raise ValueError("encoder_id or embedding is out of range")
+        quantization = str(fields["quantization"])
+        if not quantization.isprintable():
+            raise ValueError("quantization is not a word")  # but could steer the terminal that it is shown on
         files = {str(name): str(digest) for name, digest in fields["files"].items()}
         if "encoder.tflite" not in files or not all(map(FILE_NAME.fullmatch, files)):
             raise ValueError("files are not those of a bundle")
@@ -105,10 +108,24 @@ class Manifest:
             files=files,
             image_input=ImageInput.from_manifest(fields["input"]),
             dim=dim,
-            quantization=str(fields["quantization"]),
+            quantization=quantization,
             learning_rates=rates,
             rejection=None if fields["rejection"] is None else Rejection.from_manifest(fields["rejection"]),
             signatures=dict(fields["signatures"]),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
         )
+
+
+# Where two readers would read different things, such as a phone's and this one, there is nothing to act on.
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a field is there twice")
+    return fields
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")
