@@ -140,7 +140,7 @@ class Database:
     def _make(self, seed: bytes | None) -> None:
         """Put a store at the path, whole or not at all; one that another process has put there first is left as it is."""
         with self.explained():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            files.make_folder(self.path.parent)
             with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=f".{self.path.name[:40]}.") as folder:
                 made = Path(folder) / "made.db"
                 if seed is None:

@@ -1,0 +1,185 @@
+"""Acknowledged changes outlive a kill, a power cut, a full disk, and other programs at the same file.
+
+A kill cannot show what a power cut would lose, since the kernel keeps what was written and not yet synced: that is what
+the traces of system calls are for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_meta.errors import LabelError, StoreError
+from edge_meta.runtime import database
+from edge_meta.runtime.store import Store
+
+Array = NDArray[np.float32]
+Open = Callable[..., Store]
+Vectors = Callable[..., Array]
+State = Callable[[Store], tuple[object, ...]]
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+Draw = Callable[..., NDArray[np.uint8]]
+Png = Callable[..., Path]
+
+CHILD = Path(__file__).with_name("durability_child.py")
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX: fork, SIGKILL and limits on a process")
+
+
+@contextmanager
+def child(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A process of durability_child.py with pipes; its own complaints go where the test's go."""
+    process = subprocess.Popen(
+        [sys.executable, str(CHILD), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    with process:
+        yield process
+    assert process.returncode == 0
+
+
+# Kill
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_hundred_kills_lose_nothing_acknowledged_and_leave_nothing_half_done(
+    path: Path, tmp_path: Path, seed: int, opened: Open, state: State
+) -> None:
+    rng = np.random.default_rng(seed)
+    change = runpy.run_path(str(CHILD))["change"]
+    path.parent.mkdir()
+    done, cut = 0, 0
+    # The twin goes through the same changes and is never killed.
+    with child("serve") as server, opened(tmp_path / "twin.db") as twin:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        for _ in range(50):
+            print(path, done, rng.integers(7), rng.uniform(0, 0.004), file=server.stdin, flush=True)
+            acknowledged = int(server.stdout.readline())
+            for number in range(done, done + acknowledged):
+                change(twin, number)
+            done += acknowledged
+            with opened(path) as store:
+                if state(store) != state(twin):  # then the change that was cut is in, and all of it
+                    change(twin, done)
+                    done, cut = done + 1, cut + 1
+                    assert state(store) == state(twin)
+            if path.exists():
+                with closing(sqlite3.connect(path)) as connection:
+                    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        server.stdin.close()
+        assert done > 100
+        with opened(path) as store:
+            while True:  # what undo needs was kept too
+                try:
+                    undone = twin.undo()
+                except LabelError:
+                    break
+                assert store.undo() == undone
+                assert state(store) == state(twin)
+
+
+# Power
+
+def unsynced(trace: str) -> dict[str, set[str]]:
+    """What is written to standard output → which store files and folders a power cut could still undo at that moment.
+
+    Truncated and removed files do not count: an old write-ahead log that comes back says what the store holds already.
+    """
+    waiting: set[str] = set()
+    at: dict[str, set[str]] = {}
+    for line in trace.splitlines():
+        if not (match := re.match(r"(\w+)\((.*)\) += \d+$", line)):
+            continue
+        call, arguments = match.groups()
+        handle, file = re.match(r"(\d*)<?([^>]*)>?", arguments).groups()  # type: ignore[union-attr]
+        if call in ("mkdir", "link"):
+            waiting.add(str(Path(re.findall(r'"([^"]*)"', arguments)[-1]).parent))
+        elif call in ("fsync", "fdatasync"):
+            waiting.discard(file)
+        elif file.endswith(("made.db", "store.db", "store.db-wal")):
+            waiting.add(file)
+        elif handle == "1" and (words := re.findall(r'"(\w+)', arguments)):
+            at[words[0]] = set(waiting)
+    return at
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Callable[..., tuple[dict[str, set[str]], str]]:
+    """traced(*arguments of Python): `unsynced`, and the trace, of the thread that writes the store."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+
+    def run(*arguments: object) -> tuple[dict[str, set[str]], str]:
+        calls = "trace=mkdir,link,write,pwrite64,fsync,fdatasync"
+        done = subprocess.run(
+            [strace, "-ff", "-y", "-o", tmp_path / "calls", "-e", calls, sys.executable, *map(str, arguments)],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if "ptrace" in done.stderr:
+            pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
+        assert done.returncode == 0, done.stderr
+        threads = [file.read_text(errors="replace") for file in tmp_path.glob("calls.*")]
+        (writer,) = [thread for thread in threads if "store.db-wal>" in thread]
+        for file in tmp_path.glob("calls.*"):
+            file.unlink()
+        return unsynced(writer), writer
+
+    return run
+
+
+def test_every_change_is_on_the_disk_before_it_is_acknowledged(traced: Callable[..., Any], tmp_path: Path) -> None:
+    waiting, trace = traced(CHILD, "one-of-each", tmp_path / "new" / "folders" / "store.db")
+    assert waiting == {"create": set(), "enroll": set(), "adapt": set(), "undo": set(), "forget": set()}
+    # One sync of the log is all that a change costs; forget empties the log into the file besides.
+    each = [part.count("fdatasync(") for part in trace.split("write(1<")[1:-1]]
+    assert each == [1, 1, 1, 3]
+
+
+def test_the_trace_of_a_store_that_syncs_less_shows_it(traced: Callable[..., Any], tmp_path: Path) -> None:
+    lax = (
+        "import runpy, sys\n"
+        "from edge_meta.runtime.database import Database\n"
+        "connect = Database._connect\n"
+        "def lax(self, path):\n"
+        "    connection = connect(self, path)\n"
+        "    connection.execute('PRAGMA synchronous = NORMAL')\n"
+        "    return connection\n"
+        "Database._connect = lax\n"
+        "runpy.run_path(sys.argv[1])['one_of_each'](sys.argv[2])\n"
+    )
+    path = tmp_path / "store.db"
+    waiting, _ = traced("-c", lax, CHILD, path)
+    assert all(f"{path}-wal" in waiting[change] for change in ("create", "enroll", "adapt", "undo"))
+
+
+def test_every_verb_is_on_the_disk_before_it_answers(traced: Callable[..., Any], draw: Draw, png: Png, path: Path) -> None:
+    for verb, *arguments in (
+        ("enroll", "alef", png("a.png", draw(0)), png("b.png", draw(1))),
+        ("enroll", "bet", png("c.png", draw(1, 1)), png("d.png", draw(0, 1))),
+        ("adapt",),
+        ("undo",),
+        ("forget", "alef"),
+    ):
+        waiting, _ = traced("-m", "edge_meta", verb, "omniglot", *arguments, "--store", path)
+        (answer,) = waiting.values()
+        assert answer == set()
+
+
+# A full disk, and what may only be read
