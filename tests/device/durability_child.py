@@ -1,6 +1,7 @@
 """A process that changes a store and acknowledges each change; test_durability.py kills it, or traces what it writes.
 
     python durability_child.py one-of-each PATH
+    python durability_child.py fill FOLDER  # a small disk's
     python durability_child.py serve        # a line `PATH FIRST ACKNOWLEDGED SECONDS` on stdin for each process to kill
 
 Nothing is imported but NumPy and the store.
@@ -12,10 +13,13 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from edge_meta.errors import LabelError
+from edge_meta.errors import LabelError, StoreError
 from edge_meta.runtime.store import Store
 
 DIM, LABELS = 16, 12
@@ -65,6 +69,59 @@ def one_of_each(path: str) -> None:
             os.write(1, f"{name}\n".encode())
 
 
+def state(path: Path) -> tuple[object, ...]:
+    with opened(str(path)) as store:
+        now = store.snapshot()
+    return now.labels, tuple(now.counts), now.prototypes.tobytes(), repr(now.columns)
+
+
+def fill(folder: str) -> None:
+    """Every kind of change with every amount of room left, in pages; prints a line for each: what the store holds after it,
+    `before` or `after` the change or `else`, the change, and the error.
+    """
+    rng = np.random.default_rng(0)
+    many, more = rng.normal(size=(2, 60, DIM)).astype("f4")
+    changes = {
+        "enroll": lambda store: store.enroll("bet", many),
+        "adapt": lambda store: adapt(store, np.random.default_rng(1)),
+        "undo": Store.undo,
+        "forget": lambda store: store.forget("alef"),
+    }
+    path, filler = Path(folder) / "store.db", Path(folder) / "filler"
+
+    def run(name: str, path: Path, room: int | None) -> str:
+        with opened(str(path)) as store:
+            store.enroll("alef", many)
+            store.enroll("gimel", more)  # still in the write-ahead log, and the file small
+            if room is not None:
+                with open(filler, "wb", buffering=0) as file:
+                    with suppress(OSError):
+                        while file.write(bytes(4096)):
+                            pass
+                    file.truncate(file.tell() - 4096 * room)
+            try:
+                changes[name](store)
+            except StoreError as error:
+                return str(error)
+        return ""
+
+    for name in changes:
+        with TemporaryDirectory() as roomy:
+            run(name, Path(roomy) / "store.db", None)
+            after = state(Path(roomy) / "store.db")
+            with opened(str(Path(roomy) / "before.db")) as store:
+                store.enroll("alef", many)
+                store.enroll("gimel", more)
+            before = state(Path(roomy) / "before.db")
+        for room in range(48):
+            said = run(name, path, room)
+            filler.unlink()
+            now = state(path)
+            print({before: "before", after: "after"}.get(now, "else"), name, said, sep="\t")
+            for file in Path(folder).iterdir():
+                file.unlink()
+
+
 def serve() -> None:
     """For each line, a fork that changes the store from change FIRST on; killed SECONDS after it has acknowledged so many.
 
@@ -98,4 +155,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    one_of_each(sys.argv[2]) if sys.argv[1] == "one-of-each" else serve()
+    {"one-of-each": one_of_each, "fill": fill, "serve": serve}[sys.argv[1]](*sys.argv[2:])

@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import Result
 from numpy.typing import NDArray
 
-from edge_meta.errors import LabelError, StoreError
+from edge_meta.errors import LabelError
 from edge_meta.runtime import database
+from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.store import Store
 
 Array = NDArray[np.float32]
@@ -95,6 +97,7 @@ def test_two_hundred_kills_lose_nothing_acknowledged_and_leave_nothing_half_done
 
 
 # Power
+
 
 def unsynced(trace: str) -> dict[str, set[str]]:
     """What is written to standard output → which store files and folders a power cut could still undo at that moment.
@@ -183,3 +186,160 @@ def test_every_verb_is_on_the_disk_before_it_answers(traced: Callable[..., Any],
 
 
 # A full disk, and what may only be read
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """mounted(command, *arguments of Python): run Python after a mount command that it alone sees the effect of."""
+
+    def run(mount: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        if subprocess.run(["unshare", "-rm", "sh", "-c", mount], cwd=tmp_path, capture_output=True, check=False).returncode:
+            pytest.skip("mounting is not allowed here")
+        return subprocess.run(
+            ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh", sys.executable, *map(str, arguments)],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+def test_a_full_disk_leaves_what_the_message_says(
+    mounted: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "small").mkdir()
+    done = mounted("mount -t tmpfs -o size=800k tmpfs small", CHILD, "fill", "small")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    outcomes = {(what, change): set() for what in ("before", "after") for change in ("enroll", "adapt", "undo", "forget")}
+    for what, change, said in lines:
+        outcomes[what, change].add(said)
+    full = "small/store.db: database or disk is full. Nothing was changed. Free some space and try again."
+    for (what, change), said in outcomes.items():
+        if what == "before":
+            assert said == {full}
+        elif change != "forget":
+            assert said == {""}
+    assert outcomes["after", "forget"] == {
+        "",
+        "small/store.db: it is forgotten, but database or disk is full, so the bytes are still on the disk. "
+        "Free some space; the bytes go when the last program closes the store.",
+    }
+
+
+def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(path: Path, python: Python, opened: Open) -> None:
+    limited = (
+        "import resource, sys, numpy\n"
+        "from edge_meta.runtime.store import Store\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "with Store(sys.argv[1], '0123456789abcdef' * 2, 16) as store:\n"
+        "    for number in range(100):\n"
+        "        store.enroll('alef', numpy.zeros((1, 16), 'f4'))\n"
+        "        print(number + 1, flush=True)\n"
+    )
+    done = python("-c", limited, path)
+    assert "StoreError" in done.stderr
+    assert f"{path}: disk I/O error. Nothing was changed. Check that the disk works and has room" in done.stderr
+    with opened(path) as store:
+        assert store.snapshot().counts.tolist() == [len(done.stdout.splitlines())]
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+@pytest.mark.parametrize("what", ["kept/store.db", "kept"], ids=["file", "folder"])
+def test_what_may_only_be_read_says_so_and_stays_as_it_is(
+    mounted: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, bundle: Bundle, what: str
+) -> None:
+    path = tmp_path / "kept" / "store.db"
+    with bundle.open_store(path) as store:
+        store.enroll("alef", np.zeros((1, bundle.manifest.dim), np.float32))
+    before = path.read_bytes()
+    readonly = f"mount --bind {what} {what} && mount -o remount,bind,ro {what}"
+    for verb in (["forget", "omniglot", "alef"], ["undo", "omniglot"]):
+        done = mounted(readonly, "-m", "edge_meta", *verb, "--store", path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(
+            rf"Error: {path}: (attempt to write a readonly database|unable to open database file)\. Nothing was changed\. "
+            r"Check that the folder exists and may be written, or use another --store\.\n",
+            done.stderr,
+        )
+    assert path.read_bytes() == before
+
+
+# Other programs at the same file
+
+
+WRITER = """
+import sys, numpy
+from edge_meta.runtime.store import Store
+path, name = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+with Store(path, "0123456789abcdef" * 2, 16) as store:
+    for number in range(50):
+        store.enroll(f"{name} {number}", numpy.zeros((1, 16), "f4"))
+"""
+
+
+def test_two_processes_that_enroll_at_once_both_win_each_in_its_order(path: Path, opened: Open) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), name],
+            cwd=path.parent.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=60)
+        assert writer.returncode == 0
+    with opened(path) as store:
+        labels = store.snapshot().labels  # in the order of their first enrollment
+    assert len(labels) == 100
+    for name in ("one", "two"):
+        assert [label for label in labels if label.startswith(name)] == [f"{name} {number}" for number in range(50)]
+
+
+def test_a_change_waits_for_the_program_that_holds_the_store(filled: Store, path: Path, embeddings: Vectors) -> None:
+    assert database.BUSY_SECONDS > 5  # as long as another program may hold it; here it does for a tenth of that
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        released: list[bool] = []
+
+        def release() -> None:
+            released.append(True)
+            holder.execute("ROLLBACK")
+
+        timer = threading.Timer(0.5, release)
+        timer.start()
+        filled.enroll("dalet", embeddings(4, 1))
+        assert released
+        timer.join()
+        assert filled.snapshot().labels == ("alef", "bet", "gimel", "dalet")
+
+
+def test_a_change_gives_up_on_a_store_that_is_held_for_longer_and_loses_nothing(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bundle: Bundle,
+    cli: Callable[..., Result],
+    complaint: Callable[[Result], str],
+) -> None:
+    with bundle.open_store(path) as store:
+        store.enroll("alef", np.zeros((2, bundle.manifest.dim), np.float32))
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        said = complaint(cli("forget", "omniglot", "alef", "--store", path, code=1))
+        assert said == (
+            f"Error: {path}: database is locked. Another program is holding it; nothing was changed. "
+            "Close that program and try again.\n"
+        )
+        assert "alef: 2 shots" in cli("inspect", "omniglot", "--store", path).stdout  # reading goes on
+        holder.execute("ROLLBACK")
+    assert "2 shots removed" in cli("forget", "omniglot", "alef", "--store", path).stdout
