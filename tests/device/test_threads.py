@@ -271,3 +271,18 @@ def test_two_processes_with_threads_may_share_a_store(
         for label in classifier.labels:
             alone.enroll(label, takes(int(label[-1]), 12))
         assert classifier.classify(draw(0, 50)) == alone.classify(draw(0, 50))
+
+
+def test_a_label_that_another_process_forgets_at_once_was_enrolled_all_the_same(
+    classifier: Classifier, bundle: Bundle, takes: Takes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enroll = classifier.store.enroll
+
+    def enroll_and_lose(label: str, embeddings: NDArray[np.float32]) -> None:
+        enroll(label, embeddings)
+        with bundle.open_store(classifier.store.path) as other:
+            other.forget(label)
+
+    monkeypatch.setattr(classifier.store, "enroll", enroll_and_lose)
+    assert tuple(classifier.enroll("alef", takes(0, 2))) == ("alef", 2, 0, 0)
+    assert classifier.labels == []
