@@ -87,7 +87,7 @@ def main() -> None:
         "medians_us": {mode: {name: round(1e6 * each, 1) for name, each in of.items()} for mode, of in medians.items()},
         "ratios": {mode: {name: round(each / bare, 2) for name, each in of.items()} for mode, of in medians.items()},
     }
-    print(json.dumps(result))
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":
