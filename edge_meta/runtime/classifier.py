@@ -166,8 +166,8 @@ class Classifier:
         with self._lock:
             self.store.enroll(label, embeddings)
             snapshot = self._refresh().snapshot
-            shots = int(snapshot.counts[snapshot.labels.index(label)])
-            return Enrolled(label, len(embeddings), shots, len(snapshot.labels))
+            # Another process may have forgotten the label already.
+            return Enrolled(label, len(embeddings), self.shots(label), len(snapshot.labels))
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
         """The nearest of the enrolled labels, or "unknown" when even that one is too far.
