@@ -22,12 +22,11 @@ import numpy as np
 
 from edge_meta.errors import BackendError, BundleError
 from edge_meta.runtime.backends import RuntimeOptions, first_line, open_interpreter
+from edge_meta.runtime.bundle import AGAIN, Bundle
 
 SECONDS = 60.0
 ADDRESS_SPACE = 4 << 30  # bytes; TensorFlow, the largest of the interpreters, takes 1.5 GB of it
 OUTPUT = 1 << 20  # bytes that the child may write
-
-AGAIN = "Get it again from where it came, or export it again."
 
 
 @dataclass(frozen=True)
@@ -106,6 +105,25 @@ def check_model(model: bytes, backend: str | None = None, seconds: float = SECON
     with suppress(ValueError):
         last_error = f"signal {signal.Signals(-code).name}" if code < 0 else last_error
     raise BundleError(f"The interpreter crashed while it was {answer.get('doing', 'ending')} ({last_error}).", AGAIN)
+
+
+def check_bundle(bundle: Bundle, backend: str | None = None) -> ModelReport:
+    """As `check_model` for a bundle's encoder, whose signatures must be those that the manifest lists.
+
+    Raises:
+        BundleError, BackendError: as `check_model`; or the manifest lists other signatures, or other shapes.
+    """
+    report = check_model(bundle.model, backend)
+
+    def shapes(tensors: tuple[Tensor, ...]) -> dict[str, list[int]]:
+        return {tensor.name: list(tensor.shape) for tensor in tensors}
+
+    has = {name: {"inputs": shapes(of.inputs), "outputs": shapes(of.outputs)} for name, of in report.signatures.items()}
+    told = bundle.manifest.signatures
+    for name in sorted({*has, *told}):
+        if has.get(name) != told.get(name):
+            raise BundleError(f"{bundle.path}: the manifest says otherwise of the signature {name!r} than the model.", AGAIN)
+    return report
 
 
 def _not_started(reason: str) -> NoReturn:
