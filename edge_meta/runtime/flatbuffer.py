@@ -85,12 +85,12 @@ def read_graph(model: bytes) -> list[Subgraph]:
         BundleError: it is no such file, is cut short, or refers to what is not in it.
     """
     if model[4:8] != b"TFL3":
-        raise BundleError("encoder.tflite is not a TFLite model.", "Export the bundle again.")
+        raise BundleError("This is not a TFLite model.", "Export the bundle again.")
     try:
         return _model(_File(model).root())
     except (ValueError, struct.error) as error:
         raise BundleError(
-            f"encoder.tflite is malformed ({error}).", "Get it again from where it came, or export it again."
+            f"The model is malformed ({error}).", "Get it again from where it came, or export it again."
         ) from None
 
 

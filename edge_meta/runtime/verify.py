@@ -89,7 +89,7 @@ def check_model(model: bytes, backend: str | None = None, seconds: float = SECON
                 command, input=model, stdout=said, stderr=errors, env=environment, timeout=seconds, check=False
             ).returncode
         except subprocess.TimeoutExpired:
-            raise BundleError(f"encoder.tflite was still not done after {seconds:g} s.", AGAIN) from None
+            raise BundleError(f"The model was still not done after {seconds:g} s.", AGAIN) from None
         except OSError as error:
             _not_started(str(error))
         answers = [json.loads(line) for line in _lines(said) if line.endswith("\n")]
@@ -128,7 +128,7 @@ def check_bundle(bundle: Bundle, backend: str | None = None) -> ModelReport:
 
 def _not_started(reason: str) -> NoReturn:
     raise BackendError(
-        f"No process could be started to run encoder.tflite in ({reason}).", "Run it with a Python that has edge_meta."
+        f"No process could be started to run the model in ({reason}).", "Run it with a Python that has edge_meta."
     )
 
 
@@ -163,7 +163,7 @@ def _main() -> None:
     answer(doing="starting")
     model = sys.stdin.buffer.read()
     try:
-        answer(doing="loading encoder.tflite")
+        answer(doing="loading the model")
         ran, interpreter = open_interpreter(model, RuntimeOptions(sys.argv[1] if sys.argv[1:] else None))
         answer(doing="running subgraph 0")
         main = _run_main(interpreter)
@@ -173,12 +173,12 @@ def _main() -> None:
             signatures[name] = _run_signature(interpreter, name)
         report = asdict(ModelReport(str(ran.backend), main, signatures))
         if len(json.dumps(report)) > OUTPUT // 2:
-            raise BundleError("encoder.tflite has too many inputs and outputs to tell.", AGAIN)
+            raise BundleError("The model has too many inputs and outputs to tell.", AGAIN)
         answer(report=report)
     except (BundleError, BackendError) as error:
         answer(error=type(error).__name__, cause=error.cause, remedy=error.remedy)
     except Exception as error:
-        answer(error="BundleError", cause=f"encoder.tflite does not run ({first_line(error)}).", remedy=AGAIN)
+        answer(error="BundleError", cause=f"The model does not run ({first_line(error)}).", remedy=AGAIN)
 
 
 def _limit() -> None:
