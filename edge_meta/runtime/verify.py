@@ -113,7 +113,8 @@ def check_bundle(bundle: Bundle, backend: str | None = None) -> ModelReport:
     Raises:
         BundleError, BackendError: as `check_model`; or the manifest lists other signatures, or other shapes.
     """
-    report = check_model(bundle.model, backend)
+    with bundle.named():
+        report = check_model(bundle.model, backend)
 
     def shapes(tensors: tuple[Tensor, ...]) -> dict[str, list[int]]:
         return {tensor.name: list(tensor.shape) for tensor in tensors}
