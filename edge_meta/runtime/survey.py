@@ -45,7 +45,7 @@ class Run:
         difference: the largest, in the embedding's own unit; None if there was a refusal.
         steps: the same in quantization steps of the embedding, and
         within_step: the fraction of values that lie at most one step apart; both None where the step is not known.
-        refusal: why this backend does not run the encoder.
+        refusal: why there is no embedding to compare.
     """
 
     backend: str
@@ -105,9 +105,13 @@ def runs(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> list[Run]:
         if way.xnnpack and not xnnpack and delegate is None:
             continue  # nothing but the run before once more
         embeddings = _embeddings(bundle, encoder)
+        run = Run(encoder.backend, xnnpack, None if delegate is None else str(delegate))
+        if not np.isfinite(embeddings).all():
+            found.append(replace(run, refusal="Its embeddings are not finite."))
+            continue
         first = embeddings if first is None else first
         apart = np.abs(embeddings - first)
-        run = Run(encoder.backend, xnnpack, None if delegate is None else str(delegate), float(apart.max()))
+        run = replace(run, difference=float(apart.max()))
         if step is not None:
             steps = np.rint(apart / step)  # float32 rounds the multiples of a step
             run = replace(run, steps=float(steps.max()), within_step=float((steps <= 1).mean()))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
 
@@ -73,6 +75,18 @@ def test_a_backend_that_refuses_the_encoder_is_told_of(bundle: Bundle, monkeypat
 
     monkeypatch.setattr(survey, "open_encoder", refuse)
     assert {(run.difference, run.refusal) for run in runs(bundle)} == {(None, "Its FULLY_CONNECTED is of version 12.")}
+
+
+def test_embeddings_that_are_not_finite_are_told_of(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Encoder, "embed", lambda self, image: np.full(bundle.manifest.dim, np.nan, np.float32))
+    assert {(run.difference, run.refusal) for run in runs(bundle)} == {(None, "Its embeddings are not finite.")}
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_scale_that_is_none_gives_no_step(bundle: Bundle, scale: float) -> None:
+    step = output_step(bundle.model)
+    assert step is not None
+    assert output_step(bundle.model.replace(struct.pack("<f", step), struct.pack("<f", scale))) is None
 
 
 def test_the_step_is_that_of_the_last_quantized_tensor(bundle: Bundle) -> None:
