@@ -279,7 +279,8 @@ def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     Raises:
         BackendError, BundleError: no interpreter, or the file is not what the manifest says.
     """
-    encoder = Encoder(bundle.model, options)
+    with bundle.named():
+        encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
     if encoder.input_shape != (1, *manifest.image_input.shape) or encoder.dim != manifest.dim:
         raise BundleError(
