@@ -28,3 +28,9 @@ backend_option = click.option(
     help="Interpreter to use.  [default: the first of these that is installed]",
 )
 threads_option = click.option("--threads", default=1, show_default=True, help="Threads of the interpreter.")
+solver_option = click.option(
+    "--solver",
+    type=click.Choice(["lda", "gradient", "ridge"]),
+    help="How the last layer is fitted: linear discriminant analysis, gradient steps from the prototypes, or ridge "
+    "regression.  [default: gradient where steps or rates are given or were learned with the encoder, else lda]",
+)

@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BundleError, InputError, LabelError
 from edge_meta.runtime import heads
+from edge_meta.runtime.adaptation import Plan
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.store import Snapshot, Store, Undone
 
 Array = NDArray[np.float32]
-
-SLOWER = "Use a smaller learning rate, or fewer steps."
 
 
 class Prediction(NamedTuple):
@@ -55,13 +54,32 @@ class Enrolled(NamedTuple):
 
 
 class Adapted(NamedTuple):
-    """What `adapt` did: the mean cross-entropy over the enrolled shots before its first and after its last step."""
+    """What `adapt` did.
+
+    Attributes:
+        steps: gradient steps taken, of those allowed; 0 for the other solvers.
+        shots, classes: how many the head was fitted to.
+        loss_before, loss_after: mean cross-entropy over the enrolled shots, of the prototypes and of the new head.
+        solver: `lda`, `gradient` or `ridge`.
+        changed: false when no head did better than the prototypes; then the head is as it was before.
+        held_out: how many shots were held out once each, to judge by; 0 if no label has two.
+        held_out_loss_before, held_out_loss_after, held_out_accuracy_before, held_out_accuracy_after: of the prototypes and
+            of the new head, mean cross-entropy and the fraction that is right; None if no shot was held out.
+    """
 
     steps: int
     shots: int
     classes: int
     loss_before: float
     loss_after: float
+    solver: str
+    changed: bool
+    steps_allowed: int
+    held_out: int
+    held_out_loss_before: float | None
+    held_out_loss_after: float | None
+    held_out_accuracy_before: float | None
+    held_out_accuracy_after: float | None
 
 
 @dataclass(frozen=True)
@@ -75,11 +93,7 @@ class _Head:
     def of(cls, snapshot: Snapshot) -> _Head:
         if not snapshot.columns:
             return cls(snapshot, None)
-        weights, bias = heads.linear_from_prototypes(snapshot.prototypes)
-        weights = np.ascontiguousarray(weights)
-        for index, (column, value) in snapshot.columns.items():
-            weights[:, index], bias[index] = column, value
-        return cls(snapshot, (weights, bias))
+        return cls(snapshot, heads.linear_from_columns(snapshot.prototypes, snapshot.columns))
 
 
 class Classifier:
@@ -190,36 +204,53 @@ class Classifier:
             best = best._replace(label=None)
         return Result(best, ranked)
 
-    def adapt(self, steps: int | None = None, learning_rate: float | None = None) -> Adapted:
-        """Take gradient steps with the last layer on all enrolled shots, starting from the prototypes.
+    def adapt(self, steps: int | None = None, learning_rate: float | None = None, solver: str | None = None) -> Adapted:
+        """Fit the last layer to all enrolled shots, starting from the prototypes, if that does better on held-out shots.
+
+        See `runtime.adaptation` for how shots are held out, and how they choose among heads.
 
         Args:
-            steps: how many; as the bundle says unless given.
+            steps: gradient steps allowed; as the bundle says unless given.
             learning_rate: the same for all steps; as the bundle says unless given.
+            solver: `lda` (linear discriminant analysis), `gradient` (steps from the prototypes, as many as do best) or
+                `ridge` (ridge regression). Unless given, `gradient` where steps or a rate are given or the bundle's rates
+                were learned with its encoder, else `lda`.
 
         Raises:
             LabelError: fewer than two labels are enrolled.
-            InputError: steps below 1, a learning rate that is not above zero, or steps that make the loss on the enrolled
-                shots larger; nothing has changed.
+            InputError: no such solver, steps below 1, a learning rate that is not above zero, or either for a solver that
+                takes no steps.
         """
-        rates = heads.step_rates(self.bundle.manifest.learning_rates, steps, learning_rate)
+        plan = Plan.of(self.bundle.manifest, solver, steps, learning_rate)
         with self._lock:
             if len(self._current().snapshot.labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
-            with self.store.adapting() as change, np.errstate(all="ignore"):
-                prototypes = change.snapshot.prototypes
-                weights, bias, losses = heads.adapt(change.embeddings, change.labels, prototypes, rates)
-                _, _, loss_after = heads.linear_step(change.embeddings, change.labels, weights, bias, 0.0)
-                if not (np.isfinite(loss_after) and np.isfinite(weights).all() and np.isfinite(bias).all()):
-                    raise InputError("The head's loss is no longer finite; nothing has changed.", SLOWER)
-                if loss_after > losses[0]:
-                    raise InputError(
-                        f"The steps would raise the loss from {losses[0]:.4g} to {loss_after:.4g}; nothing has changed.",
-                        SLOWER,
-                    )
-                change.replace_head(weights, bias)
+            with self.store.adapting() as change:
+                fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
+                if fit.chosen:
+                    change.replace_head(fit.weights, fit.bias)
             self._refresh()
-            return Adapted(len(rates), len(change.embeddings), len(prototypes), losses[0], loss_after)
+        start = heads.linear_from_prototypes(change.snapshot.prototypes)
+        loss_before, loss_after = (
+            float(heads.cross_entropy(change.embeddings @ weights + bias, change.labels)[0].mean())
+            for weights, bias in (start, (fit.weights, fit.bias))
+        )
+        before, after = fit.before or (None, None), fit.after or (None, None)
+        return Adapted(
+            steps=fit.chosen if plan.solver == "gradient" else 0,
+            shots=len(change.embeddings),
+            classes=len(change.snapshot.labels),
+            loss_before=loss_before,
+            loss_after=loss_after,
+            solver=plan.solver,
+            changed=fit.chosen > 0,
+            steps_allowed=len(plan.learning_rates),
+            held_out=fit.judged,
+            held_out_loss_before=before[0],
+            held_out_loss_after=after[0],
+            held_out_accuracy_before=before[1],
+            held_out_accuracy_after=after[1],
+        )
 
     def forget(self, label: str, shot: str | None = None) -> int:
         """Remove a label for good, or one shot of it by its id; returns how many shots went."""

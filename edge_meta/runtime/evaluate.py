@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from edge_meta.datasets import load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import InputError
-from edge_meta.evaluation import Interval, accuracies, linear_head, prototype_head
+from edge_meta.evaluation import Interval, accuracies, adapted_head, prototype_head
 from edge_meta.inputs import ImageInput
-from edge_meta.runtime import heads
+from edge_meta.runtime.adaptation import Plan
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.interpreter import Encoder
@@ -21,7 +21,12 @@ from edge_meta.runtime.interpreter import Encoder
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Closed-set accuracy over episodes, and how it came about; `steps` is None for the prototype head."""
+    """Closed-set accuracy over episodes, and how it came about.
+
+    Attributes:
+        solver: of the linear head; None for the prototype head.
+        steps: gradient steps allowed; None where there are none to take.
+    """
 
     dataset: str
     split: str
@@ -31,6 +36,7 @@ class Evaluation:
     episodes: int
     seed: int
     head: str
+    solver: str | None
     steps: int | None
     within_alphabet: bool
     backend: str
@@ -47,6 +53,7 @@ def evaluate(
     episodes: int = 1000,
     seed: int = 0,
     head: str = "prototype",
+    solver: str | None = None,
     steps: int | None = None,
     within_alphabet: bool = False,
     backend: str | None = None,
@@ -58,28 +65,28 @@ def evaluate(
     Args:
         bundle: an opened bundle.
         dataset, split: see `edge_meta.datasets.load_dataset`.
-        head: `prototype`, or `linear`, adapted to each episode's support set with the bundle's learning rates.
-        steps: of the linear head; the bundle's unless given.
+        head: `prototype`, or `linear`, adapted to each episode's support set as `Classifier.adapt` does.
+        solver, steps: of the linear head; see `Classifier.adapt`.
         within_alphabet: draw each episode within one of the dataset's groups; see `EpisodeSampler`.
         on_progress: called with the number of examples embedded, and of all.
 
     Raises:
         DatasetError, BackendError, BundleError: see there.
-        InputError: no such head, steps for a head that takes none, or fewer than two episodes.
+        InputError: no such head or solver, one or steps for a head that takes none, or fewer than two episodes.
     """
     if episodes < 2:
         raise InputError(f"{episodes} episodes give no interval.", "Use 2 or more; 1000 is usual.")
     manifest = bundle.manifest
-    rates = heads.step_rates(manifest.learning_rates, steps) if head == "linear" else []
     if head not in ("prototype", "linear"):
         raise InputError(f"There is no head {head!r}.", "Use prototype or linear.")
-    if steps is not None and not rates:
-        raise InputError("The prototype head takes no steps.", "Leave the steps out, or use the linear head.")
+    if head == "prototype" and (steps is not None or solver is not None):
+        raise InputError("The prototype head takes no steps and no solver.", "Leave them out, or use the linear head.")
+    plan = Plan.of(manifest, solver, steps) if head == "linear" else None
     encoder = open_encoder(bundle, threads, backend)
     data = load_dataset(dataset, split, manifest.image_input)
     sampler = EpisodeSampler(data, way, shot, query, seed, within_alphabet)
     embeddings = embed_all(encoder, manifest.image_input, data.images, on_progress)
-    accuracy = Interval.of(accuracies(embeddings, sampler, episodes, linear_head(rates) if rates else prototype_head))
+    accuracy = Interval.of(accuracies(embeddings, sampler, episodes, adapted_head(plan) if plan else prototype_head))
     return Evaluation(
         dataset,
         split,
@@ -89,7 +96,8 @@ def evaluate(
         episodes,
         seed,
         head,
-        len(rates) or None,
+        plan.solver if plan else None,
+        (len(plan.learning_rates) or None) if plan else None,
         within_alphabet,
         encoder.backend,
         accuracy,

@@ -44,7 +44,8 @@ class Manifest:
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
         files: file name → SHA-256, for every other file of the bundle.
-        learning_rates: of the linear head, one for each step of `adapt`.
+        learning_rates: of the linear head, one for each gradient step of `adapt`.
+        rates_learned: they were meta-learned with the encoder, not chosen after it.
         rejection: None when the bundle was not calibrated; then every query is known.
     """
 
@@ -58,6 +59,7 @@ class Manifest:
     signatures: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    rates_learned: bool = False
 
     def to_json(self) -> str:
         rejection = self.rejection
@@ -73,6 +75,7 @@ class Manifest:
                 "start": "prototypes",
                 "steps": len(self.learning_rates),
                 "learning_rates": list(self.learning_rates),
+                "learned": self.rates_learned,
             },
             "rejection": rejection
             and {
@@ -142,4 +145,5 @@ class Manifest:
             signatures=dict(fields["signatures"]),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
+            rates_learned=fields["head"].get("learned", False) is True,  # bundles made before it was noted have none
         )
