@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from edge_meta.cli.common import backend_option, emit, json_option, solver_option, store_option, threads_option
+from edge_meta.runtime.adaptation import Adapted
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import Adapted, Classifier
+from edge_meta.runtime.classifier import Classifier
 from edge_meta.runtime.manifest import FORMAT, METRIC
 
 

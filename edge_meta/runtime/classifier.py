@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BundleError, InputError, LabelError
 from edge_meta.runtime import heads
-from edge_meta.runtime.adaptation import Plan
+from edge_meta.runtime.adaptation import Adapted, Plan
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
@@ -51,35 +51,6 @@ class Enrolled(NamedTuple):
     added: int
     shots: int
     classes: int
-
-
-class Adapted(NamedTuple):
-    """What `adapt` did.
-
-    Attributes:
-        steps: gradient steps taken, of those allowed; 0 for the other solvers.
-        shots, classes: how many the head was fitted to.
-        loss_before, loss_after: mean cross-entropy over the enrolled shots, of the prototypes and of the new head.
-        solver: `lda`, `gradient` or `ridge`.
-        changed: false when no head did better than the prototypes; then the head is as it was before.
-        held_out: how many shots were held out once each, to judge by; 0 if no label has two.
-        held_out_loss_before, held_out_loss_after, held_out_accuracy_before, held_out_accuracy_after: of the prototypes and
-            of the new head, mean cross-entropy and the fraction that is right; None if no shot was held out.
-    """
-
-    steps: int
-    shots: int
-    classes: int
-    loss_before: float
-    loss_after: float
-    solver: str
-    changed: bool
-    steps_allowed: int
-    held_out: int
-    held_out_loss_before: float | None
-    held_out_loss_after: float | None
-    held_out_accuracy_before: float | None
-    held_out_accuracy_after: float | None
 
 
 @dataclass(frozen=True)
@@ -229,28 +200,10 @@ class Classifier:
                 fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
                 if fit.chosen:
                     change.replace_head(fit.weights, fit.bias)
+                else:
+                    change.keep_head()
             self._refresh()
-        start = heads.linear_from_prototypes(change.snapshot.prototypes)
-        loss_before, loss_after = (
-            float(heads.cross_entropy(change.embeddings @ weights + bias, change.labels)[0].mean())
-            for weights, bias in (start, (fit.weights, fit.bias))
-        )
-        before, after = fit.before or (None, None), fit.after or (None, None)
-        return Adapted(
-            steps=fit.chosen if plan.solver == "gradient" else 0,
-            shots=len(change.embeddings),
-            classes=len(change.snapshot.labels),
-            loss_before=loss_before,
-            loss_after=loss_after,
-            solver=plan.solver,
-            changed=fit.chosen > 0,
-            steps_allowed=len(plan.learning_rates),
-            held_out=fit.judged,
-            held_out_loss_before=before[0],
-            held_out_loss_after=after[0],
-            held_out_accuracy_before=before[1],
-            held_out_accuracy_after=after[1],
-        )
+            return Adapted.of(plan, fit, change.embeddings, change.labels, change.snapshot.prototypes)
 
     def forget(self, label: str, shot: str | None = None) -> int:
         """Remove a label for good, or one shot of it by its id; returns how many shots went."""

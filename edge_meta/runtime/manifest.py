@@ -75,7 +75,7 @@ class Manifest:
                 "start": "prototypes",
                 "steps": len(self.learning_rates),
                 "learning_rates": list(self.learning_rates),
-                "learned": self.rates_learned,
+                **({"learned": True} if self.rates_learned else {}),
             },
             "rejection": rejection
             and {
@@ -145,5 +145,5 @@ class Manifest:
             signatures=dict(fields["signatures"]),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
-            rates_learned=fields["head"].get("learned", False) is True,  # bundles made before it was noted have none
+            rates_learned=fields["head"].get("learned", False) is True,
         )

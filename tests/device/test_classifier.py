@@ -268,13 +268,16 @@ def test_what_does_no_better_than_the_prototypes_changes_nothing(
         done.held_out_loss_before, done.held_out_accuracy_before,
     )  # fmt: skip
     assert confused.classify(draw(0, 100)) == before
-    assert confused.undo().action == "enroll"
+    assert confused.undo().action == "adapt"  # and not the enroll before it, whose shots would be gone
+    assert confused.classify(draw(0, 100)) == before
 
 
 def test_what_does_no_better_leaves_an_earlier_adaptation(confused: Classifier, draw: Draw) -> None:
     confused.adapt()
     before = confused.classify(draw(0, 100))
     assert not confused.adapt(learning_rate=1e30).changed
+    assert confused.classify(draw(0, 100)) == before
+    assert confused.undo().action == "adapt"
     assert confused.classify(draw(0, 100)) == before
 
 

@@ -84,7 +84,7 @@ def test_columns_that_did_not_move_leave_the_prototypes_head(own: list[int]) -> 
 @pytest.mark.parametrize("own", [[0, 1], [1, 3, 4], [0, 1, 2, 3, 4]])
 @pytest.mark.parametrize("scale", [0.05, 1.0, 20.0])
 def test_a_label_without_a_column_joins_on_the_scale_and_at_the_place_of_the_others(own: list[int], scale: float) -> None:
-    """A head on another scale, all of whose columns are shifted alike: as if the new labels had been there from the start."""
+    """On a head of another scale, with all columns shifted alike, it is as if the label had been there from the start."""
     shots, _, prototypes = task(5, 2, 8)
     weights, bias = heads.linear_from_prototypes(prototypes)
     aside = np.random.default_rng(0).normal(0, 5, (8, 1)).astype(np.float32)
