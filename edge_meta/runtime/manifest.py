@@ -25,7 +25,8 @@ class Manifest:
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
         files: file name → SHA-256, for every other file of the bundle.
-        learning_rates: of the linear head, one for each step of `adapt`.
+        learning_rates: of the linear head, one for each gradient step of `adapt`.
+        rates_learned: they were meta-learned with the encoder, not chosen after it.
         rejection: None when the bundle was not calibrated; then every query is known.
     """
 
@@ -39,6 +40,7 @@ class Manifest:
     signatures: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    rates_learned: bool = False
 
     def to_json(self) -> str:
         fields = {
@@ -53,6 +55,7 @@ class Manifest:
                 "start": "prototypes",
                 "steps": len(self.learning_rates),
                 "learning_rates": list(self.learning_rates),
+                **({"learned": True} if self.rates_learned else {}),
             },
             "rejection": self.rejection and self.rejection.to_manifest(),
             "parity": dict(self.parity),
@@ -114,6 +117,7 @@ class Manifest:
             signatures=dict(fields["signatures"]),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
+            rates_learned=fields["head"].get("learned", False) is True,
         )
 
 
