@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -16,7 +15,9 @@ from edge_meta.runtime import heads
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.runtime.store import Snapshot, Store, Undone
+from edge_meta.runtime.merge import Merged
+from edge_meta.runtime.scoring import Head
+from edge_meta.runtime.store import Store, Undone
 
 Array = NDArray[np.float32]
 
@@ -64,24 +65,6 @@ class Adapted(NamedTuple):
     loss_after: float
 
 
-@dataclass(frozen=True)
-class _Head:
-    """The head that a snapshot gives, ready to score; `linear` is None while no column has been moved."""
-
-    snapshot: Snapshot
-    linear: tuple[Array, Array] | None
-
-    @classmethod
-    def of(cls, snapshot: Snapshot) -> _Head:
-        if not snapshot.columns:
-            return cls(snapshot, None)
-        weights, bias = heads.linear_from_prototypes(snapshot.prototypes)
-        weights = np.ascontiguousarray(weights)
-        for index, (column, value) in snapshot.columns.items():
-            weights[:, index], bias[index] = column, value
-        return cls(snapshot, (weights, bias))
-
-
 class Classifier:
     """A bundle's encoder with a store of enrolled classes. May be shared between threads.
 
@@ -92,7 +75,7 @@ class Classifier:
         self.bundle, self.encoder, self.store = bundle, encoder, store
         self._lock = threading.RLock()
         self._version = store.version()
-        self._head = _Head.of(store.snapshot())
+        self._head = Head(store.snapshot())
 
     @classmethod
     def load(
@@ -101,6 +84,7 @@ class Classifier:
         store: str | Path | None = None,
         threads: int = 1,
         backend: str | None = None,
+        keep_shots: bool = True,
     ) -> Classifier:
         """Open a bundle and its store.
 
@@ -109,25 +93,25 @@ class Classifier:
             store: the .db file; by default one in the user's data folder, by bundle name and encoder id.
             threads: for the interpreter.
             backend: `litert`, `tflite` or `tensorflow`; the first that is installed unless given.
+            keep_shots: False if what is enrolled is not to be kept shot by shot; see `Store`.
 
         Raises:
             BundleError, BackendError, StoreError: see there.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         encoder = open_encoder(opened, threads, backend)
-        return cls(opened, encoder, opened.open_store(store))
+        return cls(opened, encoder, opened.open_store(store, keep_shots))
 
     @property
     def labels(self) -> list[str]:
         """Enrolled labels, in the order of their first enrollment."""
         with self._lock:
-            return list(self._current().snapshot.labels)
+            return list(self._current().labels)
 
     def shots(self, label: str) -> int:
         """How many shots a label has; 0 if it is not enrolled."""
         with self._lock:
-            snapshot = self._current().snapshot
-            return int(snapshot.counts[snapshot.labels.index(label)]) if label in snapshot.labels else 0
+            return self._current().shots(label)
 
     def embed(self, image: Any) -> Array:
         """The embedding, float32 (D,), of one image: a path, or uint8 (H, W[, C])."""
@@ -152,9 +136,8 @@ class Classifier:
         embeddings = np.stack([self.embed(image) for image in images])
         with self._lock:
             self.store.enroll(label, embeddings)
-            snapshot = self._refresh().snapshot
-            shots = int(snapshot.counts[snapshot.labels.index(label)])
-            return Enrolled(label, len(embeddings), shots, len(snapshot.labels))
+            head = self._follow(label)
+            return Enrolled(label, len(embeddings), head.shots(label), len(head.labels))
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
         """The nearest of the enrolled labels, or "unknown" when even that one is too far.
@@ -177,16 +160,13 @@ class Classifier:
         """
         with self._lock:
             head = self._current()
-        snapshot = head.snapshot
-        if not snapshot.labels:
-            raise LabelError(f"Nothing is enrolled in {self.store.path}.", ENROLL_FIRST)
-        distances = heads.squared_distances(embedding, snapshot.prototypes)
-        logits = -distances if head.linear is None else embedding @ head.linear[0] + head.linear[1]
-        scores = heads.softmax(logits)
-        order = (-logits).argsort(kind="stable")[: max(1, top_k)].tolist()
-        ranked = [Prediction(snapshot.labels[k], float(scores[k]), float(distances[k])) for k in order]
+            if not head.labels:
+                raise LabelError(f"Nothing is enrolled in {self.store.path}.", ENROLL_FIRST)
+            top = head.rank(embedding, top_k)
+            ranked = [Prediction(head.labels[near.label], near.score, near.distance) for near in top]
+            shots = int(head.counts[top[0].label])
         best, rejection = ranked[0], self.bundle.manifest.rejection
-        if rejection is not None and not rejection.knows(best.distance, int(snapshot.counts[order[0]])):
+        if rejection is not None and not rejection.knows(best.distance, shots):
             best = best._replace(label=None)
         return Result(best, ranked)
 
@@ -204,7 +184,7 @@ class Classifier:
         """
         rates = heads.step_rates(self.bundle.manifest.learning_rates, steps, learning_rate)
         with self._lock:
-            if len(self._current().snapshot.labels) < 2:
+            if len(self._current().labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
             with self.store.adapting() as change, np.errstate(all="ignore"):
                 prototypes = change.snapshot.prototypes
@@ -227,14 +207,23 @@ class Classifier:
             try:
                 return self.store.forget(label, shot)
             finally:
-                self._refresh()
+                self._follow(label)
 
     def undo(self) -> Undone:
         """Take back the last enroll or adapt."""
         with self._lock:
-            undone = self.store.undo()
-            self._refresh()
-            return undone
+            try:
+                return self.store.undo()
+            finally:
+                self._refresh()
+
+    def merge(self, *stores: str | Path) -> Merged:
+        """Take in what other stores of the same encoder have and have removed; see `Store.merge`."""
+        with self._lock:
+            try:
+                return self.store.merge(*stores)
+            finally:
+                self._refresh()
 
     def close(self) -> None:
         """Close the store; its file can then be copied as it is."""
@@ -247,13 +236,21 @@ class Classifier:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _current(self) -> _Head:
+    def _current(self) -> Head:
         """The head, read anew if another process has changed the store."""
         return self._head if self.store.version() == self._version else self._refresh()
 
-    def _refresh(self) -> _Head:
+    def _follow(self, label: str) -> Head:
+        """The head after a change of one label, which alone is read again unless another process has changed the store."""
+        now = self.store.snapshot(label)
+        if self.store.version() != self._version:
+            return self._refresh()
+        self._head.update(label, now)
+        return self._head
+
+    def _refresh(self) -> Head:
         self._version = self.store.version()
-        self._head = _Head.of(self.store.snapshot())
+        self._head = Head(self.store.snapshot())
         return self._head
 
 
