@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -148,14 +148,7 @@ class Database:
     def _make(self, seed: bytes | None) -> None:
         """Put a store at the path, whole or not at all; one that another process has put there first is left as it is."""
         with self.explained():
-            with making(self.path) as made:
-                if seed is None:
-                    self._create(made)
-                else:
-                    made.write_bytes(seed)
-                    with closing(self._connect(made)) as connection:
-                        # What is enrolled into this copy is its own: other copies of the seed have other origins.
-                        connection.execute("UPDATE store SET origin = randomblob(16)")
+            place(self.path, self._create if seed is None else lambda made: self._sow(made, seed))
             self._connection = self._connect(self.path)
 
     def _create(self, path: Path) -> None:
@@ -166,6 +159,12 @@ class Database:
             connection.execute("INSERT INTO store VALUES (?, ?, ?, ?)", row)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+    def _sow(self, path: Path, seed: bytes) -> None:
+        path.write_bytes(seed)
+        with closing(self._connect(path)) as connection:
+            # What is enrolled into this copy of the seed does not come from the store that was copied.
+            connection.execute("UPDATE store SET origin = randomblob(16)")
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Refuse what is not this encoder's store, and bring one of an older format up to this one."""
@@ -212,15 +211,14 @@ def schema() -> str:
     return (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
 
 
-@contextmanager
-def making(path: Path) -> Iterator[Path]:
-    """Where to make a store's file, which moves to `path` when the block ends well, unless there is one by then."""
+def place(path: Path, make: Callable[[Path], object]) -> bool:
+    """Make a store's file elsewhere and move it to `path`, unless there is one by then; returns whether it was moved."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:40]}.") as folder:
         made = Path(folder) / "made.db"
-        yield made
+        make(made)
         if not path.exists():
             # Left by a killed process beside a file that somebody has removed since; SQLite would replay them.
             for journal in ("-wal", "-shm", "-journal"):
                 Path(f"{path}{journal}").unlink(missing_ok=True)
-        files.place_new(made, path)
+        return files.place_new(made, path)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,10 +47,10 @@ class Snapshot:
 
 
 class Rows:
-    """The rows of an open database."""
+    """The rows of a database; errors name its file, unless the rows come from another one."""
 
-    def __init__(self, database: Database, dim: int) -> None:
-        self._database, self.dim, self.path = database, dim, database.path
+    def __init__(self, database: Database, dim: int, path: Path | None = None) -> None:
+        self._database, self.dim, self.path = database, dim, path or database.path
         self.query = database.query
 
     @property
@@ -69,8 +71,7 @@ class Rows:
         index = {label_id: position for position, (label_id, _) in enumerate(labels)}
         if not all(isinstance(label, str) for _, label in labels) or any(row[0] not in index for row in (*sums, *columns)):
             raise self.damaged("a row belongs to no label")
-        if not all(isinstance(bias, float) and math.isfinite(bias) for _, _, bias in columns):
-            raise self.damaged("a bias is not a finite number")
+        self._check_biases([bias for *_, bias in columns])
         vectors = self.vectors([weights for _, weights, _ in columns])
         owners = np.array([index[row[0]] for row in sums], np.int64)
         counts, totals, squares = self._by_label(len(labels), owners, sums)
@@ -109,6 +110,11 @@ class Rows:
         if self.query("PRAGMA foreign_key_check").fetchone():
             raise self.damaged("a row belongs to nothing")
         self.snapshot()
+        past = self.query("SELECT weights, bias FROM log_columns").fetchall()
+        self.vectors([weights for weights, _ in past])
+        self._check_biases([bias for _, bias in past])
+        if self.query("SELECT 1 FROM " + ("log_sums" if self.keeps_shots else "shots")).fetchone():
+            raise self.damaged("it has rows of a store of the other kind")
         if not self.keeps_shots:
             return
         rows = self.query("SELECT sum_id, embedding FROM shots").fetchall()
@@ -132,6 +138,10 @@ class Rows:
             raise self.damaged("an embedding is not finite")
         return vectors
 
+    def _check_biases(self, biases: list[object]) -> None:
+        if not all(isinstance(bias, float) and math.isfinite(bias) for bias in biases):
+            raise self.damaged("a bias is not a finite number")
+
     def label_id(self, label: str) -> int:
         """The row id of an enrolled label.
 
@@ -150,6 +160,16 @@ class Rows:
         return StoreError(f"{self.path} is damaged: {how}.", RESTORE)
 
     # Changing
+
+    def insert(self, tables: Mapping[str, list[tuple[object, ...]]]) -> None:
+        """Put rows into tables as they are, to be checked afterwards."""
+        self.query("PRAGMA defer_foreign_keys = ON")
+        for table, rows in tables.items():
+            for row in rows:
+                try:
+                    self.query(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+                except (sqlite3.IntegrityError, OverflowError) as error:
+                    raise self.damaged(str(error)) from error
 
     def new_label(self, label: str) -> int:
         """The row id of a label, which is made if it is new."""

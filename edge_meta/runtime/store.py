@@ -5,7 +5,7 @@ Nothing here knows about images or interpreters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 
 from edge_meta.errors import LabelError, StoreError
-from edge_meta.runtime.database import Copy, Database
+from edge_meta.runtime.database import ENROLL_FIRST, Copy, Database
 from edge_meta.runtime.merge import Merged, merge
 from edge_meta.runtime.rows import Rows, Snapshot, packed
 from edge_meta.runtime.sums import LIMIT, Array, Sums
@@ -196,29 +196,58 @@ class Store:
             StoreError: no store, damaged, of another encoder, this very file, or one keeps shots and the other does not;
                 nothing has changed.
         """
-        with ExitStack() as open_sources:
-            sources: list[Rows] = []
-            for path in map(Path, paths):
-                if path.exists() and self.path.exists() and path.samefile(self.path):
-                    raise StoreError(f"{path} is the store itself.", "Name another store to merge into it.")
-                source = Copy(path, self.encoder_id, self.dim)
-                open_sources.callback(source.close)
-                if not source.connected():
-                    raise StoreError(f"There is no store at {path}.", "Check the path.")
-                if source.keeps_shots != (sources[0] if sources else source).keeps_shots:
-                    raise _mixed(path, source.keeps_shots)
-                open_sources.enter_context(source.reading())
-                sources.append(Rows(source, self.dim))
-                sources[-1].check()
-            if not self._database.connected():
+        with ExitStack() as opened:
+            sources = [self._source(Path(path), opened) for path in paths]
+            if sources and not self._database.connected():
                 self._database.keeps_shots = sources[0].keeps_shots
-            with self._database.change(create=True):
-                if sources[0].keeps_shots != self._database.keeps_shots:
-                    raise _mixed(sources[0].path, sources[0].keeps_shots)
+            for source in sources:
+                if source.keeps_shots != self._database.keeps_shots:
+                    raise StoreError(
+                        f"Of {source.path} and the store to merge it into, one keeps single shots and one does not.",
+                        "Merge stores of one kind; nothing was changed.",
+                    )
+            with self._database.change(create=bool(sources)):
                 merged = merge(self._rows, sources)
         if merged.removed or merged.head_reset:
             self._database.overwrite_removed()
         return merged
+
+    @contextmanager
+    def everything(self) -> Iterator[Rows]:
+        """All rows, to read at one moment.
+
+        Raises:
+            LabelError: nothing is enrolled.
+        """
+        if not self._database.connected():
+            raise LabelError(f"Nothing is enrolled in {self.path}.", ENROLL_FIRST)
+        with self._database.reading():
+            yield self._rows
+
+    def restore(self, tables: Mapping[str, list[tuple[object, ...]]], source: Path) -> Snapshot:
+        """Fill a new store with the rows of its tables, all of which are checked, in one transaction.
+
+        Raises:
+            StoreError: the rows do not fit each other; the error names `source`.
+        """
+        with self._database.change(create=True):
+            rows = Rows(self._database, self.dim, source)
+            rows.insert(tables)
+            rows.check()
+            return rows.snapshot()
+
+    def _source(self, path: Path, opened: ExitStack) -> Rows:
+        """The rows of another store, checked."""
+        if path.exists() and self.path.exists() and path.samefile(self.path):
+            raise StoreError(f"{path} is the store itself.", "Name another store to merge into it.")
+        source = Copy(path, self.encoder_id, self.dim)
+        opened.callback(source.close)
+        if not source.connected():
+            raise StoreError(f"There is no store at {path}.", "Check the path.")
+        rows = Rows(source, self.dim)
+        with source.reading():
+            rows.check()
+        return rows
 
     def _require_what_was_asked_for(self) -> None:
         if self._database.keeps_shots and not self.keep_shots:
@@ -254,14 +283,6 @@ class Adapting:
         self._rows.query("DELETE FROM columns")
         for label_id, column, value in zip(self._label_ids, weights.T, bias, strict=True):
             self._rows.query("INSERT INTO columns VALUES (?, ?, ?)", (label_id, packed(column), float(value)))
-
-
-def _mixed(path: Path, keeps_shots: bool) -> StoreError:
-    kept, other = ("keeps single shots", "keeps none") if keeps_shots else ("keeps no single shots", "does")
-    return StoreError(
-        f"{path} {kept}, and the store that it would be merged with {other}.",
-        "Merge stores of one kind; nothing was changed.",
-    )
 
 
 def _check_label(label: str) -> None:
