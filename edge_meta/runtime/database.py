@@ -20,6 +20,8 @@ from edge_meta.runtime.upgrade import upgrade
 FORMAT = 2
 APPLICATION_ID = 0x454D5354  # "EMST", so that other SQLite files are told apart
 BUSY_SECONDS = 10.0
+# An acknowledged change is on the disk (FULL), and forgotten bytes are overwritten (secure_delete).
+PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 
 RESTORE = "Restore a copy of it, or choose another --store."
 ENROLL_FIRST = "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
@@ -108,7 +110,7 @@ class Database:
                 remedy = "Another program is holding it; nothing was changed. Close that program and try again."
             elif "full" in reason:
                 remedy = "Nothing was changed. Free some space and try again."
-            elif "no such" in reason:
+            elif "no such" in reason or "decode" in reason:
                 remedy = RESTORE
             else:
                 remedy = "Nothing was changed. Check that the folder exists and may be written, or use another --store."
@@ -136,8 +138,7 @@ class Database:
     def _connect(self, path: Path) -> sqlite3.Connection:
         connection = self._open(path)
         try:
-            # An acknowledged change is on the disk (FULL), and forgotten bytes are overwritten (secure_delete).
-            for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+            for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             self._check(connection)
         except BaseException:
@@ -153,6 +154,7 @@ class Database:
 
     def _create(self, path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")  # the whole file is put on the disk before it is moved into place
             connection.execute("PRAGMA journal_mode = WAL")  # which the file remembers
             connection.executescript(schema())
             row = (self._encoder_id, self._dim, secrets.token_bytes(16), self.keeps_shots)

@@ -19,8 +19,9 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
-from edge_meta import Classifier
+from edge_meta import Classifier, files
 from edge_meta.cli import main
+from edge_meta.runtime import database
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.store import Store
 
@@ -166,6 +167,13 @@ def adapt() -> Callable[..., None]:
             change.replace_head(rng.normal(size=shape).astype("f4"), rng.normal(size=shape[1]).astype("f4"))
 
     return move
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that do not wait for the disk, for tests that make many."""
+    monkeypatch.setattr(files, "_sync", lambda path: None)
+    monkeypatch.setattr(database, "PRAGMAS", ("synchronous = OFF", *database.PRAGMAS[1:]))
 
 
 @pytest.fixture
