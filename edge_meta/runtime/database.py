@@ -1,6 +1,6 @@
 """The SQLite file under a store: connecting, transactions, and errors that a user can act on.
 
-The schema is in schema.sql beside this file; what its rows mean is rows.py's business.
+The schema is in schema.sql beside this file; what its rows mean is reading.py's and rows.py's business.
 """
 
 from __future__ import annotations
@@ -219,8 +219,11 @@ def place(path: Path, make: Callable[[Path], object]) -> bool:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:40]}.") as folder:
         made = Path(folder) / "made.db"
         make(made)
+        # Left by a killed process beside a file that somebody has removed since; SQLite would replay them. They are looked
+        # for before the file is: a journal that is in use is never there without it.
+        journals = [Path(f"{path}{journal}") for journal in ("-wal", "-shm", "-journal")]
+        left = [journal for journal in journals if journal.exists()]
         if not path.exists():
-            # Left by a killed process beside a file that somebody has removed since; SQLite would replay them.
-            for journal in ("-wal", "-shm", "-journal"):
-                Path(f"{path}{journal}").unlink(missing_ok=True)
+            for journal in left:
+                journal.unlink(missing_ok=True)
         return files.place_new(made, path)

@@ -315,3 +315,27 @@ def test_a_journal_that_outlived_its_store_does_not_bring_it_back(
     with opened(path) as anew:
         anew.enroll("bet", embeddings(1, 1))
         assert anew.snapshot().labels == ("bet",)
+
+
+def test_the_journal_of_a_store_that_another_process_has_just_put_there_is_left_alone(
+    path: Path, opened: Open, embeddings: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists, other = Path.exists, opened(path)
+
+    def overtaken(asked: Path) -> bool:
+        """The other process comes right after the last look at whether there is a file."""
+        answer = exists(asked)
+        if asked == path and list(path.parent.glob(".*/made.db")):
+            monkeypatch.undo()
+            other.enroll("theirs", embeddings(0, 1))
+        return answer
+
+    with opened(path) as mine:
+        monkeypatch.setattr(Path, "exists", overtaken)
+        mine.enroll("mine", embeddings(1, 1))
+        other.enroll("theirs", embeddings(2, 1))
+        assert mine.snapshot().labels == other.snapshot().labels == ("theirs", "mine")
+        assert mine.snapshot().counts.tolist() == [2, 1]
+        other.close()
+    with opened(path) as again:
+        assert again.snapshot().counts.tolist() == [2, 1]
