@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge_meta.runtime.reading import Reader
 from edge_meta.runtime.rows import Rows
 
 
@@ -35,7 +36,7 @@ class Merged:
     undo_dropped: tuple[str, ...]
 
 
-def merge(rows: Rows, sources: Sequence[Rows]) -> Merged:
+def merge(rows: Rows, sources: Sequence[Reader]) -> Merged:
     """Take what the sources, which have been checked, have into the rows of a store.
 
     Raises:
@@ -73,7 +74,7 @@ def merge(rows: Rows, sources: Sequence[Rows]) -> Merged:
     )
 
 
-def _add_shots(rows: Rows, source: Rows) -> int:
+def _add_shots(rows: Rows, source: Reader) -> int:
     """Add the shots that are new and were not removed, label by label; returns how many."""
     known = {shot_id for (shot_id,) in rows.query("SELECT id FROM shots UNION SELECT id FROM removed")}
     groups: dict[tuple[str, bytes], list[tuple[bytes, bytes]]] = {}
@@ -89,7 +90,7 @@ def _add_shots(rows: Rows, source: Rows) -> int:
     return sum(map(len, groups.values()))
 
 
-def _add_sums(rows: Rows, source: Rows) -> tuple[int, int]:
+def _add_sums(rows: Rows, source: Reader) -> tuple[int, int]:
     """Take the rows of sums that are new or newer and were not removed; returns how many shots came and went."""
     known = {row[0]: row[1:] for row in rows.query("SELECT id, revision, count, sum, squares FROM sums")}
     removed = {sum_id for (sum_id,) in rows.query("SELECT id FROM removed")}

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
 from edge_meta.runtime import heads
-from edge_meta.runtime.rows import Snapshot
+from edge_meta.runtime.reading import Snapshot
 from edge_meta.runtime.sums import Array
 
 ROUNDING = 2.0**-24  # of float32, relative
+NOTHING = np.float32(-80)  # a logit whose exponential counts for nothing beside 1, and is not one of those that take long
 FEW = 100  # labels, among which it is not worth while to look for the near ones first
 
 
@@ -105,7 +106,8 @@ class Head:
             near, halves = np.arange(size), None
         else:
             # Not the @ of a matrix, which many NumPys spread over threads that wait for each other on a busy machine.
-            halves = np.einsum("nd,d->n", self._weights[:size], embedding) + self._bias[:size]
+            halves = np.einsum("nd,d->n", self._weights[:size], embedding)
+            halves += self._bias[:size]
             doubt = ROUNDING * (len(embedding) + 2) * (self._longest * math.sqrt(squared_length) + self._largest)
             near = np.flatnonzero(halves >= np.partition(halves, size - top_k)[size - top_k] - 2 * doubt)
         distances = heads.squared_distances(wide, self._prototypes[near])
@@ -118,7 +120,10 @@ class Head:
         total = exponentials.sum()
         if halves is not None:
             halves[near] = -np.inf
-            total += np.exp(2 * halves - np.float32(logits[order[0]])).sum(dtype=np.float64)
+            halves -= np.float32(logits[order[0]] / 2)
+            halves *= 2
+            np.maximum(halves, NOTHING, out=halves)
+            total += np.exp(halves, out=halves).sum()
         columns = near[order], exponentials[order] / total, distances[order]
         return [Scored(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 

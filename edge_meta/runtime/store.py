@@ -16,7 +16,8 @@ import numpy as np
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.runtime.database import ENROLL_FIRST, Copy, Database
 from edge_meta.runtime.merge import Merged, merge
-from edge_meta.runtime.rows import Rows, Snapshot, packed
+from edge_meta.runtime.reading import Reader, Snapshot
+from edge_meta.runtime.rows import Rows, packed
 from edge_meta.runtime.sums import LIMIT, Array, Sums
 
 
@@ -213,7 +214,7 @@ class Store:
         return merged
 
     @contextmanager
-    def everything(self) -> Iterator[Rows]:
+    def everything(self) -> Iterator[Reader]:
         """All rows, to read at one moment.
 
         Raises:
@@ -236,7 +237,7 @@ class Store:
             rows.check()
             return rows.snapshot()
 
-    def _source(self, path: Path, opened: ExitStack) -> Rows:
+    def _source(self, path: Path, opened: ExitStack) -> Reader:
         """The rows of another store, checked."""
         if path.exists() and self.path.exists() and path.samefile(self.path):
             raise StoreError(f"{path} is the store itself.", "Name another store to merge into it.")
@@ -244,7 +245,7 @@ class Store:
         opened.callback(source.close)
         if not source.connected():
             raise StoreError(f"There is no store at {path}.", "Check the path.")
-        rows = Rows(source, self.dim)
+        rows = Reader(source, self.dim)
         with source.reading():
             rows.check()
         return rows

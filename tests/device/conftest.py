@@ -152,7 +152,7 @@ def state() -> Callable[[Store], tuple[object, ...]]:
     def read(store: Store) -> tuple[object, ...]:
         now = store.snapshot()
         columns = {now.labels[k]: (weights.tobytes(), bias) for k, (weights, bias) in now.columns.items()}
-        return now.labels, now.counts.tolist(), now.prototypes.tobytes(), columns
+        return now.labels, now.counts.tolist(), now.prototypes.tobytes(), now.scatters.tolist(), columns
 
     return read
 

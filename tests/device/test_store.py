@@ -186,6 +186,7 @@ VALUES = st.lists(st.floats(-32767, 32767, width=32), min_size=3, max_size=3)
 SHOTS = st.lists(st.tuples(st.integers(0, 2), VALUES), min_size=1, max_size=9)
 
 
+@pytest.mark.usefixtures("hasty")
 @settings(max_examples=25)
 @given(shots=SHOTS, rng=st.randoms(use_true_random=False))
 def test_the_same_shots_give_the_same_bits_whatever_was_done_in_between(
@@ -223,6 +224,7 @@ def test_the_same_shots_give_the_same_bits_whatever_was_done_in_between(
 # Undo
 
 
+@pytest.mark.usefixtures("hasty")
 @settings(max_examples=25)
 @given(steps=st.lists(st.sampled_from(["alef", "bet", "gimel", "adapt", "undo"]), max_size=25))
 def test_undo_goes_back_step_by_step(
@@ -345,6 +347,7 @@ def test_a_forgotten_label_can_be_enrolled_anew(filled: Store, embeddings: Vecto
     assert filled.snapshot().labels == ("bet", "gimel")
 
 
+@pytest.mark.usefixtures("hasty")
 def test_forgotten_bytes_are_in_no_file(
     store: Store, path: Path, bytes_in: Callable[[Path], bytes], embeddings: Vectors, adapt: Adapt
 ) -> None:
