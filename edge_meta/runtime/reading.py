@@ -120,6 +120,11 @@ class Reader:
             if Sums.of(self.embeddings(shots.get(sum_id, []))).packed() != tuple(sums):
                 raise self.damaged("a sum is not that of its shots")
 
+    def sums(self, row: tuple[int, bytes, bytes]) -> Sums:
+        """A row's count, sum and squares."""
+        (count,), (total,), (squares,) = self._by_label({0: 0}, [(0, *row)])
+        return Sums(int(count), total, squares)
+
     def embeddings(self, blobs: list[bytes]) -> Array:
         """Stored embeddings as (n, D)."""
         vectors = self.vectors(blobs)

@@ -69,6 +69,9 @@ class Rows(Reader):
         else:
             (sum_id,) = row
             self._set(sum_id, self._sums(sum_id) + added)
+        (count,) = self.query("SELECT sum(count) FROM sums WHERE label_id = ?", (label_id,)).fetchone()
+        if count > MOST_SHOTS:
+            raise StoreError(f"A label takes {MOST_SHOTS} shots at most.", "Enroll under another label.")
         if not self.keeps_shots:
             self.query("INSERT INTO log_sums VALUES (?, ?, ?, ?, ?)", (log_id, sum_id, *added.packed()))
             return
@@ -117,13 +120,9 @@ class Rows(Reader):
         )
 
     def _sums(self, sum_id: bytes) -> Sums:
-        count, total, squares = self.query("SELECT count, sum, squares FROM sums WHERE id = ?", (sum_id,)).fetchone()
-        self._numbers([total], np.dtype("<i8"))
-        return Sums.unpacked(count, total, squares)
+        return self.sums(self.query("SELECT count, sum, squares FROM sums WHERE id = ?", (sum_id,)).fetchone())
 
     def _set(self, sum_id: bytes, sums: Sums) -> None:
-        if sums.count > MOST_SHOTS:
-            raise StoreError(f"A label takes {MOST_SHOTS} shots at most.", "Enroll under another label.")
         self.query(
             "UPDATE sums SET revision = revision + 1, count = ?, sum = ?, squares = ? WHERE id = ?", (*sums.packed(), sum_id)
         )

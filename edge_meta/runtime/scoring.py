@@ -27,7 +27,7 @@ class Scored(NamedTuple):
 
 
 class Head:
-    """The head of a snapshot, ready to score. Not safe to share between threads.
+    """The head of a snapshot, whose arrays it takes over, ready to score. Not safe to share between threads.
 
     Half the logits are w·x + b: with w = c and b = −‖c‖²/2 for a prototype c (Snell et al. 2017, eq. 8), and with half of
     its column for a label that adaptation has moved. So one product of a matrix and a vector scores all labels.

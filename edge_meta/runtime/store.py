@@ -18,7 +18,7 @@ from edge_meta.runtime.database import ENROLL_FIRST, Copy, Database
 from edge_meta.runtime.merge import Merged, merge
 from edge_meta.runtime.reading import Reader, Snapshot
 from edge_meta.runtime.rows import Rows, packed
-from edge_meta.runtime.sums import LIMIT, Array, Sums
+from edge_meta.runtime.sums import LIMIT, Array
 
 
 @dataclass(frozen=True)
@@ -178,11 +178,12 @@ class Store:
                 self._query("DELETE FROM columns")
             self._query("INSERT INTO columns SELECT label_id, weights, bias FROM log_columns WHERE log_id = ?", (log_id,))
             removed = self._rows.remove_shots("log_id = ?", (log_id,))
-            for sum_id, *added in self._query(
+            for sum_id, count, total, squares in self._query(
                 "SELECT sum_id, count, sum, squares FROM log_sums WHERE log_id = ?", (log_id,)
             ).fetchall():
-                removed += added[0]
-                self._rows.subtract(sum_id, Sums.unpacked(*added))
+                sums = self._rows.sums((count, total, squares))
+                self._rows.subtract(sum_id, sums)
+                removed += sums.count
             self._query("DELETE FROM log WHERE id = ?", (log_id,))
         self._database.overwrite_removed()
         return Undone(action, owner[0] if owner else None, removed)

@@ -442,6 +442,21 @@ def test_more_shots_than_a_label_can_hold_are_refused_and_nothing_changes(pair: 
         assert content(again) == before
 
 
+def test_no_label_is_enrolled_beyond_what_it_can_hold(
+    pair: Callable[..., tuple[Store, Store]], opened: Open, tmp_path: Path, embeddings: Vectors
+) -> None:
+    mine, _ = pair(keep_shots=False)
+    mine.close()
+    with closing(sqlite3.connect(mine.path)) as connection, connection:
+        connection.execute(f"UPDATE sums SET count = {2**24}, sum = zeroblob(128), squares = zeroblob(16)")
+    with opened(tmp_path / "new.db", keep_shots=False) as new:
+        new.merge(mine.path)
+        before = content(new)
+        with pytest.raises(StoreError, match="16777216 shots at most"):
+            new.enroll("alef", embeddings(0, 1))
+        assert content(new) == before
+
+
 @KINDS
 def test_a_new_store_takes_the_kind_of_what_is_merged_into_it(
     pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path, opened: Open

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_meta import Classifier
 from edge_meta.errors import InputError
+from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.reading import Snapshot
 from edge_meta.runtime.scoring import FEW, Head
+from edge_meta.runtime.store import Store
 
 Array = NDArray[np.float32]
 
@@ -131,3 +136,42 @@ def test_a_head_that_followed_every_change_is_that_of_the_whole(labels: int) -> 
             np.testing.assert_array_equal(head.prototypes, whole.prototypes)
             assert head.rank(query, 9) == Head(whole).rank(query, 9)
     assert head.shots("never there") == 0
+
+
+# In a classifier
+
+
+def test_own_changes_are_followed_without_reading_every_label_again(
+    bundle: Bundle,
+    tmp_path: Path,
+    takes: Callable[..., NDArray[np.uint8]],
+    draw: Callable[..., NDArray[np.uint8]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str | None] = []
+    snapshot = Store.snapshot
+
+    def noted(store: Store, label: str | None = None) -> Snapshot:
+        asked.append(label)
+        return snapshot(store, label)
+
+    with Classifier.load(bundle, tmp_path / "store.db") as classifier:
+        for kind, label in enumerate(["alef", "bet", "gimel"]):
+            classifier.enroll(label, takes(kind, 2))
+        monkeypatch.setattr(Store, "snapshot", noted)
+        classifier.enroll("dalet", takes(3, 2))
+        classifier.enroll("alef", takes(0, 1, first=5))
+        classifier.forget("bet")
+        classifier.forget("gimel", next(shot for label, shot, _ in classifier.store.shots() if label == "gimel"))
+        assert asked == ["dalet", "alef", "bet", "gimel"]
+
+        with Classifier.load(bundle, tmp_path / "store.db") as other:
+            assert [classifier.classify(draw(kind), 9) for kind in range(4)] == [
+                other.classify(draw(kind), 9) for kind in range(4)
+            ]
+            asked.clear()
+            other.enroll("he", takes(4, 1))
+            classifier.enroll("vav", takes(5, 1))
+        assert asked == ["he", "vav", None]
+        assert classifier.labels == ["alef", "gimel", "dalet", "he", "vav"]
+        assert [classifier.shots(label) for label in classifier.labels] == [3, 1, 2, 1, 1]

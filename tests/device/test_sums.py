@@ -50,4 +50,3 @@ def test_what_is_added_can_be_taken_away(first: list[float], second: list[float]
     one, two = (Sums.of(np.array([row], np.float32)) for row in (first, second))
     assert (one + two).packed() == Sums.of(np.array([second, first], np.float32)).packed()
     assert (one + two - two).packed() == one.packed()
-    assert Sums.unpacked(*one.packed()).packed() == one.packed()
