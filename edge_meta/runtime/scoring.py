@@ -102,9 +102,8 @@ class Head:
             raise InputError("The embedding is not finite.", "The encoder is not usable as it is: export it again.")
         size = len(self.labels)
         top_k = min(max(1, top_k), size)
-        if size <= FEW:
-            near, halves = np.arange(size), None
-        else:
+        near: slice | NDArray[np.int64] = slice(size)
+        if size > FEW:
             # Not the @ of a matrix, which many NumPys spread over threads that wait for each other on a busy machine.
             halves = np.einsum("nd,d->n", self._weights[:size], embedding)
             halves += self._bias[:size]
@@ -115,17 +114,18 @@ class Head:
         moved = self._moved[near]
         if moved.any():
             logits = np.where(moved, 2 * (self._weights[near] @ wide + self._bias[near]), logits)
-        order = np.argsort(-logits, kind="stable")[:top_k]
+        order = (-logits).argsort(kind="stable")[:top_k]
         exponentials = np.exp(logits - logits[order[0]])
         total = exponentials.sum()
-        if halves is not None:
+        if size > FEW:
             halves[near] = -np.inf
             halves -= np.float32(logits[order[0]] / 2)
             halves *= 2
             np.maximum(halves, NOTHING, out=halves)
             total += np.exp(halves, out=halves).sum()
-        columns = near[order], exponentials[order] / total, distances[order]
-        return [Scored(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+        labels = order if isinstance(near, slice) else near[order]
+        columns = labels.tolist(), (exponentials[order] / total).tolist(), distances[order].tolist()
+        return [Scored(*row) for row in zip(*columns, strict=True)]
 
     def _measure(self, rows: slice) -> None:
         """Keep the largest length of a row of weights and the largest bias, which bound the rounding of their products."""
