@@ -20,6 +20,7 @@ from converters.litert import QUANTIZATIONS, convert
 from converters.model_card import model_card
 from converters.model_file import ModelFile
 from converters.parity import parity
+from converters.rejection import calibrate_rejection
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
@@ -90,7 +91,7 @@ def export_bundle(
         dim=interpreter.dim,
         quantization=quantize,
         learning_rates=trained.learning_rates or calibrate.learning_rates(embeddings, val),
-        rejection=calibrate.rejection(embeddings, val),
+        rejection=calibrate_rejection(embeddings, val),
         signatures=_signatures(interpreter.interpreter),
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),
         training=trained.provenance | ({"mirror": True} if mirror else {}),

@@ -24,7 +24,7 @@ VERBS = {
     "adapt": "device",
     "forget": "device",
     "undo": "device",
-    "inspect": "device",
+    "inspect": "inspect",
     "merge": "store",
     "export-store": "store",
     "import-store": "store",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +13,12 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BundleError, InputError, LabelError
 from edge_meta.runtime import heads
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.merge import Merged
+from edge_meta.runtime.rejection import check_rate
 from edge_meta.runtime.scoring import Head
 from edge_meta.runtime.store import Store, Undone
 
@@ -71,36 +74,40 @@ class Classifier:
     Make one with `Classifier.load`.
     """
 
-    def __init__(self, bundle: Bundle, encoder: Encoder, store: Store) -> None:
+    def __init__(self, bundle: Bundle, encoder: Encoder, store: Store, false_accept: float | None = None) -> None:
         self.bundle, self.encoder, self.store = bundle, encoder, store
+        self._false_accept = false_accept
         self._lock = threading.RLock()
         self._version = store.version()
         self._head = Head(store.snapshot())
+        self._limits: NDArray[np.float64] | None = None  # of the head, once they are asked for
 
     @classmethod
     def load(
         cls,
         bundle: str | Path | Bundle,
         store: str | Path | None = None,
-        threads: int = 1,
-        backend: str | None = None,
+        false_accept: float | None = None,
         keep_shots: bool = True,
+        **options: Any,
     ) -> Classifier:
         """Open a bundle and its store.
 
         Args:
             bundle: a path (folder or zip), a shipped bundle's name, or an opened one.
             store: the .db file; by default one in the user's data folder, by bundle name and encoder id.
-            threads: for the interpreter.
-            backend: `litert`, `tflite` or `tensorflow`; the first that is installed unless given.
+            false_accept: the share of strangers that may count as known; as the bundle says unless given.
             keep_shots: False if what is enrolled is not to be kept shot by shot; see `Store`.
+            options: fields of `RuntimeOptions`, such as threads, backend or delegate.
 
         Raises:
             BundleError, BackendError, StoreError: see there.
+            InputError: a false-accept rate that the bundle is not calibrated for.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        encoder = open_encoder(opened, threads, backend)
-        return cls(opened, encoder, opened.open_store(store, keep_shots))
+        check_rate(opened.manifest.rejection, false_accept)
+        encoder = open_encoder(opened, RuntimeOptions(**options))
+        return cls(opened, encoder, opened.open_store(store, keep_shots), false_accept)
 
     @property
     def labels(self) -> list[str]:
@@ -137,6 +144,7 @@ class Classifier:
         with self._lock:
             self.store.enroll(label, embeddings)
             head = self._follow(label)
+            # Another process may have forgotten the label already.
             return Enrolled(label, len(embeddings), head.shots(label), len(head.labels))
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
@@ -164,9 +172,9 @@ class Classifier:
                 raise LabelError(f"Nothing is enrolled in {self.store.path}.", ENROLL_FIRST)
             top = head.rank(embedding, top_k)
             ranked = [Prediction(head.labels[near.label], near.score, near.distance) for near in top]
-            shots = int(head.counts[top[0].label])
-        best, rejection = ranked[0], self.bundle.manifest.rejection
-        if rejection is not None and not rejection.knows(best.distance, shots):
+            known = ranked[0].distance <= self._limit(top[0].label)
+        best = ranked[0]
+        if not known:
             best = best._replace(label=None)
         return Result(best, ranked)
 
@@ -236,6 +244,15 @@ class Classifier:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def _limit(self, label: int) -> float:
+        """The distance up to which a label, by its index in the head, is known."""
+        rejection = self.bundle.manifest.rejection
+        if rejection is None:
+            return math.inf
+        if self._limits is None:
+            self._limits = rejection.limits(self._head.counts, self._head.scatters, self._false_accept)
+        return float(self._limits[label])
+
     def _current(self) -> Head:
         """The head, read anew if another process has changed the store."""
         return self._head if self.store.version() == self._version else self._refresh()
@@ -246,21 +263,23 @@ class Classifier:
         if self.store.version() != self._version:
             return self._refresh()
         self._head.update(label, now)
+        self._limits = None
         return self._head
 
     def _refresh(self) -> Head:
         self._version = self.store.version()
-        self._head = Head(self.store.snapshot())
+        self._head, self._limits = Head(self.store.snapshot()), None
         return self._head
 
 
-def open_encoder(bundle: Bundle, threads: int = 1, backend: str | None = None) -> Encoder:
+def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     """A bundle's encoder in an interpreter, checked against its manifest.
 
     Raises:
         BackendError, BundleError: no interpreter, or the file is not what the manifest says.
     """
-    encoder = Encoder(bundle.model, backend, threads)
+    with bundle.named():
+        encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
     if encoder.input_shape != (1, *manifest.image_input.shape) or encoder.dim != manifest.dim:
         raise BundleError(

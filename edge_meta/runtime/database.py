@@ -20,7 +20,8 @@ from edge_meta.runtime.upgrade import upgrade
 FORMAT = 2
 APPLICATION_ID = 0x454D5354  # "EMST", so that other SQLite files are told apart
 BUSY_SECONDS = 10.0
-# An acknowledged change is on the disk (FULL), and forgotten bytes are overwritten (secure_delete).
+# An acknowledged change is on the disk: in WAL mode it takes FULL to sync the log at each commit; NORMAL leaves it to the
+# next checkpoint. Forgotten bytes are overwritten (secure_delete).
 PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 
 RESTORE = "Restore a copy of it, or choose another --store."
@@ -90,13 +91,17 @@ class Database:
 
     def overwrite_removed(self) -> None:
         """Empty the write-ahead log, where rows that a change removed would otherwise live on for a while."""
+        cause, remedy = "", ""
         with self.explained():
-            busy, *_ = self.query("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
+            try:
+                if self.query("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    cause, remedy = "another program is still reading the store as it was before", "Close that program"
+            except sqlite3.OperationalError as error:  # a full disk, say: the file may need to grow
+                cause, remedy = str(error), "Free some space"
+        if cause:
             raise StoreError(
-                f"{self.path}: it is removed, but another program is still reading the store as it was before, so the "
-                "bytes are still on the disk.",
-                "Close that program; the bytes go when the last one closes the store.",
+                f"{self.path}: it is removed, but {cause}, so the bytes are still on the disk.",
+                f"{remedy}; the bytes go when the last program closes the store.",
             )
 
     @contextmanager
@@ -110,6 +115,8 @@ class Database:
                 remedy = "Another program is holding it; nothing was changed. Close that program and try again."
             elif "full" in reason:
                 remedy = "Nothing was changed. Free some space and try again."
+            elif "disk I/O" in reason:
+                remedy = "Nothing was changed. Check that the disk works and has room, and try again."
             elif "no such" in reason or "decode" in reason:
                 remedy = RESTORE
             else:
@@ -155,7 +162,9 @@ class Database:
     def _create(self, path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = OFF")  # the whole file is put on the disk before it is moved into place
-            connection.execute("PRAGMA journal_mode = WAL")  # which the file remembers
+            # The file remembers it. A change costs one sync, 1 to 2 times as long as a bare append; a rollback journal
+            # takes several, 5 times as long (benchmarks/durability.py). And readers go on while a change is written.
+            connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(schema())
             row = (self._encoder_id, self._dim, secrets.token_bytes(16), self.keeps_shots)
             connection.execute("INSERT INTO store VALUES (?, ?, ?, ?)", row)
@@ -215,7 +224,7 @@ def schema() -> str:
 
 def place(path: Path, make: Callable[[Path], object]) -> bool:
     """Make a store's file elsewhere and move it to `path`, unless there is one by then; returns whether it was moved."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:40]}.") as folder:
         made = Path(folder) / "made.db"
         make(made)
