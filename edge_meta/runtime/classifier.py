@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_meta.errors import BundleError, InputError, LabelError
+from edge_meta.errors import BundleError, InputError, LabelError, StoreError
 from edge_meta.runtime import heads
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
@@ -213,9 +213,12 @@ class Classifier:
         """Remove a label for good, or one shot of it by its id; returns how many shots went."""
         with self._lock:
             try:
-                return self.store.forget(label, shot)
-            finally:
-                self._follow(label)
+                removed = self.store.forget(label, shot)
+            except StoreError:  # perhaps after it is gone, of bytes that are still on the disk
+                self._refresh()
+                raise
+            self._follow(label)
+            return removed
 
     def undo(self) -> Undone:
         """Take back the last enroll or adapt."""

@@ -128,6 +128,7 @@ class Store:
             LabelError: no such label, or the label has no such shot.
             StoreError: the store keeps no shots that could be forgotten one by one.
         """
+        _check_label(label)
         with self._database.change():
             label_id = self._rows.label_id(label)
             of_label = "sum_id IN (SELECT id FROM sums WHERE label_id = ?)"

@@ -118,6 +118,8 @@ def test_what_is_no_label_is_refused(filled: Store, label: Any, embeddings: Vect
     before = state(filled)
     with pytest.raises(LabelError):
         filled.enroll(label, embeddings(9, 1))
+    with pytest.raises(LabelError):
+        filled.forget(label)
     assert state(filled) == before
 
 
