@@ -17,11 +17,18 @@ from edge_meta.runtime.classifier import Classifier
 @click.argument("bundle")
 @click.argument("label")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--no-shots", is_flag=True, help="Keep sums of embeddings alone, in a store that is made so from the start.")
 @store_option
 @runtime_options
 @json_option
 def enroll(
-    bundle: str, label: str, files: tuple[str, ...], store: str | None, options: RuntimeOptions, as_json: bool
+    bundle: str,
+    label: str,
+    files: tuple[str, ...],
+    no_shots: bool,
+    store: str | None,
+    options: RuntimeOptions,
+    as_json: bool,
 ) -> None:
     """Teach BUNDLE the class LABEL from example images; add to it if it is there already.
 
@@ -30,9 +37,10 @@ def enroll(
       edge-meta enroll omniglot alef alef1.png alef2.png alef3.png
       edge-meta enroll letters.bundle mug photos/mug/*.jpg --store kitchen.db
 
-    All files are added, or none when one of them cannot be read. Only embeddings are stored, never the images.
+    All files are added, or none when one of them cannot be read. Only embeddings are stored, never the images. A store
+    that is made with --no-shots keeps one sum for each label; there is no adapting then, and no forgetting of one shot.
     """
-    with Classifier.load(bundle, store, **vars(options)) as classifier:
+    with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
         done = classifier.enroll(label, list(files))
     emit(done._asdict(), as_json, [f"{done.label}: {done.added} added, {done.shots} shots; {done.classes} classes"])
 
