@@ -15,6 +15,9 @@ from edge_meta.errors import ExportError
 ALIGNMENT = 16  # of a buffer's data, as the schema demands; kernels on boards rely on it
 
 
+OPERATOR_OF = {"FullyConnectedOptions": "FULLY_CONNECTED", "SoftmaxOptions": "SOFTMAX"}
+
+
 class _Buffer(schema.BufferT):
     """A buffer that is written aligned, which the generated code forgets, and in one piece."""
 
@@ -82,18 +85,17 @@ def with_integer_ends(model: Any) -> Any:
     return model
 
 
-def add_operator(
-    model: Any, name: str, options_type: str, options: Any, inputs: list[int], shape: tuple[int, ...], label: str
-) -> int:
-    """Appends an operator to the first subgraph; returns the index of its float32 output."""
+def add_operator(model: Any, options: Any, inputs: list[int], label: str, shape: tuple[int, ...]) -> int:
+    """Appends the operator that `options`, such as SoftmaxOptionsT, are of; returns the index of its float32 output."""
+    kind = type(options).__name__.removesuffix("T")
     code = schema.OperatorCodeT()
-    code.builtinCode = getattr(schema.BuiltinOperator, name)
-    code.deprecatedBuiltinCode, code.version = code.builtinCode, 1
+    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, OPERATOR_OF[kind])
+    code.version = 1
     model.operatorCodes.append(code)
     operator = schema.OperatorT()
     operator.opcodeIndex = len(model.operatorCodes) - 1
     operator.inputs = np.array(inputs, np.int32)
-    operator.builtinOptionsType, operator.builtinOptions = getattr(schema.BuiltinOptions, options_type), options
+    operator.builtinOptionsType, operator.builtinOptions = getattr(schema.BuiltinOptions, kind), options
     operator.outputs = np.array([add_tensor(model, label, shape)], np.int32)
     model.subgraphs[0].operators.append(operator)
     return int(operator.outputs[0])

@@ -1,0 +1,111 @@
+// A bundle in the browser: embeds with LiteRT.js, classifies by the nearest prototype. Nothing leaves the page.
+
+export class Encoder {
+  // Loads manifest.json and encoder.tflite from a folder's URL. `litert` is the module @litertjs/core, its runtime loaded.
+  static async load(litert, folder) {
+    const manifest = await (await fetch(new URL('manifest.json', folder))).json();
+    const file = await fetch(new URL('encoder.tflite', folder));
+    return Encoder.of(litert, manifest, new Uint8Array(await file.arrayBuffer()));
+  }
+
+  static async of(litert, manifest, file) {
+    return new Encoder(litert, manifest, await litert.loadAndCompile(file, {accelerator: 'wasm'}));
+  }
+
+  constructor(litert, manifest, model) {
+    Object.assign(this, {litert, manifest, model});
+  }
+
+  // The embedding, a Float32Array, of an image of any size, as a canvas gives it: RGBA, 0 to 255.
+  async embed({data, height, width}) {
+    const input = this.manifest.input;
+    const pixels = resized(withChannels(data, input.channels), height, width, input);
+    const values = Float32Array.from(pixels, (pixel) => (pixel - input.mean) * input.scale);
+    const tensor = new this.litert.Tensor(values, [1, input.height, input.width, input.channels]);
+    const [output] = await this.model.run(tensor);
+    const embedding = Float32Array.from(output.toTypedArray());
+    tensor.delete();
+    output.delete();
+    return embedding;
+  }
+}
+
+// RGBA as RGB, or as gray with the weights of ITU-R 601-2.
+function withChannels(rgba, channels) {
+  const pixels = new Uint8Array((rgba.length / 4) * channels);
+  for (let from = 0, to = 0; from < rgba.length; from += 4) {
+    const [r, g, b] = rgba.subarray(from, from + 3);
+    if (channels === 1) pixels[to++] = (r * 19595 + g * 38470 + b * 7471 + 32768) >> 16;
+    else pixels.set([r, g, b], (to += 3) - 3);
+  }
+  return pixels;
+}
+
+// The resize of edge_meta/images.py: a triangle filter as wide as the shrink factor, so that both give the same embeddings.
+function resized(pixels, height, width, {height: rows, width: columns, channels}) {
+  if (height === rows && width === columns) return pixels;
+  const down = triangles(height, rows);
+  const across = triangles(width, columns);
+  const result = new Uint8Array(rows * columns * channels);
+  for (let c = 0; c < channels; c++) {
+    const narrow = new Float64Array(height * columns);
+    for (let y = 0; y < height; y++)
+      across.forEach(([first, weights], x) =>
+        weights.forEach((w, k) => (narrow[y * columns + x] += w * pixels[(y * width + first + k) * channels + c])));
+    down.forEach(([first, weights], y) => {
+      for (let x = 0; x < columns; x++) {
+        const sum = weights.reduce((total, w, k) => total + w * narrow[(first + k) * columns + x], 0);
+        result[(y * columns + x) * channels + c] = Math.max(0, Math.min(255, Math.round(sum)));
+      }
+    });
+  }
+  return result;
+}
+
+// For each of `target` places, the first of `size` that it draws on, and the weights from there.
+function triangles(size, target) {
+  const step = size / target;
+  const support = Math.max(step, 1);
+  return Array.from({length: target}, (_, place) => {
+    const center = (place + 0.5) * step;
+    const first = Math.max(0, Math.floor(center - support));
+    const last = Math.min(size, Math.ceil(center + support));
+    const weights = [];
+    for (let i = first; i < last; i++) weights.push(Math.max(0, 1 - Math.abs(i + 0.5 - center) / support));
+    const total = weights.reduce((sum, w) => sum + w, 0);
+    return [first, weights.map((w) => w / total)];
+  });
+}
+
+export class Prototypes {
+  // `rejection` is the manifest's; without it nothing is unknown.
+  constructor(rejection = null) {
+    this.rejection = rejection;
+    this.labels = new Map(); // label → {sum, shots}
+  }
+
+  enroll(label, embedding) {
+    const entry = this.labels.get(label) ?? {sum: new Float64Array(embedding.length), shots: 0};
+    embedding.forEach((value, i) => (entry.sum[i] += value));
+    entry.shots += 1;
+    this.labels.set(label, entry);
+  }
+
+  forget(label) {
+    return this.labels.delete(label);
+  }
+
+  // {label, distance, known} of the nearest label; null when there is none.
+  classify(embedding) {
+    let best = null;
+    for (const [label, {sum, shots}] of this.labels) {
+      let distance = 0;
+      embedding.forEach((value, i) => (distance += (value - sum[i] / shots) ** 2));
+      if (best === null || distance < best.distance) {
+        const far = this.rejection ? this.rejection.far + this.rejection.one_shot / shots : Infinity;
+        best = {label, distance, known: distance <= far};
+      }
+    }
+    return best;
+  }
+}
