@@ -19,6 +19,7 @@ from converters.model_card import LICENCES, model_card
 from converters.model_file import ModelFile
 from converters.packing import check_output, write
 from converters.parity import parity
+from converters.rejection import calibrate_rejection
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
@@ -91,7 +92,7 @@ def export_bundle(
         dim=interpreter.dim,
         quantization=quantize,
         learning_rates=trained.learning_rates or calibrate.learning_rates(embeddings, val),
-        rejection=calibrate.rejection(embeddings, val),
+        rejection=calibrate_rejection(embeddings, val),
         signatures=_signatures(interpreter.interpreter),
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),
         training=trained.provenance | ({"mirror": True} if mirror else {}),

@@ -18,6 +18,7 @@ from converters import calibrate, export, export_bundle, packing
 from converters.litert import QUANTIZATIONS
 from converters.model_file import ModelFile
 from converters.parity import parity
+from converters.rejection import calibrate_rejection
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import EdgeMetaError, ExportError, TrainingError
 from edge_meta.inputs import ImageInput
@@ -98,7 +99,7 @@ def test_calibration_and_parity_are_those_of_the_files_own_embeddings(bundles: d
     for bundle in bundles.values():
         val = load_dataset(bundle.manifest.training["dataset"], "val", INPUT)
         embeddings = embed_all(Encoder(bundle.model), INPUT, val.images)
-        assert bundle.manifest.rejection == calibrate.rejection(embeddings, val)
+        assert bundle.manifest.rejection == calibrate_rejection(embeddings, val)
         assert bundle.manifest.learning_rates == calibrate.learning_rates(embeddings, val)
         assert dict(bundle.manifest.parity) == parity(embed(trained, INPUT, val.images), embeddings, val)
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, InputError
 from edge_meta.runtime import heads
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
 
@@ -31,8 +32,8 @@ _COLD_START = """
 import json, sys
 import numpy as np
 from edge_meta import Classifier
-bundle, store, backend, threads, image = json.loads(sys.argv[1])
-with Classifier.load(bundle, store, threads, backend) as classifier:
+bundle, store, options, image = json.loads(sys.argv[1])
+with Classifier.load(bundle, store, **options) as classifier:
     classifier.classify(np.load(image))
 print("answered", flush=True)
 try:
@@ -52,8 +53,7 @@ def benchmark(
     bundle: Bundle,
     runs: int = 500,
     warmup: int = 50,
-    threads: int = 1,
-    backend: str | None = None,
+    options: RuntimeOptions = DEFAULT,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> dict[str, Any]:
     """Time a bundle against 20 synthetic classes of 5 shots in a temporary store.
@@ -63,9 +63,9 @@ def benchmark(
     `score` (head, softmax, ranking, rejection), and `total`, a whole `Classifier.classify`.
 
     Returns:
-        backend, threads, runs; stages → p50_us, p90_us, p99_us; enroll_us (one shot, until it is safe on the disk);
-        adapt_step_us (one gradient step over the 100 shots); cold_start_ms (a fresh process until its first answer);
-        peak_rss_mb (of that process; None where the system does not tell); model_bytes; host.
+        backend, threads, xnnpack, delegate, runs; stages → p50_us, p90_us, p99_us; enroll_us (one shot, until it is safe on
+        the disk); adapt_step_us (one gradient step over the 100 shots); cold_start_ms (a fresh process until its first
+        answer); peak_rss_mb (of that process; None where the system does not tell); model_bytes; host.
 
     Raises:
         InputError: runs or warmup out of range. BundleError, BackendError, StoreError: see `Classifier.load`.
@@ -77,18 +77,20 @@ def benchmark(
     images = rng.integers(0, 256, (CLASSES, SHOTS, *shape), np.uint8)
     with tempfile.TemporaryDirectory(prefix="edge-meta-") as folder:
         store = Path(folder) / "benchmark.db"
-        with Classifier.load(bundle, store, threads, backend) as classifier:
+        with Classifier.load(bundle, store, **vars(options)) as classifier:
             on_note(f"enrolling {CLASSES} synthetic classes")
             enroll = [_enroll(classifier, f"class {label}", image) for label, shots in enumerate(images) for image in shots]
             on_note(f"{warmup} + {runs} classifications on {classifier.encoder.backend}")
             stages = _stages(classifier, images[0, 0], runs, warmup)
             adapt_step = _adapt_step(classifier, images, runs)
-            backend = classifier.encoder.backend
+            options = classifier.encoder.options
         on_note("starting fresh processes")
-        starts = [_cold_start(bundle, store, backend, threads, images[0, 0], folder) for _ in range(COLD_STARTS)]
+        starts = [_cold_start(bundle, store, options, images[0, 0], folder) for _ in range(COLD_STARTS)]
     return {
-        "backend": backend,
-        "threads": threads,
+        "backend": options.backend,
+        "threads": options.threads,
+        "xnnpack": options.xnnpack,
+        "delegate": None if options.delegate is None else str(options.delegate),
         "runs": runs,
         "stages": {name: _percentiles(times) for name, times in stages.items()},
         "enroll_us": round(1e6 * statistics.median(enroll), 1),
@@ -145,12 +147,12 @@ def _adapt_step(classifier: Classifier, images: NDArray[np.uint8], runs: int) ->
 
 
 def _cold_start(
-    bundle: Bundle, store: Path, backend: str, threads: int, image: NDArray[np.uint8], folder: str
+    bundle: Bundle, store: Path, options: RuntimeOptions, image: NDArray[np.uint8], folder: str
 ) -> tuple[float, float | None]:
     """Seconds from starting a process to its first answer, and its peak memory in MB."""
     saved = Path(folder) / "image.npy"
     np.save(saved, image)
-    arguments = json.dumps([str(bundle.path), str(store), backend, threads, str(saved)])
+    arguments = json.dumps([str(bundle.path), str(store), vars(options), str(saved)], default=str)
     log = Path(folder) / "errors.txt"
     started = time.perf_counter()
     with (

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BundleError, InputError, LabelError
 from edge_meta.runtime import heads
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.rejection import Rejection, check_rate
 from edge_meta.runtime.store import Snapshot, Store, Undone
 
 Array = NDArray[np.float32]
@@ -66,20 +68,28 @@ class Adapted(NamedTuple):
 
 @dataclass(frozen=True)
 class _Head:
-    """The head that a snapshot gives, ready to score; `linear` is None while no column has been moved."""
+    """The head that a snapshot gives, ready to score.
+
+    `linear` is None while no column has been moved. `limits` (N,) are the distances up to which a label is known.
+    """
 
     snapshot: Snapshot
+    limits: NDArray[np.float64]
     linear: tuple[Array, Array] | None
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> _Head:
+    def of(cls, snapshot: Snapshot, rejection: Rejection | None, false_accept: float | None) -> _Head:
+        if rejection is None:
+            limits = np.full(len(snapshot.labels), np.inf)
+        else:
+            limits = rejection.limits(snapshot.counts, snapshot.scatters, false_accept)
         if not snapshot.columns:
-            return cls(snapshot, None)
+            return cls(snapshot, limits, None)
         weights, bias = heads.linear_from_prototypes(snapshot.prototypes)
         weights = np.ascontiguousarray(weights)
         for index, (column, value) in snapshot.columns.items():
             weights[:, index], bias[index] = column, value
-        return cls(snapshot, (weights, bias))
+        return cls(snapshot, limits, (weights, bias))
 
 
 class Classifier:
@@ -88,34 +98,37 @@ class Classifier:
     Make one with `Classifier.load`.
     """
 
-    def __init__(self, bundle: Bundle, encoder: Encoder, store: Store) -> None:
+    def __init__(self, bundle: Bundle, encoder: Encoder, store: Store, false_accept: float | None = None) -> None:
         self.bundle, self.encoder, self.store = bundle, encoder, store
+        self._false_accept = false_accept
         self._lock = threading.RLock()
         self._version = store.version()
-        self._head = _Head.of(store.snapshot())
+        self._head = self._head_of(store.snapshot())
 
     @classmethod
     def load(
         cls,
         bundle: str | Path | Bundle,
         store: str | Path | None = None,
-        threads: int = 1,
-        backend: str | None = None,
+        false_accept: float | None = None,
+        **options: Any,
     ) -> Classifier:
         """Open a bundle and its store.
 
         Args:
             bundle: a path (folder or zip), a shipped bundle's name, or an opened one.
             store: the .db file; by default one in the user's data folder, by bundle name and encoder id.
-            threads: for the interpreter.
-            backend: `litert`, `tflite` or `tensorflow`; the first that is installed unless given.
+            false_accept: the share of strangers that may count as known; as the bundle says unless given.
+            options: fields of `RuntimeOptions`, such as threads, backend or delegate.
 
         Raises:
             BundleError, BackendError, StoreError: see there.
+            InputError: a false-accept rate that the bundle is not calibrated for.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        encoder = open_encoder(opened, threads, backend)
-        return cls(opened, encoder, opened.open_store(store))
+        check_rate(opened.manifest.rejection, false_accept)
+        encoder = open_encoder(opened, RuntimeOptions(**options))
+        return cls(opened, encoder, opened.open_store(store), false_accept)
 
     @property
     def labels(self) -> list[str]:
@@ -185,8 +198,8 @@ class Classifier:
         scores = heads.softmax(logits)
         order = (-logits).argsort(kind="stable")[: max(1, top_k)].tolist()
         ranked = [Prediction(snapshot.labels[k], float(scores[k]), float(distances[k])) for k in order]
-        best, rejection = ranked[0], self.bundle.manifest.rejection
-        if rejection is not None and not rejection.knows(best.distance, int(snapshot.counts[order[0]])):
+        best = ranked[0]
+        if best.distance > head.limits[order[0]]:
             best = best._replace(label=None)
         return Result(best, ranked)
 
@@ -247,23 +260,26 @@ class Classifier:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def _head_of(self, snapshot: Snapshot) -> _Head:
+        return _Head.of(snapshot, self.bundle.manifest.rejection, self._false_accept)
+
     def _current(self) -> _Head:
         """The head, read anew if another process has changed the store."""
         return self._head if self.store.version() == self._version else self._refresh()
 
     def _refresh(self) -> _Head:
         self._version = self.store.version()
-        self._head = _Head.of(self.store.snapshot())
+        self._head = self._head_of(self.store.snapshot())
         return self._head
 
 
-def open_encoder(bundle: Bundle, threads: int = 1, backend: str | None = None) -> Encoder:
+def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     """A bundle's encoder in an interpreter, checked against its manifest.
 
     Raises:
         BackendError, BundleError: no interpreter, or the file is not what the manifest says.
     """
-    encoder = Encoder(bundle.model, backend, threads)
+    encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
     if encoder.input_shape != (1, *manifest.image_input.shape) or encoder.dim != manifest.dim:
         raise BundleError(
