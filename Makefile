@@ -17,7 +17,7 @@ lint: .venv/installed
 	$(BIN)/lint-imports
 
 check-targets: .venv/installed
-	.ci/check-targets
+	.ci/check-targets $(BIN)/python
 
 .venv/installed: pyproject.toml .ci/constraints/workstation.txt
 	$(PYTHON) -m venv .venv

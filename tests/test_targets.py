@@ -19,6 +19,7 @@ from click.testing import Result
 from PIL import Image
 
 from converters import packing
+from converters.model_edit import packed, unpacked
 from converters.model_file import ModelFile, Operator, Tensor
 from converters.targets import edgetpu, export_target, imprint, tflm, web
 from converters.targets.integer import IntegerEncoder
@@ -27,6 +28,7 @@ from edge_meta.errors import EdgeMetaError, ExportError, LabelError
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.manifest import Manifest
+from edge_meta.runtime.rejection import Rejection
 
 micro = pytest.mark.skipif(tflm.runtime is None, reason="tflite-micro is not installed")
 EACH = [pytest.param("tflm", marks=micro), "web", "edgetpu"]
@@ -256,13 +258,17 @@ def test_the_web_bundle_is_the_same_file_with_a_page(bundle: Bundle, tmp_path: P
 
 
 def test_a_file_that_litert_js_would_not_take_is_refused(bundle: Bundle) -> None:
-    web.check_static(bundle.model)
+    web.check_file(bundle.model)
     with pytest.raises(ExportError, match="does not take and give float32"):
-        web.check_static(IntegerEncoder.of(bundle).model)
+        web.check_file(IntegerEncoder.of(bundle).model)
     function = tf.function(lambda x: x * 2.0, input_signature=[tf.TensorSpec((None, 4), tf.float32)])
     model = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert()
     with pytest.raises(ExportError, match="shapes that are not static"):
-        web.check_static(model)
+        web.check_file(model)
+    tree = unpacked(bundle.model)
+    tree.operatorCodes[0].customCode = "Mine"
+    with pytest.raises(ExportError, match=r"operators that LiteRT\.js does not have"):
+        web.check_file(packed(tree))
 
 
 SCRIPT = """
@@ -272,19 +278,24 @@ import {Encoder, Prototypes} from './edge_meta.js';
 // An encoder whose embedding is the input itself.
 class Tensor { constructor(values) { this.values = values; } toTypedArray() { return this.values; } delete() {} }
 const litert = {Tensor, loadAndCompile: async () => ({run: async (input) => [input]})};
-const {inputs, manifest, rejection} = JSON.parse(readFileSync('asked.json', 'utf8'));
+const {inputs, manifest, rejection, shots} = JSON.parse(readFileSync('asked.json', 'utf8'));
 const embeddings = [];
 for (const input of inputs) {
   const encoder = await Encoder.of(litert, {input: {...manifest, channels: input.channels}}, new Uint8Array());
   const image = {data: Uint8ClampedArray.from(input.rgba), height: input.height, width: input.width};
   embeddings.push(Array.from(await encoder.embed(image)));
 }
+const plain = new Prototypes();
+const answers = [plain.classify([0, 0])];
+plain.enroll('a', [0, 0]); plain.enroll('a', [2, 0]); plain.enroll('b', [0, 9]);
+answers.push(plain.classify([1, 1]), plain.forget('b'), plain.forget('b'), plain.classify([0, 9]));
+const limits = [];
 const prototypes = new Prototypes(rejection);
-const answers = [prototypes.classify([0, 0])];
-prototypes.enroll('a', [0, 0]); prototypes.enroll('a', [2, 0]); prototypes.enroll('b', [0, 9]);
-answers.push(prototypes.classify([1, 1]), prototypes.classify([0, 12]), prototypes.classify([0, 10]));
-answers.push(prototypes.forget('b'), prototypes.forget('b'), prototypes.classify([0, 9]).label);
-console.log(JSON.stringify({embeddings, answers}));
+for (const [label, shot] of shots) {
+  prototypes.enroll(label, shot);
+  limits.push(prototypes.limit(label));
+}
+console.log(JSON.stringify({embeddings, answers, limits}));
 """
 
 
@@ -302,7 +313,15 @@ def test_the_page_reads_images_and_classifies_as_the_runtime_does(bundle: Bundle
         file = tmp_path / f"{height}.png"
         Image.fromarray(colours).save(file)
         expected.append(image_input.normalize(image_input.read(file)).ravel())
-    fields = {"inputs": asked, "manifest": image_input.to_manifest(), "rejection": {"far": 1.0, "one_shot": 1.0}}
+    rejection = Bundle.open("omniglot").manifest.rejection
+    assert rejection is not None
+    shots = [(f"class {index % 60}", rng.normal(size=4)) for index in range(130)]
+    fields = {
+        "inputs": asked,
+        "manifest": image_input.to_manifest(),
+        "rejection": rejection.to_manifest(),
+        "shots": [(label, shot.tolist()) for label, shot in shots],
+    }
     (made.path / "asked.json").write_text(json.dumps(fields))
     (made.path / "run.mjs").write_text(SCRIPT)
     (made.path / "package.json").write_text('{"type": "module"}')
@@ -312,12 +331,21 @@ def test_the_page_reads_images_and_classifies_as_the_runtime_does(bundle: Bundle
         difference = np.abs(np.array(embedding) - values)
         assert difference.max() <= image_input.scale  # a pixel that lies between two values may go either way
         assert difference.mean() < 0.01
-    nothing, near, far, just, *rest = found["answers"]
-    assert nothing is None
-    assert near == {"label": "a", "distance": 1, "known": True}
-    assert far == {"label": "b", "distance": 9, "known": False}
-    assert just == {"label": "b", "distance": 1, "known": True}
-    assert rest == [True, False, "a"]
+    near, known = {"label": "a", "distance": 1, "known": True}, {"label": "a", "distance": 82, "known": True}
+    assert found["answers"] == [None, near, True, False, known]
+    assert found["limits"] == pytest.approx(limits_of(rejection, shots))
+
+
+def limits_of(rejection: Rejection, shots: list[tuple[str, np.ndarray]]) -> list[float]:
+    """The runtime's limit of each shot's label, after that shot."""
+    limits = []
+    enrolled: dict[str, list[np.ndarray]] = {}
+    for label, shot in shots:
+        enrolled.setdefault(label, []).append(shot)
+        counts = np.array([len(each) for each in enrolled.values()])
+        scatters = np.array([((each - np.mean(each, axis=0)) ** 2).sum() for each in enrolled.values()])
+        limits.append(rejection.limits(counts, scatters)[list(enrolled).index(label)])
+    return limits
 
 
 # --- edgetpu ----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from converters.packing import check_output, is_bundle, write
 from converters.targets import edgetpu, tflm, web
 from converters.targets.imprint import imprint
 from edge_meta.errors import ExportError
-from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, Bundle, shipped
+from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle, shipped
 
 __all__ = ["TARGETS", "export_target", "imprint", "is_finished", "opened"]
 
@@ -53,10 +53,10 @@ def export_target(
         raise ExportError(f"{bundle.path} is made for {bundle.manifest.target['name']}.", "Name the bundle it came from.")
     made = TARGETS[target](bundle, on_note)
     card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage
-    files = {**made.files, MODEL_CARD: card.encode()}
+    files = {**made.files, MODEL_CARD: card.encode(), **({SEED: bundle.seed} if bundle.seed else {})}
     signatures = bundle.manifest.signatures
     if made.files[MODEL] != bundle.model:
-        signatures = {"embed": signatures["embed"]}
+        signatures = {name: ends for name, ends in signatures.items() if name == "embed"}
     manifest = replace(
         bundle.manifest,
         files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},

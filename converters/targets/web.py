@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ai_edge_litert import schema_py_generated as schema
+
 from converters.model_edit import unpacked
 from converters.targets.base import Made
 from edge_meta.errors import ExportError
@@ -33,19 +35,22 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
     Raises:
         ExportError: LiteRT.js would not take the file.
     """
-    check_static(bundle.model)
+    check_file(bundle.model)
     files = {MODEL: bundle.model, **{path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}}
     return Made(files, {}, USAGE)
 
 
-def check_static(content: bytes) -> None:
-    """Raises ExportError when a shape is open, or a subgraph's end is not in float32."""
-    for graph in unpacked(content).subgraphs:
+def check_file(content: bytes) -> None:
+    """Raises ExportError when a shape is open, an end is not in float32, or an operator is none of TFLite's own."""
+    model = unpacked(content)
+    if any(code.customCode for code in model.operatorCodes):
+        raise ExportError("The file needs operators that LiteRT.js does not have.", "Use an encoder of other layers.")
+    for graph in model.subgraphs:
         name = (graph.name or b"").decode() or "the encoder"
         for tensor in graph.tensors:
             signature = tensor.shapeSignature if tensor.shapeSignature is not None else tensor.shape
             if signature is not None and any(size < 0 for size in signature):
                 raise ExportError(f"{name} has shapes that are not static.", "Export it with a batch of one image.")
         for index in (*graph.inputs, *graph.outputs):
-            if graph.tensors[index].type != 0:
+            if graph.tensors[index].type != schema.TensorType.FLOAT32:
                 raise ExportError(f"{name} does not take and give float32.", "Export it with float32 ends.")

@@ -81,12 +81,13 @@ export class Prototypes {
   // `rejection` is the manifest's; without it nothing is unknown.
   constructor(rejection = null) {
     this.rejection = rejection;
-    this.labels = new Map(); // label → {sum, shots}
+    this.labels = new Map(); // label → {sum, squares, shots}: Σx, Σ‖x‖² and how many
   }
 
   enroll(label, embedding) {
-    const entry = this.labels.get(label) ?? {sum: new Float64Array(embedding.length), shots: 0};
+    const entry = this.labels.get(label) ?? {sum: new Float64Array(embedding.length), squares: 0, shots: 0};
     embedding.forEach((value, i) => (entry.sum[i] += value));
+    entry.squares += squaredNorm(embedding);
     entry.shots += 1;
     this.labels.set(label, entry);
   }
@@ -99,13 +100,39 @@ export class Prototypes {
   classify(embedding) {
     let best = null;
     for (const [label, {sum, shots}] of this.labels) {
-      let distance = 0;
-      embedding.forEach((value, i) => (distance += (value - sum[i] / shots) ** 2));
-      if (best === null || distance < best.distance) {
-        const far = this.rejection ? this.rejection.far + this.rejection.one_shot / shots : Infinity;
-        best = {label, distance, known: distance <= far};
-      }
+      const distance = squaredNorm(embedding.map((value, i) => value - sum[i] / shots));
+      if (best === null || distance < best.distance) best = {label, distance};
     }
-    return best;
+    return best && {...best, known: best.distance <= this.limit(best.label)};
   }
+
+  // Up to which squared distance something is of a label; edge_meta/runtime/rejection.py says why.
+  limit(label) {
+    if (!this.rejection) return Infinity;
+    const {far, shots: [one, more], spread} = this.rejection;
+    const {sum, squares, shots} = this.labels.get(label);
+    const [few, many] = far.map((table) => this.interpolated(table));
+    const share = (1 / shots - 1 / more) / (1 / one - 1 / more);
+    const scatter = Math.max(0, squares - squaredNorm(sum) / shots);
+    const prior = 8; // shots that the usual spread counts for against a label's own
+    return Math.max(0, many + (few - many) * share) * Math.sqrt((prior * spread + scatter) / (spread * (prior + shots - 1)));
+  }
+
+  interpolated(table) {
+    const {rates, labels, false_accept: rate} = this.rejection;
+    const logs = (values) => values.map(Math.log);
+    const byLabels = table.map((row) => between(Math.log(rate), logs(rates), logs(row), false));
+    return Math.exp(between(Math.log(this.labels.size), logs(labels), byLabels, true));
+  }
+}
+
+const squaredNorm = (values) => values.reduce((sum, value) => sum + value * value, 0);
+
+// The line through points (xs, ys) at x, level beyond its ends, or `onward` beyond the last as between the last two.
+function between(x, xs, ys, onward) {
+  const last = xs.length - 1;
+  if (x <= xs[0] || last === 0) return ys[0];
+  if (x >= xs[last] && !onward) return ys[last];
+  const next = x > xs[last] ? last : xs.findIndex((value) => value >= x);
+  return ys[next] + ((ys[next] - ys[next - 1]) / (xs[next] - xs[next - 1])) * (x - xs[next]);
 }
