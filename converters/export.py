@@ -14,8 +14,8 @@ import numpy as np
 from converters import calibrate
 from converters.checks import check
 from converters.litert import QUANTIZATIONS, convert
-from converters.metadata import with_metadata
-from converters.model_card import LICENCES, model_card
+from converters.metadata import licence_of, with_metadata
+from converters.model_card import model_card
 from converters.model_file import ModelFile
 from converters.packing import check_output, write
 from converters.parity import parity
@@ -76,8 +76,7 @@ def export_bundle(
     rng = np.random.default_rng(calibrate.SEED)
     chosen = rng.choice(len(train.images), min(CALIBRATION_IMAGES, len(train.images)), replace=False)
     model = convert(encoder, quantize, image_input.normalize(train.images[chosen]), max_classes, max_shots)
-    licence = LICENCES.get(str(trained.provenance.get("dataset")), "not stated")
-    model = with_metadata(model, image_input, encoder.output_shape[-1], licence)
+    model = with_metadata(model, image_input, encoder.output_shape[-1], licence_of(trained.provenance))
     parsed = ModelFile.parse(model)
     check(parsed, quantize)
 

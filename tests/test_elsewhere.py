@@ -145,7 +145,9 @@ def test_mediapipes_image_classifier_names_what_was_enrolled(
 
 
 BROWSER = """
+import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
+import {createServer} from 'node:http';
 import {createRequire} from 'node:module';
 import {dirname} from 'node:path';
 import vm from 'node:vm';
@@ -159,8 +161,9 @@ globalThis.importScripts = (file) => {
 };
 const litert = await import('@litertjs/core');
 await litert.loadLiteRt(new URL('./node_modules/@litertjs/core/wasm/', import.meta.url).pathname);
-const manifest = JSON.parse(readFileSync('manifest.json', 'utf8'));
-const encoder = await Encoder.of(litert, manifest, new Uint8Array(readFileSync('encoder.tflite')));
+const server = createServer((asked, answer) => answer.end(readFileSync(`.${asked.url}`))).listen(0, '127.0.0.1');
+await once(server, 'listening');
+const encoder = await Encoder.load(litert, `http://127.0.0.1:${server.address().port}/`);
 const embeddings = [];
 for (const {rgba, height, width} of JSON.parse(readFileSync('images.json', 'utf8')))
   embeddings.push(Array.from(await encoder.embed({data: Uint8ClampedArray.from(rgba), height, width})));

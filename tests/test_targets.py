@@ -555,6 +555,7 @@ def test_a_run_becomes_a_target_by_way_of_a_bundle_of_the_same_encoder(
         ("omniglot", "--target", "web", "--quantize", "int8"),
         ("omniglot", "--target", "web", "--mirror"),
         ("omniglot", "--target", "web", "--store", "s.db"),
+        ("some/run", "--store", "s.db"),
         ("some/run", "--target", "imprint"),
         ("omniglot", "--target", "toaster"),
     ],

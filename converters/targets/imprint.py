@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.metadata import with_labels
-from converters.model_card import LICENCES
+from converters.metadata import licence_of, with_labels
 from converters.model_edit import add_operator, add_tensor, encoder_alone, packed
 from edge_meta.errors import ExportError, LabelError
 from edge_meta.files import replacing
@@ -76,5 +75,5 @@ def classifier(bundle: Bundle, snapshot: Snapshot) -> bytes:
     for signature in model.signatureDefs:
         signature.outputs[0].name, signature.outputs[0].tensorIndex = "scores", scores
         signature.signatureKey = "serving_default"
-    licence = LICENCES.get(str(bundle.manifest.training.get("dataset")), "not stated")
-    return with_labels(packed(model), bundle.manifest.image_input, snapshot.labels, licence)
+    manifest = bundle.manifest
+    return with_labels(packed(model), manifest.image_input, snapshot.labels, licence_of(manifest.training))

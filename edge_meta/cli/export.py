@@ -11,7 +11,10 @@ from edge_meta.cli.targets import derived
 
 @click.command()
 @click.argument("source", metavar="RUN|ENCODER.keras|BUNDLE")
-@click.option("--output", required=True, metavar="BUNDLE", help="The bundle's folder; NAME.zip makes one archive.")
+@click.option(
+    "--output", required=True, metavar="BUNDLE",
+    help="The bundle's folder; NAME.zip makes one archive. For imprint: the .tflite file.",
+)  # fmt: skip
 @click.option(
     "--target",
     default="litert",
@@ -60,6 +63,8 @@ def export(
     microcontrollers, web for browsers, edgetpu for Coral's compiler. imprint makes a plain classifier of what is enrolled
     in a store, one .tflite file. All targets of one bundle have its encoder id.
     """
+    if store is not None and target != "imprint":
+        raise click.UsageError("--store is for --target imprint.")
     if target != "litert":
         settings = {
             "quantize": quantize, "calibration": calibration, "mirror": mirror,

@@ -23,8 +23,6 @@ def derived(
     given = [name for name in MAKING if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given and is_finished(source):
         raise click.UsageError(f"{source} is a finished bundle: --{given[0].replace('_', '-')} does not apply to it.")
-    if store is not None and target != "imprint":
-        raise click.UsageError("--store is for --target imprint.")
     if target == "imprint" and not is_finished(source):
         raise click.UsageError(f"{source} is no bundle, and only into a bundle can classes have been enrolled.")
     with opened(source, on_note=note, **settings) as bundle:
