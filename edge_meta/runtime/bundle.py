@@ -12,7 +12,8 @@ import os
 import stat
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,6 +85,14 @@ class Bundle:
         if path is None:
             path = _data_folder() / "edge_meta" / f"{self.name}-{encoder_id[:12]}.db"
         return Store(path, encoder_id, self.manifest.dim, self.seed)
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors about a model, raised inside, name this bundle's."""
+        try:
+            yield
+        except BundleError as error:
+            raise BundleError(f"{MODEL} in {self.path}: {error.cause}", error.remedy) from None
 
     @classmethod
     def _read(cls, path: Path, read: Callable[[str, int], bytes]) -> Bundle:

@@ -166,8 +166,8 @@ class Classifier:
         with self._lock:
             self.store.enroll(label, embeddings)
             snapshot = self._refresh().snapshot
-            shots = int(snapshot.counts[snapshot.labels.index(label)])
-            return Enrolled(label, len(embeddings), shots, len(snapshot.labels))
+            # Another process may have forgotten the label already.
+            return Enrolled(label, len(embeddings), self.shots(label), len(snapshot.labels))
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
         """The nearest of the enrolled labels, or "unknown" when even that one is too far.
@@ -279,7 +279,8 @@ def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     Raises:
         BackendError, BundleError: no interpreter, or the file is not what the manifest says.
     """
-    encoder = Encoder(bundle.model, options)
+    with bundle.named():
+        encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
     if encoder.input_shape != (1, *manifest.image_input.shape) or encoder.dim != manifest.dim:
         raise BundleError(
