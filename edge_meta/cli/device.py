@@ -172,11 +172,10 @@ def inspect(bundle: str, list_shots: bool, store: str | None, as_json: bool) -> 
         "adapted": bool(snapshot.columns),
         "classes": classes,
     }
-    shape = "×".join(str(side) for side in manifest.image_input.shape)
     lines = [
         f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
         f"{len(opened.model):,} bytes",
-        f"{shape} image → {manifest.dim} values, {METRIC}",
+        f"{manifest.image_input} → {manifest.dim} values, {METRIC}",
         f"{path}: {len(classes)} classes{', adapted' if snapshot.columns else ''}",
     ]
     for entry in classes:

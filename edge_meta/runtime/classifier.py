@@ -130,7 +130,7 @@ class Classifier:
             return int(snapshot.counts[snapshot.labels.index(label)]) if label in snapshot.labels else 0
 
     def embed(self, image: Any) -> Array:
-        """The embedding, float32 (D,), of one image: a path, or uint8 (H, W[, C])."""
+        """The embedding, float32 (D,), of one example: a path, or an array; see the bundle's input."""
         image_input = self.bundle.manifest.image_input
         pixels = image_input.read(image)
         with self._lock:
@@ -148,7 +148,8 @@ class Classifier:
         """
         images = self.bundle.manifest.image_input.read_all(images)
         if not images:
-            raise InputError(f"No images were given for {label!r}.", "Give at least one.")
+            noun = self.bundle.manifest.image_input.noun
+            raise InputError(f"No {noun}s were given for {label!r}.", "Give at least one.")
         embeddings = np.stack([self.embed(image) for image in images])
         with self._lock:
             self.store.enroll(label, embeddings)
@@ -265,10 +266,11 @@ def open_encoder(bundle: Bundle, threads: int = 1, backend: str | None = None) -
     """
     encoder = Encoder(bundle.model, backend, threads)
     manifest = bundle.manifest
-    if encoder.input_shape != (1, *manifest.image_input.shape) or encoder.dim != manifest.dim:
+    shape = (1, *manifest.image_input.shape)
+    if encoder.input_shape != shape or encoder.dim != manifest.dim:
         raise BundleError(
             f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values; the manifest says "
-            f"{(1, *manifest.image_input.shape)} and {manifest.dim}.",
+            f"{shape} and {manifest.dim}.",
             "Export the bundle again.",
         )
     return encoder

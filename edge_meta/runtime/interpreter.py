@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_meta.errors import BackendError, BundleError
+from edge_meta.errors import BackendError, BundleError, InputError
 
 # In the order in which they are tried, with what pip installs; the extra brings the NumPy that tflite-runtime needs, too.
 BACKENDS = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}
@@ -72,19 +72,27 @@ class Encoder:
         given, taken = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
         self.input_shape: tuple[int, ...] = tuple(int(size) for size in given["shape"])
         self.dim = int(taken["shape"][-1])
-        types, shape = {given["dtype"], taken["dtype"]}, taken["shape"].tolist()
-        if types != {np.float32} or shape != [1, self.dim]:
-            names = " and ".join(sorted(np.dtype(kind).name for kind in types))
+        self.input_dtype = np.dtype(given["dtype"]).name
+        shape = taken["shape"].tolist()
+        if taken["dtype"] != np.float32 or shape != [1, self.dim]:
+            name = np.dtype(taken["dtype"]).name
             raise BundleError(
-                f"encoder.tflite has {names} values and gives {shape}; it takes float32 and one vector.",
+                f"encoder.tflite gives {name} values of shape {shape}, not one vector in float32.",
                 "Export the bundle again.",
             )
         self._input, self._output = given["index"], taken["index"]
 
-    def embed(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The embedding, float32 (D,), of a normalized image, float32 (1, H, W, C)."""
-        self.interpreter.set_tensor(self._input, image)
-        self.interpreter.invoke()
+    def embed(self, example: NDArray[Any]) -> NDArray[np.float32]:
+        """The embedding, float32 (D,), of one normalized example, of `input_shape` and `input_dtype`.
+
+        Raises:
+            InputError: the encoder cannot take these values, such as an id beyond its vocabulary.
+        """
+        self.interpreter.set_tensor(self._input, example)
+        try:
+            self.interpreter.invoke()
+        except RuntimeError as error:
+            raise InputError(f"The encoder cannot take these values ({error}).", "Check what was given.") from None
         embedding: NDArray[np.float32] = self.interpreter.get_tensor(self._output)[0]
         return embedding
 
