@@ -24,7 +24,7 @@ VERBS = {
     "adapt": "device",
     "forget": "device",
     "undo": "device",
-    "inspect": "device",
+    "inspect": "inspect",
     "benchmark": "benchmark",
     "data": "data",
     "demo": "demo",

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import click
 
-from edge_meta.cli.common import backend_option, emit, json_option, threads_option
+from edge_meta.cli.common import emit, json_option, runtime_options
 from edge_meta.cli.progress import note
+from edge_meta.runtime.backends import RuntimeOptions
 
 
 @click.command()
 @click.argument("bundle")
 @click.option("--runs", default=500, show_default=True, type=click.IntRange(min=1), help="Classifications that count.")
 @click.option("--warmup", default=50, show_default=True, type=click.IntRange(min=0), help="Classifications before that.")
-@threads_option
-@backend_option
+@runtime_options
 @json_option
-def benchmark(bundle: str, runs: int, warmup: int, threads: int, backend: str | None, as_json: bool) -> None:
+def benchmark(bundle: str, runs: int, warmup: int, options: RuntimeOptions, as_json: bool) -> None:
     """Time BUNDLE on this machine, stage by stage, against 20 synthetic classes in a temporary store.
 
     \b
@@ -26,7 +26,7 @@ def benchmark(bundle: str, runs: int, warmup: int, threads: int, backend: str | 
     from edge_meta.runtime.benchmark import benchmark
     from edge_meta.runtime.bundle import Bundle
 
-    result = benchmark(Bundle.open(bundle), runs, warmup, threads, backend, note)
+    result = benchmark(Bundle.open(bundle), runs, warmup, options, note)
     host = result["host"]
     lines = [
         f"{host['cpu']}, {host['cores']} cores, {host['os']}, Python {host['python']}",

@@ -1,4 +1,4 @@
-"""The verbs of a device: enroll, classify, adapt, forget, undo, inspect."""
+"""The verbs of a device: enroll, classify, adapt, forget, undo."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from edge_meta.cli.common import backend_option, emit, json_option, store_option, threads_option
+from edge_meta.cli.common import emit, json_option, runtime_options, store_option
+from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
-from edge_meta.runtime.manifest import FORMAT, METRIC
 
 
 @click.command()
@@ -17,11 +17,10 @@ from edge_meta.runtime.manifest import FORMAT, METRIC
 @click.argument("label")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @store_option
-@backend_option
-@threads_option
+@runtime_options
 @json_option
 def enroll(
-    bundle: str, label: str, files: tuple[str, ...], store: str | None, backend: str | None, threads: int, as_json: bool
+    bundle: str, label: str, files: tuple[str, ...], store: str | None, options: RuntimeOptions, as_json: bool
 ) -> None:
     """Teach BUNDLE the class LABEL from example images; add to it if it is there already.
 
@@ -32,7 +31,7 @@ def enroll(
 
     All files are added, or none when one of them cannot be read. Only embeddings are stored, never the images.
     """
-    with Classifier.load(bundle, store, threads, backend) as classifier:
+    with Classifier.load(bundle, store, **vars(options)) as classifier:
         done = classifier.enroll(label, list(files))
     emit(done._asdict(), as_json, [f"{done.label}: {done.added} added, {done.shots} shots; {done.classes} classes"])
 
@@ -42,11 +41,10 @@ def enroll(
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(min=1), help="Nearest labels to list.")
 @store_option
-@backend_option
-@threads_option
+@runtime_options
 @json_option
 def classify(
-    bundle: str, files: tuple[str, ...], top_k: int, store: str | None, backend: str | None, threads: int, as_json: bool
+    bundle: str, files: tuple[str, ...], top_k: int, store: str | None, options: RuntimeOptions, as_json: bool
 ) -> None:
     """Say which enrolled class each image is, or that it is unknown.
 
@@ -58,7 +56,7 @@ def classify(
     The score is the softmax over all enrolled labels; an image too far from all of them is unknown (label null).
     """
     results = []
-    with Classifier.load(bundle, store, threads, backend) as classifier:
+    with Classifier.load(bundle, store, **vars(options)) as classifier:
         for file in files:
             result = classifier.classify(file, top_k)
             fields: dict[str, Any] = {"file": file, **result.best._asdict(), "known": result.known}
@@ -133,52 +131,3 @@ def undo(bundle: str, store: str | None, as_json: bool) -> None:
         classes = len(kept.snapshot().labels)
     what = f"{undone.shots} shots of {undone.label}" if undone.action == "enroll" else "the last layer's steps"
     emit({**vars(undone), "classes": classes}, as_json, [f"Undone: {undone.action} ({what}); {classes} classes"])
-
-
-@click.command()
-@click.argument("bundle")
-@click.option("--shots", "list_shots", is_flag=True, help="List every shot with its id and origin.")
-@store_option
-@json_option
-def inspect(bundle: str, list_shots: bool, store: str | None, as_json: bool) -> None:
-    """Show what BUNDLE is and what is enrolled.
-
-    \b
-    Examples:
-      edge-meta inspect omniglot
-      edge-meta inspect letters.bundle --shots --json
-    """
-    opened = Bundle.open(bundle)
-    manifest = opened.manifest
-    with opened.open_store(store) as kept:
-        snapshot, shots = kept.snapshot(), kept.shots() if list_shots else []
-        path = kept.path
-    classes: list[dict[str, Any]] = []
-    for label, count in zip(snapshot.labels, snapshot.counts.tolist(), strict=True):
-        entry: dict[str, Any] = {"label": label, "shots": count}
-        if list_shots:
-            entry["ids"] = [{"id": shot, "origin": origin} for owner, shot, origin in shots if owner == label]
-        classes.append(entry)
-    result = {
-        "bundle": str(opened.path),
-        "format": FORMAT,
-        "encoder_id": manifest.encoder_id,
-        "input": manifest.image_input.to_manifest(),
-        "dim": manifest.dim,
-        "metric": METRIC,
-        "quantization": manifest.quantization,
-        "model_bytes": len(opened.model),
-        "store": str(path),
-        "adapted": bool(snapshot.columns),
-        "classes": classes,
-    }
-    lines = [
-        f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
-        f"{len(opened.model):,} bytes",
-        f"{manifest.image_input} → {manifest.dim} values, {METRIC}",
-        f"{path}: {len(classes)} classes{', adapted' if snapshot.columns else ''}",
-    ]
-    for entry in classes:
-        lines.append(f"  {entry['label']}: {entry['shots']} shots")
-        lines += [f"    {shot['id']}  from {shot['origin'][:8]}" for shot in entry.get("ids", [])]
-    emit(result, as_json, lines)

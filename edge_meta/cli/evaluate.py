@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edge_meta.cli.common import backend_option, emit, json_option, threads_option
+from edge_meta.cli.common import emit, json_option, runtime_options
 from edge_meta.cli.progress import Counter
 
 
@@ -26,8 +26,7 @@ from edge_meta.cli.progress import Counter
     help="Draw all classes of an episode from one alphabet (one group of the dataset), and its queries by other drawers "
     "than its support.",
 )  # fmt: skip
-@backend_option
-@threads_option
+@runtime_options
 @json_option
 def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
     """Judge BUNDLE by episodes, as the device runs it: its own file, a device's interpreter.

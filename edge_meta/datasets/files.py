@@ -50,7 +50,7 @@ def load_folder(path: Path, split: str, image_input: Input) -> Dataset:
 
 
 def load_npz(path: Path, split: str, image_input: Input) -> Dataset:
-    """`npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each, integers or text.
+    """`npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
 
     Raises:
         DatasetError: no such file, or its arrays are not as above.

@@ -35,6 +35,10 @@ class ArrayInput(Input):
     def shape(self) -> tuple[int, ...]:
         return self.sizes
 
+    @property
+    def tensor_dtype(self) -> str:
+        return self.dtype
+
     def __str__(self) -> str:
         return f"{'×'.join(map(str, self.sizes))} {self.dtype} array"
 

@@ -20,10 +20,15 @@ class Input(ABC):
         noun: what messages call an example.
         suffixes: of the files that `read` takes, in lower case, with their dot.
         shape: of an example as `read` gives it; encoder.tflite takes (1, *shape).
+        tensor_dtype: in which encoder.tflite takes it.
     """
 
     noun: ClassVar[str]
     suffixes: ClassVar[frozenset[str]]
+
+    @property
+    def tensor_dtype(self) -> str:
+        return "float32"
 
     @property
     @abstractmethod

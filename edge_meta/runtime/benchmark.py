@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, InputError
 from edge_meta.runtime import heads
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
 
@@ -31,8 +33,8 @@ _COLD_START = """
 import json, sys
 import numpy as np
 from edge_meta import Classifier
-bundle, store, backend, threads, image = json.loads(sys.argv[1])
-with Classifier.load(bundle, store, threads, backend) as classifier:
+bundle, store, options, image = json.loads(sys.argv[1])
+with Classifier.load(bundle, store, **options) as classifier:
     classifier.classify(np.load(image))
 print("answered", flush=True)
 try:
@@ -52,8 +54,7 @@ def benchmark(
     bundle: Bundle,
     runs: int = 500,
     warmup: int = 50,
-    threads: int = 1,
-    backend: str | None = None,
+    options: RuntimeOptions = DEFAULT,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> dict[str, Any]:
     """Time a bundle against 20 synthetic classes of 5 shots in a temporary store.
@@ -77,18 +78,18 @@ def benchmark(
     images = image_input.synthetic(rng, CLASSES * SHOTS).reshape(CLASSES, SHOTS, *image_input.shape)
     with tempfile.TemporaryDirectory(prefix="edge-meta-") as folder:
         store = Path(folder) / "benchmark.db"
-        with Classifier.load(bundle, store, threads, backend) as classifier:
+        with Classifier.load(bundle, store, **vars(options)) as classifier:
             on_note(f"enrolling {CLASSES} synthetic classes")
             enroll = [_enroll(classifier, f"class {label}", image) for label, shots in enumerate(images) for image in shots]
             on_note(f"{warmup} + {runs} classifications on {classifier.encoder.backend}")
             stages = _stages(classifier, images[0, 0], runs, warmup)
             adapt_step = _adapt_step(classifier, images, runs)
-            backend = classifier.encoder.backend
+            options = replace(options, backend=classifier.encoder.backend)
         on_note("starting fresh processes")
-        starts = [_cold_start(bundle, store, backend, threads, images[0, 0], folder) for _ in range(COLD_STARTS)]
+        starts = [_cold_start(bundle, store, options, images[0, 0], folder) for _ in range(COLD_STARTS)]
     return {
-        "backend": backend,
-        "threads": threads,
+        "backend": options.backend,
+        "threads": options.threads,
         "runs": runs,
         "stages": {name: _percentiles(times) for name, times in stages.items()},
         "enroll_us": round(1e6 * statistics.median(enroll), 1),
@@ -145,12 +146,12 @@ def _adapt_step(classifier: Classifier, images: NDArray[Any], runs: int) -> floa
 
 
 def _cold_start(
-    bundle: Bundle, store: Path, backend: str, threads: int, image: NDArray[Any], folder: str
+    bundle: Bundle, store: Path, options: RuntimeOptions, image: NDArray[Any], folder: str
 ) -> tuple[float, float | None]:
     """Seconds from starting a process to its first answer, and its peak memory in MB."""
     saved = Path(folder) / "image.npy"
     np.save(saved, image)
-    arguments = json.dumps([str(bundle.path), str(store), backend, threads, str(saved)])
+    arguments = json.dumps([str(bundle.path), str(store), vars(options), str(saved)])
     log = Path(folder) / "errors.txt"
     started = time.perf_counter()
     with (

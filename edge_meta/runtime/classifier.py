@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BundleError, InputError, LabelError
 from edge_meta.runtime import heads
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
@@ -99,22 +100,20 @@ class Classifier:
         cls,
         bundle: str | Path | Bundle,
         store: str | Path | None = None,
-        threads: int = 1,
-        backend: str | None = None,
+        **options: Any,
     ) -> Classifier:
         """Open a bundle and its store.
 
         Args:
             bundle: a path (folder or zip), a shipped bundle's name, or an opened one.
             store: the .db file; by default one in the user's data folder, by bundle name and encoder id.
-            threads: for the interpreter.
-            backend: `litert`, `tflite` or `tensorflow`; the first that is installed unless given.
+            options: fields of `RuntimeOptions`, such as threads, backend or delegate.
 
         Raises:
             BundleError, BackendError, StoreError: see there.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        encoder = open_encoder(opened, threads, backend)
+        encoder = open_encoder(opened, RuntimeOptions(**options))
         return cls(opened, encoder, opened.open_store(store))
 
     @property
@@ -258,19 +257,20 @@ class Classifier:
         return self._head
 
 
-def open_encoder(bundle: Bundle, threads: int = 1, backend: str | None = None) -> Encoder:
+def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     """A bundle's encoder in an interpreter, checked against its manifest.
 
     Raises:
         BackendError, BundleError: no interpreter, or the file is not what the manifest says.
     """
-    encoder = Encoder(bundle.model, backend, threads)
+    encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
-    shape = (1, *manifest.image_input.shape)
-    if encoder.input_shape != shape or encoder.dim != manifest.dim:
+    wanted = ((1, *manifest.image_input.shape), manifest.image_input.tensor_dtype, manifest.dim)
+    found = (encoder.input_shape, encoder.input_dtype, encoder.dim)
+    if found != wanted:
+        said = [f"{shape} in {dtype} and gives {dim} values" for shape, dtype, dim in (found, wanted)]
         raise BundleError(
-            f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values; the manifest says "
-            f"{shape} and {manifest.dim}.",
+            f"{bundle.path}: encoder.tflite takes {said[0]}; the manifest says that it takes {said[1]}.",
             "Export the bundle again.",
         )
     return encoder

@@ -15,6 +15,7 @@ from edge_meta.errors import InputError
 from edge_meta.evaluation import Interval, accuracies, linear_head, prototype_head
 from edge_meta.inputs import Input
 from edge_meta.runtime import heads
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.interpreter import Encoder
@@ -50,8 +51,7 @@ def evaluate(
     head: str = "prototype",
     steps: int | None = None,
     within_alphabet: bool = False,
-    backend: str | None = None,
-    threads: int = 1,
+    options: RuntimeOptions = DEFAULT,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Draw episodes from a split and classify their queries; nothing is rejected as unknown.
@@ -76,7 +76,7 @@ def evaluate(
         raise InputError(f"There is no head {head!r}.", "Use prototype or linear.")
     if steps is not None and not rates:
         raise InputError("The prototype head takes no steps.", "Leave the steps out, or use the linear head.")
-    encoder = open_encoder(bundle, threads, backend)
+    encoder = open_encoder(bundle, options)
     data = load_dataset(dataset, split, manifest.image_input)
     sampler = EpisodeSampler(data, way, shot, query, seed, within_alphabet)
     embeddings = embed_all(encoder, manifest.image_input, data.images, on_progress)

@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, BundleError
+from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.interpreter import BACKENDS, Encoder
+from edge_meta.runtime.interpreter import Encoder
 
 MODULES = {"litert": "ai_edge_litert.interpreter", "tflite": "tflite_runtime.interpreter", "tensorflow": "tensorflow"}
 
@@ -36,7 +37,8 @@ def installed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Install:
             tried.append(backend)
             if backend not in backends:
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-            module = SimpleNamespace(Interpreter=interpreter)
+            others = SimpleNamespace(OpResolverType=None, load_delegate=None)
+            module = SimpleNamespace(Interpreter=interpreter, experimental=others)
             return SimpleNamespace(lite=module) if backend == "tensorflow" else module
 
         monkeypatch.setattr(importlib, "import_module", import_module)
@@ -78,14 +80,14 @@ def test_without_any_interpreter_all_reasons_and_a_remedy_are_given(bundle: Bund
 def test_a_named_backend_is_the_only_one_tried(bundle: Bundle, installed: Install, backend: str) -> None:
     tried = installed(BACKENDS.keys() - {backend})
     with pytest.raises(BackendError) as caught:
-        Encoder(bundle.model, backend)
+        Encoder(bundle.model, RuntimeOptions(backend=backend))
     assert tried == [backend]
     assert f"pip install {BACKENDS[backend]}" in caught.value.remedy
 
 
-def test_an_unknown_backend_is_refused(bundle: Bundle) -> None:
+def test_an_unknown_backend_is_refused() -> None:
     with pytest.raises(BackendError, match=r"'onnx'.*litert, tflite, tensorflow"):
-        Encoder(bundle.model, "onnx")
+        RuntimeOptions(backend="onnx")
 
 
 def test_tflite_runtime_under_numpy_2_is_refused_with_the_reason(
@@ -94,19 +96,21 @@ def test_tflite_runtime_under_numpy_2_is_refused_with_the_reason(
     tried = installed(["tflite"])
     monkeypatch.setattr(np, "__version__", "2.1.3")
     with pytest.raises(BackendError, match=r"tflite-runtime needs numpy < 2, and numpy 2\.1\.3 is installed"):
-        Encoder(bundle.model, "tflite")
+        Encoder(bundle.model, RuntimeOptions(backend="tflite"))
     assert tried == []
 
 
 @pytest.mark.parametrize("threads", [0, -1])
-def test_fewer_than_one_thread_is_refused(bundle: Bundle, threads: int) -> None:
+def test_fewer_than_one_thread_is_refused(threads: int) -> None:
     with pytest.raises(BackendError, match=f"{threads} threads"):
-        Encoder(bundle.model, threads=threads)
+        RuntimeOptions(threads=threads)
 
 
 def test_more_threads_give_the_same_embedding(bundle: Bundle, draw: Callable[..., NDArray[np.uint8]]) -> None:
     image = bundle.manifest.image_input.normalize(draw(0)[None, :, :, None])
-    np.testing.assert_array_equal(Encoder(bundle.model, threads=2).embed(image), Encoder(bundle.model).embed(image))
+    np.testing.assert_array_equal(
+        Encoder(bundle.model, RuntimeOptions(threads=2)).embed(image), Encoder(bundle.model).embed(image)
+    )
 
 
 def test_an_embedding_is_the_callers_own(bundle: Bundle, draw: Callable[..., NDArray[np.uint8]]) -> None:
@@ -133,4 +137,4 @@ def test_an_interpreters_refusal_is_a_bundle_error_that_names_it(bundle: Bundle,
 
     monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(Interpreter=refuse))
     with pytest.raises(BundleError, match=r"The litert interpreter refuses .*op CONV_2D is of version 99"):
-        Encoder(bundle.model, "litert")
+        Encoder(bundle.model, RuntimeOptions(backend="litert"))
