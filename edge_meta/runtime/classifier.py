@@ -268,9 +268,10 @@ def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     wanted = ((1, *manifest.image_input.shape), manifest.image_input.tensor_dtype, manifest.dim)
     found = (encoder.input_shape, encoder.input_dtype, encoder.dim)
     if found != wanted:
-        said = [f"{shape} in {dtype} and gives {dim} values" for shape, dtype, dim in (found, wanted)]
+        said = [f"{shape} in {dtype}" for shape, dtype, _ in (found, wanted)]
         raise BundleError(
-            f"{bundle.path}: encoder.tflite takes {said[0]}; the manifest says that it takes {said[1]}.",
+            f"{bundle.path}: encoder.tflite takes {said[0]} and gives {encoder.dim} values; the manifest says {said[1]} "
+            f"and {manifest.dim}.",
             "Export the bundle again.",
         )
     return encoder
