@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +14,10 @@ import numpy as np
 from converters import calibrate
 from converters.checks import check
 from converters.litert import QUANTIZATIONS, convert
-from converters.model_card import model_card
+from converters.metadata import with_metadata
+from converters.model_card import LICENCES, model_card
 from converters.model_file import ModelFile
+from converters.packing import check_output, write
 from converters.parity import parity
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError
@@ -76,6 +75,8 @@ def export_bundle(
     rng = np.random.default_rng(calibrate.SEED)
     chosen = rng.choice(len(train.images), min(CALIBRATION_IMAGES, len(train.images)), replace=False)
     model = convert(encoder, quantize, image_input.normalize(train.images[chosen]), max_classes, max_shots)
+    licence = LICENCES.get(str(trained.provenance.get("dataset")), "not stated")
+    model = with_metadata(model, image_input, encoder.output_shape[-1], licence)
     parsed = ModelFile.parse(model)
     check(parsed, quantize)
 
@@ -99,7 +100,7 @@ def export_bundle(
     files = {MODEL: model, MODEL_CARD: card}
     checksums = {name: _sha256(content) for name, content in files.items()}
     manifest = Manifest(**{**vars(manifest), "files": checksums})
-    _write(output, {MANIFEST: manifest.to_json().encode(), **files})
+    write(output, {MANIFEST: manifest.to_json().encode(), **files})
     return Bundle.open(output)
 
 
@@ -151,21 +152,7 @@ def _check_request(output: Path, quantize: str, max_classes: int, max_shots: int
         raise ExportError(f"There is no quantization {quantize!r}.", f"Use one of {', '.join(QUANTIZATIONS)}.")
     if not (2 <= max_classes <= 100_000 and 1 <= max_shots <= 100_000):
         raise ExportError("The heads' sizes are out of range.", "Use 2 to 100000 classes and 1 to 100000 shots.")
-    if output.exists():
-        if not overwrite:
-            raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")
-        if not _is_bundle(output):
-            raise ExportError(f"{output} is not a bundle, so it is not replaced.", "Choose another --output.")
-
-
-def _is_bundle(path: Path) -> bool:
-    if path.is_dir():
-        return (path / MANIFEST).exists()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return MANIFEST in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False
+    check_output(output, overwrite)
 
 
 def _signatures(interpreter: Any) -> dict[str, Any]:
@@ -178,33 +165,6 @@ def _signatures(interpreter: Any) -> dict[str, Any]:
             for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details()))
         }
     return described
-
-
-def _write(output: Path, files: dict[str, bytes]) -> None:
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
-            made = Path(scratch) / "new"
-            if output.suffix == ".zip":
-                with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
-                    for name, content in files.items():
-                        archive.writestr(zipfile.ZipInfo(name), content)
-            else:
-                made.mkdir()
-                for name, content in files.items():
-                    (made / name).write_bytes(content)
-            if output.is_dir():
-                # A folder cannot be replaced in one step; the old one is back if the second step fails.
-                old = Path(shutil.move(output, Path(scratch) / "old"))
-                try:
-                    made.rename(output)
-                except BaseException:
-                    old.rename(output)
-                    raise
-            else:
-                made.replace(output)
-    except OSError as error:
-        raise ExportError(f"{output} cannot be written ({error}).", "Choose another --output, or free space.") from None
 
 
 def _sha256(content: bytes) -> str:

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from converters import calibrate, export, export_bundle
+from converters import calibrate, export, export_bundle, packing
 from converters.litert import QUANTIZATIONS
 from converters.model_file import ModelFile
 from converters.parity import parity
@@ -370,7 +370,7 @@ def test_a_failure_leaves_the_old_bundle_or_nothing(
     output: str, occupied: bool, where: str, what: Callable, error: type[BaseException],
 ) -> None:  # fmt: skip
     if occupied:
-        export._write(tmp_path / output, contents(bundles["float32"].path))
+        packing.write(tmp_path / output, contents(bundles["float32"].path))
     with monkeypatch.context() as patched:
         place = WRITING.get(where, export)
         patched.setattr(place, where, failing_once(getattr(place, where), what))

@@ -39,13 +39,15 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest's fields that a device acts on, and those that it only shows (`signatures`, `parity`, `training`).
+    """The manifest's fields that a device acts on, and those that it only shows (`signatures`, `parity`, `training`,
+    `target`).
 
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
         files: file name → SHA-256, for every other file of the bundle.
         learning_rates: of the linear head, one for each step of `adapt`.
         rejection: None when the bundle was not calibrated; then every query is known.
+        target: what the bundle was made for, other than LiteRT, by its `name` and with what was measured there.
     """
 
     encoder_id: str
@@ -58,6 +60,7 @@ class Manifest:
     signatures: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    target: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         rejection = self.rejection
@@ -82,6 +85,7 @@ class Manifest:
             },
             "parity": dict(self.parity),
             "training": dict(self.training),
+            **({"target": dict(self.target)} if self.target else {}),
         }
         return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -142,4 +146,5 @@ class Manifest:
             signatures=dict(fields["signatures"]),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
+            target=dict(fields.get("target", {})),
         )
