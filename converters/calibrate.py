@@ -51,6 +51,11 @@ def learning_rates(embeddings: Array, data: Dataset, episodes: int = 100) -> tup
     return (float(f"{best * scale:.3g}"),) * STEPS
 
 
+def fallback_rates(squared_norm: float) -> tuple[float, ...]:
+    """Rates for an encoder without calibration data: 1 / mean ‖f(x)‖², the middle of what `learning_rates` tries."""
+    return (float(f"{1.0 / squared_norm:.3g}"),) * STEPS
+
+
 def rejection(embeddings: Array, data: Dataset, false_accept: float = 0.05, episodes: int = 200) -> Rejection | None:
     """Thresholds at which that fraction of strangers is accepted, from 1-shot and 5-shot episodes.
 

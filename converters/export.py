@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import numpy as np
 
 from converters import calibrate
 from converters.checks import check
+from converters.foreign import foreign_encoder
+from converters.foreign_input import ModelOptions
 from converters.litert import QUANTIZATIONS, convert
 from converters.metadata import with_metadata
 from converters.model_card import LICENCES, model_card
@@ -36,36 +38,59 @@ CALIBRATION_IMAGES = 300
 def export_bundle(
     source: str | Path,
     output: str | Path,
-    quantize: str = "int8",
+    quantize: str | None = None,
     calibration: str | None = None,
     mirror: bool = False,
     max_classes: int = 64,
     max_shots: int = 256,
     overwrite: bool = False,
     on_note: Callable[[str], None] = lambda note: None,
+    model_options: ModelOptions | None = None,
 ) -> Bundle:
-    """Make a bundle of a training run.
+    """Make a bundle of a training run, or of somebody else's model.
 
     Args:
-        source: a run's folder or the encoder.keras in it; or another Keras encoder, whose input is then taken to be that of
-            `ImageInput.for_shape`.
+        source: a run's folder or the encoder.keras in it; another Keras encoder of images, whose input is then taken to be
+            that of `ImageInput.for_shape`; or any .tflite file, which keeps its weights and its quantization.
         output: the bundle's folder; a name that ends in .zip makes one uncompressed archive.
-        quantize: `int8` or `float32`.
+        quantize: `int8`, the default, or `float32`; for a .tflite file, nothing.
         calibration: the dataset that quantization, learning rate and rejection are calibrated on (its train and val
-            classes); the run's own unless given, and needed where there is no run.
+            classes); the run's own unless given, and needed for a Keras encoder. A bundle of a .tflite file without it
+            never says unknown.
         mirror: embed each image together with its mirror image, which is more accurate and takes twice the time; for an
             encoder that was trained with mirrored classes. See `mirrored`.
         max_classes, max_shots: static sizes of the heads in encoder.tflite. Python's runtime knows no such limit.
         overwrite: replace a bundle that is at `output`.
         on_note: called with a line about each stage.
+        model_options: what a .tflite file does not say of itself.
 
     Raises:
         ExportError: not exportable, a check failed, or `output` is taken; nothing is written.
         TrainingError: `source` is not a run. DatasetError: no calibration data.
     """
-    output = Path(output)
-    _check_request(output, quantize, max_classes, max_shots, overwrite)
-    trained = _load(Path(source), calibration)
+    source, output = Path(source), Path(output)
+    _check_request(output, quantize or "int8", max_classes, max_shots, overwrite)
+    if source.suffix == ".tflite":
+        if quantize is not None or mirror:
+            raise ExportError(f"{source} is converted already, and stays as it is.", "Leave --quantize and --mirror out.")
+        model, manifest = _of_model(source, calibration, model_options or ModelOptions(), on_note)
+    elif model_options is not None:
+        raise ExportError(
+            f"{source} says itself what it takes and gives.", "Leave out the options that are for .tflite files."
+        )
+    else:
+        model, manifest = _of_run(_load(source, calibration), quantize or "int8", mirror, max_classes, max_shots, on_note)
+    card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
+    files = {MODEL: model, MODEL_CARD: card}
+    manifest = replace(manifest, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
+    write(output, {MANIFEST: manifest.to_json().encode(), **files})
+    return Bundle.open(output)
+
+
+def _of_run(
+    trained: _Trained, quantize: str, mirror: bool, max_classes: int, max_shots: int, on_note: Callable[[str], None]
+) -> tuple[bytes, Manifest]:
+    """encoder.tflite of an encoder of ours, and its manifest, but for the checksums."""
     encoder, image_input = trained.encoder, trained.image_input
     if mirror:
         encoder = mirrored(encoder)
@@ -84,9 +109,9 @@ def export_bundle(
     interpreter = Encoder(model)
     embeddings = embed_all(interpreter, image_input, val.images)
     calibrate.check_embeddings(embeddings)
-    manifest = Manifest(
+    return model, Manifest(
         encoder_id=parsed.encoder_id(image_input.to_manifest()),
-        files={MODEL: _sha256(model)},
+        files={},
         image_input=image_input,
         dim=interpreter.dim,
         quantization=quantize,
@@ -96,12 +121,42 @@ def export_bundle(
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),
         training=trained.provenance | ({"mirror": True} if mirror else {}),
     )
-    card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
-    files = {MODEL: model, MODEL_CARD: card}
-    checksums = {name: _sha256(content) for name, content in files.items()}
-    manifest = Manifest(**{**vars(manifest), "files": checksums})
-    write(output, {MANIFEST: manifest.to_json().encode(), **files})
-    return Bundle.open(output)
+
+
+def _of_model(
+    source: Path, calibration: str | None, options: ModelOptions, on_note: Callable[[str], None]
+) -> tuple[bytes, Manifest]:
+    """encoder.tflite of somebody else's file, and its manifest, but for the checksums."""
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise ExportError(f"{source} cannot be read ({error.strerror}).", "Check the path.") from None
+    foreign = foreign_encoder(content, source.name, options, on_note)
+    takes, model = foreign.takes, foreign.model
+    if isinstance(takes, ImageInput):
+        model = with_metadata(model, takes, foreign.dim, "not stated")
+    interpreter, parsed = Encoder(model), ModelFile.parse(model)
+    rates, rejection = calibrate.fallback_rates(foreign.squared_norm), None
+    if calibration is None:
+        on_note("without --calibration, the bundle never says unknown, and its learning rate is a guess")
+    else:
+        # It was trained on none of them, so that the larger split serves.
+        data = load_dataset(calibration, "train", takes)
+        on_note(f"calibrating on {len(data.images):,} examples")
+        embeddings = embed_all(interpreter, takes, data.images)
+        calibrate.check_embeddings(embeddings)
+        rates, rejection = calibrate.learning_rates(embeddings, data), calibrate.rejection(embeddings, data)
+    return model, Manifest(
+        encoder_id=parsed.encoder_id(takes.to_manifest()),
+        files={},
+        image_input=takes,
+        dim=interpreter.dim,
+        quantization=parsed.quantization,
+        learning_rates=rates,
+        rejection=rejection,
+        signatures=_signatures(interpreter.interpreter),
+        training={**foreign.provenance, **({"calibration": calibration} if calibration else {})},
+    )
 
 
 @dataclass(frozen=True)
@@ -117,8 +172,6 @@ class _Trained:
 
 def _load(source: Path, calibration: str | None) -> _Trained:
     """A run, by its folder or the encoder in it; or another Keras encoder, which needs a dataset to calibrate on."""
-    if source.suffix == ".tflite":
-        raise ExportError(f"{source} is converted already; only Keras encoders can be exported.", "Name a run's folder.")
     of_run = source.name == "encoder.keras" and (source.parent / "run.json").exists()
     if source.suffix == ".keras" and source.exists() and not of_run:
         if calibration is None:
@@ -165,7 +218,3 @@ def _signatures(interpreter: Any) -> dict[str, Any]:
             for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details()))
         }
     return described
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -32,12 +32,13 @@ class ForeignEncoder:
     """encoder.tflite made of somebody else's file, and what its manifest says.
 
     Attributes:
-        scale: mean ‖f(x)‖² over synthetic examples.
+        squared_norm: mean ‖f(x)‖² over synthetic examples.
     """
 
     model: bytes
     takes: Input
-    scale: float
+    dim: int
+    squared_norm: float
     provenance: dict[str, Any]
 
 
@@ -65,9 +66,10 @@ def foreign_encoder(content: bytes, name: str, options: ModelOptions, on_note: C
     source = _one_input(graph, name, on_note)
     takes = feed(graph, source, name, options, on_note)
     model = _one_vector(graph, name, takes.noun)
-    scale = _try(Encoder(model), takes, name)
+    encoder = Encoder(model)
+    squared_norm = _try(encoder, takes, name)
     provenance = {"source": name, "sha256": hashlib.sha256(content).hexdigest(), "tensor": graph.name(embedding)}
-    return ForeignEncoder(model, takes, scale, provenance)
+    return ForeignEncoder(model, takes, encoder.dim, squared_norm, provenance)
 
 
 # Which part of the file
@@ -114,7 +116,9 @@ def _candidates(graph: Graph) -> str:
     vectors = [
         tensor
         for tensor in graph.tensors()
-        if graph.producer(tensor) and 4 <= prod(graph.shape(tensor)) == max(graph.shape(tensor), default=0)
+        if tensor not in graph.outputs
+        and graph.producer(tensor)
+        and 4 <= prod(graph.shape(tensor)) == max(graph.shape(tensor), default=0)
     ]
     return ", ".join(_described(graph, vectors[-4:])) or "no vectors"
 
@@ -204,7 +208,7 @@ def _one_vector(graph: Graph, name: str, takes: str) -> bytes:
 
 
 def _run(model: bytes, name: str) -> tuple[int, ...]:
-    """The output's shape, from a run in a child process, since an interpreter may crash on what no converter of ours made."""
+    """The output's shape, from a run in a child process: an interpreter may crash on what others made."""
     try:
         return check_model(model).main.outputs[0].shape
     except BundleError as error:

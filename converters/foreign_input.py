@@ -28,8 +28,8 @@ class ModelOptions:
         input_kind: one of `KINDS`; else it is told from the input's shape and dtype.
         input_shape: without the batch, for inputs whose size is left open.
         output_tensor: name or index of the tensor that is the embedding; else the only output.
-        mean, scale: the model's values are (x − mean) · scale, where x is a pixel from 0 to 255, a sample from −1 to 1, or an
-            array's value; one number, or one a channel in the model's order.
+        mean, scale: the model's values are (x − mean) · scale; x is a pixel from 0 to 255, a sample from −1 to 1, or an
+            array's value. One number, or one a channel in the model's order.
         channel_order: `rgb`, or `bgr` for models that want blue first.
         sample_rate: of audio, in samples a second.
     """

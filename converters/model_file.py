@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,17 @@ class ModelFile:
             signatures={entry.signatureKey.decode(): entry.subgraphIndex for entry in model.signatureDefs or []},
             min_runtime=tuple(int(part) for part in version.split(".")),
         )
+
+    @property
+    def quantization(self) -> str:
+        """How the encoder computes: the dtype of most of its values; `dynamic` or `float16` when only weights are smaller."""
+        operators = self.subgraphs[self.signatures.get("embed", 0)]
+        computed = Counter(tensor.dtype for operator in operators for tensor in operator.outputs)
+        weights = {tensor.dtype for operator in operators for tensor in operator.inputs if tensor and tensor.data}
+        dtype = computed.most_common(1)[0][0]
+        if dtype == "float32" and "float16" in weights:
+            return "float16"
+        return "dynamic" if dtype == "float32" and "int8" in weights else dtype
 
     def encoder_id(self, image_input: dict[str, Any]) -> str:
         """32 hexadecimal digits: SHA-256 over the encoder's operators, weights, quantization, and its input.

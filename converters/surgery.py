@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from converters.model_edit import add_buffer, operator_name, packed, unpacked
 from edge_meta.errors import ExportError
 
 _CODES = {name: code for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
@@ -26,7 +26,7 @@ class Graph:
         try:
             if content[4:8] != b"TFL3":
                 raise ValueError("it does not begin like one")
-            self.model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+            self.model = unpacked(content)
             if not all(subgraph.operators is not None and subgraph.tensors for subgraph in self.model.subgraphs):
                 raise ValueError("it has no operators")
             if any(buffer.offset > 1 for buffer in self.model.buffers):
@@ -120,7 +120,7 @@ class Graph:
 
     def constant(self, tensor: int, values: NDArray[Any]) -> None:
         """Give an input its values for good."""
-        self._main.tensors[tensor].buffer = self._buffer(values)
+        self._main.tensors[tensor].buffer = add_buffer(self.model, np.ascontiguousarray(values).tobytes())
         self._main.inputs = [index for index in self.inputs if index != tensor]
 
     def feed(self, operator: str, tensor: int, dtype: str, shape: Sequence[int], values: NDArray[Any] | None = None) -> int:
@@ -153,22 +153,13 @@ class Graph:
         model = self.model
         model.signatureDefs = [_signature(takes, self.inputs[0], self.outputs[0])]
         # What it said of its inputs and outputs holds no longer.
-        model.metadata, model.metadataBuffer = None, None
-        used = {
-            subgraph.tensors[index].buffer
-            for subgraph in model.subgraphs
-            for operator in subgraph.operators
-            for index in (*operator.inputs, *operator.outputs)
-            if index >= 0
-        }
-        model.buffers = [_Buffer(buffer.data if index in used else None) for index, buffer in enumerate(model.buffers)]
+        model.metadataBuffer = None
+        model.metadata = None
         if self._min_runtime:
-            entry = schema.MetadataT(name="min_runtime_version", buffer=len(model.buffers))
-            model.buffers.append(_Buffer(np.frombuffer(self._min_runtime, np.uint8)))
-            model.metadata = [entry]
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+            model.metadata = [schema.MetadataT(name="min_runtime_version", buffer=add_buffer(model, self._min_runtime))]
+        for tensor in self._unused():
+            tensor.buffer = 0
+        return packed(model)
 
     # Parts
 
@@ -177,19 +168,24 @@ class Graph:
         return self.model.subgraphs[0]
 
     def _operator_name(self, operator: Any) -> str:
-        code = self.model.operatorCodes[operator.opcodeIndex]
-        if code.customCode:
-            return f"custom {code.customCode.decode(errors='replace')}"
-        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-        return next((name for name, number in _CODES.items() if number == builtin), f"operator {builtin}")
+        custom = self.model.operatorCodes[operator.opcodeIndex].customCode
+        return f"custom {custom.decode(errors='replace')}" if custom else operator_name(self.model, operator)
 
-    def _buffer(self, values: NDArray[Any]) -> int:
-        self.model.buffers.append(schema.BufferT(np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)))
-        return len(self.model.buffers) - 1
+    def _unused(self) -> list[Any]:
+        """Tensors that no operator takes or gives any more."""
+        left = []
+        for subgraph in self.model.subgraphs:
+            used = {int(index) for operator in subgraph.operators for index in (*operator.inputs, *operator.outputs)}
+            left += [tensor for index, tensor in enumerate(subgraph.tensors) if index not in used]
+        return left
 
     def _new(self, dtype: str, shape: Sequence[int], name: str, buffer: int = 0) -> int:
         tensor = schema.TensorT(
-            shape=list(shape), type=_TYPES[dtype], buffer=buffer, name=name, quantization=schema.QuantizationParametersT()
+            shape=list(shape),
+            type=_TYPES[dtype],
+            buffer=buffer,
+            name=name.encode(),
+            quantization=schema.QuantizationParametersT(),
         )
         self._main.tensors.append(tensor)
         return len(self._main.tensors) - 1
@@ -197,7 +193,8 @@ class Graph:
     def _operator(self, operator: str, taken: int, given: int, values: NDArray[Any] | None, version: int = 1) -> Any:
         inputs = [taken]
         if values is not None:
-            inputs.append(self._new(values.dtype.name, values.shape, f"{operator.lower()}_operand", self._buffer(values)))
+            buffer = add_buffer(self.model, np.ascontiguousarray(values).tobytes())
+            inputs.append(self._new(values.dtype.name, values.shape, f"{operator.lower()}_operand", buffer))
         kind = {"SUB": "Sub", "MUL": "Mul", "REVERSE_V2": "ReverseV2", "NOT_EQUAL": "NotEqual"}.get(operator)
         kind = f"{kind or operator.capitalize()}Options"
         filled = getattr(schema, f"{kind}T")()
@@ -212,23 +209,6 @@ class Graph:
             builtinOptionsType=_OPTIONS[kind],
             builtinOptions=filled,
         )
-
-
-class _Buffer(schema.BufferT):  # type: ignore[misc]
-    """A buffer whose data lies at a multiple of 16 bytes, as interpreters want it; the generated code forgets that."""
-
-    def Pack(self, builder: Any) -> int:  # noqa: N802 - the generated code's name
-        if self.data is None or len(self.data) == 0:
-            schema.BufferStart(builder)
-            return int(schema.BufferEnd(builder))
-        content = np.asarray(self.data, np.uint8).tobytes()
-        builder.StartVector(1, len(content), 16)
-        builder.head -= len(content)
-        builder.Bytes[builder.head : builder.head + len(content)] = content
-        data = builder.EndVector()
-        schema.BufferStart(builder)
-        schema.BufferAddData(builder, data)
-        return int(schema.BufferEnd(builder))
 
 
 def _signature(takes: str, given: int, taken: int) -> Any:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import note
 
 
+def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
+    """A callback that reads numbers between commas."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[Any, ...] | None:
+        try:
+            return None if text is None else tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is not numbers between commas.") from None
+
+    return read
+
+
 @click.command()
-@click.argument("source", metavar="RUN|ENCODER.keras")
+@click.argument("source", metavar="RUN|ENCODER.keras|MODEL.tflite")
 @click.option("--output", required=True, metavar="BUNDLE", help="The bundle's folder; NAME.zip makes one archive.")
-@click.option("--quantize", default="int8", show_default=True, type=click.Choice(["float32", "int8"]))
+@click.option("--quantize", type=click.Choice(["float32", "int8"]), help="[default: int8; a .tflite file keeps its own]")
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
 @click.option(
     "--mirror", is_flag=True,
@@ -19,33 +34,51 @@ from edge_meta.cli.progress import note
 )  # fmt: skip
 @click.option("--max-classes", default=64, show_default=True, metavar="N", help="Static size of the heads in the file.")
 @click.option("--max-shots", default=256, show_default=True, metavar="M", help="Shots in one train_step of the file.")
+@click.option(
+    "--output-tensor", metavar="T", help="Of a .tflite: name or index of the embedding.  [default: its only output]"
+)
+@click.option("--input-kind", type=click.Choice(["image", "audio", "array"]), help="Of a .tflite.  [default: by its shape]")
+@click.option("--input-shape", metavar="N,...", callback=_numbers(int), help="Of a .tflite that leaves it open; no batch.")
+@click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="Of a .tflite, which takes (x − mean) · scale.")
+@click.option("--scale", metavar="X[,...]", callback=_numbers(float), help="See --mean.  [default for both: by the file]")
+@click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of a .tflite for images.  [default: rgb]")
+@click.option("--sample-rate", type=int, metavar="HZ", help="Of a .tflite for audio.  [default: 16000]")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
 @json_option
 def export(
     source: str,
     output: str,
-    quantize: str,
+    quantize: str | None,
     calibration: str | None,
     mirror: bool,
     max_classes: int,
     max_shots: int,
     overwrite: bool,
     as_json: bool,
+    **of_model: Any,
 ) -> None:
-    """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it), or of a Keras encoder of yours.
+    """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it), or of a model of yours.
 
     \b
     Examples:
       edge-meta export runs/omniglot --output omniglot.bundle
       edge-meta export runs/omniglot --output omniglot32.bundle --quantize float32
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
+      edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
+      edge-meta export speech.tflite --sample-rate 16000 --calibration folder:words --output speech.bundle
 
     The encoder is quantized and put into one .tflite file with its heads; learning rate and rejection are calibrated, and
     the quantized encoder is compared with the float one, all on validation classes.
+
+    A .tflite file of any maker keeps its weights and its quantization. It may take images, audio, or arrays such as sensor
+    series and token ids; x in --mean is a pixel from 0 to 255, a sample from −1 to 1, or an array's value.
     """
     from converters import export_bundle
+    from converters.foreign_input import ModelOptions
 
-    bundle = export_bundle(source, output, quantize, calibration, mirror, max_classes, max_shots, overwrite, note)
+    given = {name: value for name, value in of_model.items() if value is not None}
+    options = ModelOptions(**given) if given else None
+    bundle = export_bundle(source, output, quantize, calibration, mirror, max_classes, max_shots, overwrite, note, options)
     manifest = bundle.manifest
     result = {
         "bundle": str(bundle.path),
@@ -56,7 +89,7 @@ def export(
         "parity": manifest.parity,
     }
     lines = [f"{bundle.path}: {manifest.quantization}, {len(bundle.model):,} bytes, {manifest.dim} dimensions"]
-    for entry in manifest.parity["episodes"]:
+    for entry in manifest.parity.get("episodes", []):
         lines.append(
             f"{entry['way']}-way {entry['shot']}-shot on validation classes: float32 {_percent(entry['float32'])}, "
             f"{manifest.quantization} {_percent(entry['quantized'])}, drop {_percent(entry['drop'])} points"
