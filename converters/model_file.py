@@ -77,7 +77,7 @@ class ModelFile:
 
     @property
     def quantization(self) -> str:
-        """How the encoder computes: the dtype of most of its values; `dynamic` or `float16` when only weights are smaller."""
+        """How the encoder computes: the dtype of most of its values; `dynamic` or `float16` when only weights are."""
         operators = self.subgraphs[self.signatures.get("embed", 0)]
         computed = Counter(tensor.dtype for operator in operators for tensor in operator.outputs)
         weights = {tensor.dtype for operator in operators for tensor in operator.inputs if tensor and tensor.data}
