@@ -13,8 +13,9 @@ import numpy as np
 
 from converters import calibrate
 from converters.checks import check
-from converters.foreign import foreign_encoder
+from converters.foreign import ForeignEncoder, foreign_encoder, own_values
 from converters.foreign_input import ModelOptions
+from converters.foreign_source import converted, is_saved_model
 from converters.litert import QUANTIZATIONS, convert
 from converters.metadata import with_metadata
 from converters.model_card import LICENCES, model_card
@@ -51,18 +52,18 @@ def export_bundle(
 
     Args:
         source: a run's folder or the encoder.keras in it; another Keras encoder of images, whose input is then taken to be
-            that of `ImageInput.for_shape`; or any .tflite file, which keeps its weights and its quantization.
+            that of `ImageInput.for_shape`; or any other .keras file, SavedModel folder, or .tflite file, which keeps its
+            weights and its quantization.
         output: the bundle's folder; a name that ends in .zip makes one uncompressed archive.
-        quantize: `int8`, the default, or `float32`; for a .tflite file, nothing.
+        quantize: `int8`, the default, or `float32`; for a .tflite file, None.
         calibration: the dataset that quantization, learning rate and rejection are calibrated on (its train and val
-            classes); the run's own unless given, and needed for a Keras encoder. A bundle of a .tflite file without it
-            never says unknown.
+            classes); the run's own unless given, and needed for int8. A bundle without it never says unknown.
         mirror: embed each image together with its mirror image, which is more accurate and takes twice the time; for an
             encoder that was trained with mirrored classes. See `mirrored`.
         max_classes, max_shots: static sizes of the heads in encoder.tflite. Python's runtime knows no such limit.
         overwrite: replace a bundle that is at `output`.
         on_note: called with a line about each stage.
-        model_options: what a .tflite file does not say of itself.
+        model_options: what other people's models do not say of themselves.
 
     Raises:
         ExportError: not exportable, a check failed, or `output` is taken; nothing is written.
@@ -70,16 +71,17 @@ def export_bundle(
     """
     source, output = Path(source), Path(output)
     _check_request(output, quantize or "int8", max_classes, max_shots, overwrite)
-    if source.suffix == ".tflite":
-        if quantize is not None or mirror:
-            raise ExportError(f"{source} is converted already, and stays as it is.", "Leave --quantize and --mirror out.")
-        model, manifest = _of_model(source, calibration, model_options or ModelOptions(), on_note)
-    elif model_options is not None:
+    trained = _load(source, calibration, model_options is not None)
+    if trained is not None and model_options is not None:
         raise ExportError(
-            f"{source} says itself what it takes and gives.", "Leave out the options that are for .tflite files."
+            f"{source} says itself what it takes and gives.", "Leave out the options for other people's models."
         )
+    if trained is None and mirror:
+        raise ExportError(f"{source} was not trained with mirror images, as far as is known.", "Leave --mirror out.")
+    if trained is not None:
+        model, manifest = _of_run(trained, quantize or "int8", mirror, max_classes, max_shots, on_note)
     else:
-        model, manifest = _of_run(_load(source, calibration), quantize or "int8", mirror, max_classes, max_shots, on_note)
+        model, manifest = _of_model(source, quantize, calibration, model_options or ModelOptions(), on_note)
     card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
     files = {MODEL: model, MODEL_CARD: card}
     manifest = replace(manifest, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
@@ -124,14 +126,19 @@ def _of_run(
 
 
 def _of_model(
-    source: Path, calibration: str | None, options: ModelOptions, on_note: Callable[[str], None]
+    source: Path, quantize: str | None, calibration: str | None, options: ModelOptions, on_note: Callable[[str], None]
 ) -> tuple[bytes, Manifest]:
     """encoder.tflite of somebody else's file, and its manifest, but for the checksums."""
-    try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise ExportError(f"{source} cannot be read ({error.strerror}).", "Check the path.") from None
-    foreign = foreign_encoder(content, source.name, options, on_note)
+    if source.suffix == ".tflite":
+        if quantize is not None:
+            raise ExportError(f"{source} is converted already, and stays as it is.", "Leave --quantize out.")
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise ExportError(f"{source} cannot be read ({error.strerror}).", "Check the path.") from None
+        foreign = foreign_encoder(content, source.name, options, on_note)
+    else:
+        foreign = _converted(source, quantize or "int8", calibration, options, on_note)
     takes, model = foreign.takes, foreign.model
     if isinstance(takes, ImageInput):
         model = with_metadata(model, takes, foreign.dim, "not stated")
@@ -159,6 +166,28 @@ def _of_model(
     )
 
 
+def _converted(
+    source: Path, quantize: str, calibration: str | None, options: ModelOptions, on_note: Callable[[str], None]
+) -> ForeignEncoder:
+    """A SavedModel or a Keras model as a .tflite file that has been fitted; calibrated on what the float file takes."""
+    if quantize not in ("float32", "int8"):
+        raise ExportError(f"{source} can be converted to float32 and int8.", "Use one of these with --quantize.")
+    if quantize == "int8" and calibration is None:
+        raise ExportError(
+            f"{source} does not say what it was trained on.",
+            "Name a dataset with --calibration, or leave it in float32 with --quantize float32.",
+        )
+    on_note(f"converting to {quantize}")
+    foreign = foreign_encoder(converted(source), source.name, options, on_note)
+    if quantize == "float32":
+        return foreign
+    data = load_dataset(calibration, "train", foreign.takes)
+    rng = np.random.default_rng(calibrate.SEED)
+    chosen = rng.choice(len(data.images), min(CALIBRATION_IMAGES, len(data.images)), replace=False)
+    samples = own_values(foreign, foreign.takes.normalize(data.images[chosen]))
+    return foreign_encoder(converted(source, samples), source.name, options, lambda note: None)
+
+
 @dataclass(frozen=True)
 class _Trained:
     """What is exported, and what is known of how it came about."""
@@ -170,20 +199,23 @@ class _Trained:
     provenance: dict[str, Any]
 
 
-def _load(source: Path, calibration: str | None) -> _Trained:
-    """A run, by its folder or the encoder in it; or another Keras encoder, which needs a dataset to calibrate on."""
+def _load(source: Path, calibration: str | None, has_options: bool) -> _Trained | None:
+    """A run, by its folder or the encoder in it; or another Keras encoder of images, which needs a dataset to calibrate on.
+
+    None for models that are only fitted to what devices expect.
+    """
+    if source.suffix == ".tflite" or is_saved_model(source):
+        return None
     of_run = source.name == "encoder.keras" and (source.parent / "run.json").exists()
     if source.suffix == ".keras" and source.exists() and not of_run:
-        if calibration is None:
-            raise ExportError(f"{source} does not say what it was trained on.", "Name a dataset with --calibration.")
+        if calibration is None or has_options:
+            return None
         encoder = load_encoder(source)
-        shape = encoder.input_shape[1:]
-        if len(shape) != 3 or shape[2] not in (1, 3) or None in shape or len(encoder.output_shape) != 2:
-            raise ExportError(
-                f"{source} takes {encoder.input_shape} and gives {encoder.output_shape}.",
-                "An encoder takes (batch, height, width, 1 or 3 channels) and gives (batch, dim).",
-            )
-        return _Trained(encoder, ImageInput.for_shape(shape), calibration, None, {})
+        takes, gives = encoder.input_shape, encoder.output_shape
+        of_images = isinstance(takes, tuple) and len(takes) == 4 and takes[3] in (1, 3) and None not in takes[1:]
+        if not of_images or not isinstance(gives, tuple) or len(gives) != 2:
+            return None
+        return _Trained(encoder, ImageInput.for_shape(takes[1:]), calibration, None, {})
     run = RunFolder(source.parent if of_run else source)
     facts = run.facts()
     return _Trained(

@@ -14,11 +14,13 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converters.foreign_input import ModelOptions, feed
 from converters.surgery import Graph
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.inputs import Input
+from edge_meta.runtime.backends import open_interpreter
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.verify import check_model
 
@@ -32,11 +34,13 @@ class ForeignEncoder:
     """encoder.tflite made of somebody else's file, and what its manifest says.
 
     Attributes:
+        source: the tensor that was the file's own input.
         squared_norm: mean ‖f(x)‖² over synthetic examples.
     """
 
     model: bytes
     takes: Input
+    source: int
     dim: int
     squared_norm: float
     provenance: dict[str, Any]
@@ -69,7 +73,23 @@ def foreign_encoder(content: bytes, name: str, options: ModelOptions, on_note: C
     encoder = Encoder(model)
     squared_norm = _try(encoder, takes, name)
     provenance = {"source": name, "sha256": hashlib.sha256(content).hexdigest(), "tensor": graph.name(embedding)}
-    return ForeignEncoder(model, takes, encoder.dim, squared_norm, provenance)
+    return ForeignEncoder(model, takes, source, encoder.dim, squared_norm, provenance)
+
+
+def own_values(foreign: ForeignEncoder, values: NDArray[Any]) -> list[NDArray[Any]]:
+    """Normalized examples (n, ...) as the file's own input got them, each with its batch of one."""
+    graph = Graph(foreign.model, "encoder.tflite")
+    if foreign.source in graph.inputs:
+        return [value[None] for value in values]
+    graph.make_output(foreign.source)
+    _, interpreter = open_interpreter(graph.save(foreign.takes.noun))
+    given, taken = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    own = []
+    for value in values:
+        interpreter.set_tensor(given, value[None])
+        interpreter.invoke()
+        own.append(interpreter.get_tensor(taken))
+    return own
 
 
 # Which part of the file

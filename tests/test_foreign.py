@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -314,6 +315,68 @@ def test_a_file_cut_short_or_damaged_is_refused_or_embeds(convert: Convert, tmp_
 )
 def test_options_that_do_not_fit_are_refused(convert: Convert, tmp_path: Path, options: dict, says: str) -> None:
     assert says in refused(convert(image, (1, 8, 8, 3)), tmp_path, **options)
+
+
+# --- Keras models and SavedModels -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def series(tmp_path: Path) -> str:
+    """A dataset of sensor series of 6 classes."""
+    kinds = np.repeat(np.random.default_rng(1).normal(size=(6, 12, 3)), 10, axis=0)
+    x = (kinds + RNG.normal(0, 0.3, kinds.shape)).astype("f4")
+    np.savez(tmp_path / "series.npz", x=x, y=np.repeat(np.arange(6), 10))
+    return f"npz:{tmp_path / 'series.npz'}"
+
+
+def convolution() -> Any:
+    inputs = keras.Input((12, 3))
+    return keras.Model(inputs, keras.layers.Dense(8)(keras.layers.Conv1D(6, 3, activation="relu")(inputs)[:, -1]))
+
+
+@pytest.mark.parametrize("kind", ["keras", "savedmodel"])
+def test_a_keras_model_or_a_savedmodel_is_converted(tmp_path: Path, series: str, kind: str) -> None:
+    model = convolution()
+    source = tmp_path / ("mine.keras" if kind == "keras" else "mine")
+    if kind == "keras":
+        model.save(source)
+    else:
+        model.export(source, verbose=False)
+    exact = export_bundle(source, tmp_path / "exact.bundle", "float32")
+    example = np.load(series[4:])["x"][7]
+    wanted = model(example[None], training=False).numpy()[0]
+    np.testing.assert_allclose(embedding(exact, example, tmp_path / "exact"), wanted, atol=1e-5)
+    if kind == "savedmodel":
+        options = ModelOptions(mean=(0.5,), scale=(2.0,))
+        small = export_bundle(source, tmp_path / "small.bundle", calibration=series, model_options=options)
+        assert small.manifest.quantization == "int8"
+        wanted = model(2.0 * (example[None] - 0.5), training=False).numpy()[0]
+        found = embedding(small, example, tmp_path / "small")
+        assert np.dot(found, wanted) > 0.98 * np.linalg.norm(found) * np.linalg.norm(wanted)
+
+
+def test_code_in_a_keras_file_is_not_run(tmp_path: Path) -> None:
+    inputs = keras.Input((8,))
+    keras.Model(inputs, keras.layers.Lambda(lambda x: 2 * x)(inputs)).save(tmp_path / "code.keras")
+    with pytest.raises(ExportError, match=r"code\.keras is not a model that can be read .*[Ll]ambda"):
+        export_bundle(tmp_path / "code.keras", tmp_path / "made.bundle", "float32")
+
+
+def test_a_layer_that_nobody_knows_and_a_damaged_savedmodel_are_refused(tmp_path: Path) -> None:
+    @keras.saving.register_keras_serializable("elsewhere")
+    class Mystery(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x
+
+    inputs = keras.Input((8,))
+    keras.Model(inputs, Mystery()(inputs)).save(tmp_path / "own.keras")
+    keras.saving.get_custom_objects().clear()
+    with pytest.raises(ExportError, match=r"own\.keras is not a model that can be read .*Mystery"):
+        export_bundle(tmp_path / "own.keras", tmp_path / "made.bundle", "float32")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "saved_model.pb").write_bytes(b"nothing")
+    with pytest.raises(ExportError, match="bad is not a model that can be read"):
+        export_bundle(tmp_path / "bad", tmp_path / "made.bundle", "float32")
 
 
 # --- the command line -------------------------------------------------------------------------------------------------

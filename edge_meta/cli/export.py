@@ -24,7 +24,7 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 
 
 @click.command()
-@click.argument("source", metavar="RUN|ENCODER.keras|MODEL.tflite")
+@click.argument("source", metavar="RUN|MODEL.keras|SAVEDMODEL|MODEL.tflite")
 @click.option("--output", required=True, metavar="BUNDLE", help="The bundle's folder; NAME.zip makes one archive.")
 @click.option("--quantize", type=click.Choice(["float32", "int8"]), help="[default: int8; a .tflite file keeps its own]")
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
@@ -34,15 +34,13 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 )  # fmt: skip
 @click.option("--max-classes", default=64, show_default=True, metavar="N", help="Static size of the heads in the file.")
 @click.option("--max-shots", default=256, show_default=True, metavar="M", help="Shots in one train_step of the file.")
-@click.option(
-    "--output-tensor", metavar="T", help="Of a .tflite: name or index of the embedding.  [default: its only output]"
-)
-@click.option("--input-kind", type=click.Choice(["image", "audio", "array"]), help="Of a .tflite.  [default: by its shape]")
-@click.option("--input-shape", metavar="N,...", callback=_numbers(int), help="Of a .tflite that leaves it open; no batch.")
-@click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="Of a .tflite, which takes (x − mean) · scale.")
+@click.option("--output-tensor", metavar="T", help="Name or index of the embedding's tensor.  [default: the only output]")
+@click.option("--input-kind", type=click.Choice(["image", "audio", "array"]), help="[default: by the input's shape]")
+@click.option("--input-shape", metavar="N,...", callback=_numbers(int), help="Where the model leaves it open; no batch.")
+@click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="The model takes (x − mean) · scale.")
 @click.option("--scale", metavar="X[,...]", callback=_numbers(float), help="See --mean.  [default for both: by the file]")
-@click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of a .tflite for images.  [default: rgb]")
-@click.option("--sample-rate", type=int, metavar="HZ", help="Of a .tflite for audio.  [default: 16000]")
+@click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of images.  [default: rgb]")
+@click.option("--sample-rate", type=int, metavar="HZ", help="Of audio.  [default: 16000]")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
 @json_option
 def export(
@@ -70,8 +68,9 @@ def export(
     The encoder is quantized and put into one .tflite file with its heads; learning rate and rejection are calibrated, and
     the quantized encoder is compared with the float one, all on validation classes.
 
-    A .tflite file of any maker keeps its weights and its quantization. It may take images, audio, or arrays such as sensor
-    series and token ids; x in --mean is a pixel from 0 to 255, a sample from −1 to 1, or an array's value.
+    Models of any maker may take images, audio, or arrays such as sensor series and token ids. A .tflite file keeps its
+    weights and its quantization. Options from --output-tensor to --sample-rate say what such a model does not say itself; x
+    in --mean is a pixel from 0 to 255, a sample from −1 to 1, or an array's value.
     """
     from converters import export_bundle
     from converters.foreign_input import ModelOptions
