@@ -18,6 +18,7 @@ from converters.foreign_input import ModelOptions
 from converters.foreign_source import converted, is_saved_model
 from converters.litert import QUANTIZATIONS, convert
 from converters.metadata import with_metadata
+from converters.metric import best_metric
 from converters.model_card import LICENCES, model_card
 from converters.model_file import ModelFile
 from converters.packing import check_output, write
@@ -140,19 +141,22 @@ def _of_model(
     else:
         foreign = _converted(source, quantize or "int8", calibration, options, on_note)
     takes, model = foreign.takes, foreign.model
-    if isinstance(takes, ImageInput):
-        model = with_metadata(model, takes, foreign.dim, "not stated")
-    interpreter, parsed = Encoder(model), ModelFile.parse(model)
-    rates, rejection = calibrate.fallback_rates(foreign.squared_norm), None
+    rates, rejection, training = calibrate.fallback_rates(foreign.squared_norm), None, foreign.provenance
     if calibration is None:
         on_note("without --calibration, the bundle never says unknown, and its learning rate is a guess")
     else:
-        # It was trained on none of them, so that the larger split serves.
+        # It was trained on none of them, as far as is known, so that the largest split serves.
         data = load_dataset(calibration, "train", takes)
         on_note(f"calibrating on {len(data.images):,} examples")
-        embeddings = embed_all(interpreter, takes, data.images)
+        embeddings = embed_all(Encoder(model), takes, data.images)
         calibrate.check_embeddings(embeddings)
+        metric = best_metric(embeddings, data)
+        model, embeddings = metric.put_into(model, takes.noun), metric.apply(embeddings)
         rates, rejection = calibrate.learning_rates(embeddings, data), calibrate.rejection(embeddings, data)
+        training = {**training, "calibration": calibration, "centred": metric.mean is not None, "scale": metric.scale}
+    if isinstance(takes, ImageInput):
+        model = with_metadata(model, takes, foreign.dim, "not stated")
+    interpreter, parsed = Encoder(model), ModelFile.parse(model)
     return model, Manifest(
         encoder_id=parsed.encoder_id(takes.to_manifest()),
         files={},
@@ -162,7 +166,7 @@ def _of_model(
         learning_rates=rates,
         rejection=rejection,
         signatures=_signatures(interpreter.interpreter),
-        training={**foreign.provenance, **({"calibration": calibration} if calibration else {})},
+        training=training,
     )
 
 

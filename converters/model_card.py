@@ -28,6 +28,8 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
         if "source" not in training
         else f"* By others: made of `{training['source']}`, tensor `{training['tensor']}`, with its weights as they were.",
     ]
+    if training.get("centred"):
+        lines.append("* Embeddings are centred on the calibration data and brought to one length (Wang et al. 2019).")
     if "method" in training:
         lines.append(
             f"* {training['method']}, {training['encoder']}, {training['way']}-way {training['shot']}-shot with "

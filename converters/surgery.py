@@ -195,7 +195,13 @@ class Graph:
         if values is not None:
             buffer = add_buffer(self.model, np.ascontiguousarray(values).tobytes())
             inputs.append(self._new(values.dtype.name, values.shape, f"{operator.lower()}_operand", buffer))
-        kind = {"SUB": "Sub", "MUL": "Mul", "REVERSE_V2": "ReverseV2", "NOT_EQUAL": "NotEqual"}.get(operator)
+        kind = {
+            "SUB": "Sub",
+            "MUL": "Mul",
+            "REVERSE_V2": "ReverseV2",
+            "NOT_EQUAL": "NotEqual",
+            "L2_NORMALIZATION": "L2Norm",
+        }.get(operator)
         kind = f"{kind or operator.capitalize()}Options"
         filled = getattr(schema, f"{kind}T")()
         if operator == "CAST":

@@ -20,11 +20,17 @@ from PIL import Image
 
 from converters import export_bundle
 from converters.foreign_input import ModelOptions
+from converters.metric import Metric, best_metric
 from converters.model_edit import packed, unpacked
 from edge_meta import Classifier
+from edge_meta.datasets import Dataset
+from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import ExportError, InputError
+from edge_meta.evaluation import accuracies, prototype_head
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput
+from edge_meta.runtime import heads
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.interpreter import Encoder
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.normal(size=(192, 16)).astype("f4") / 8
@@ -377,6 +383,50 @@ def test_a_layer_that_nobody_knows_and_a_damaged_savedmodel_are_refused(tmp_path
     (tmp_path / "bad" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(ExportError, match="bad is not a model that can be read"):
         export_bundle(tmp_path / "bad", tmp_path / "made.bundle", "float32")
+
+
+# --- the metric -------------------------------------------------------------------------------------------------------
+
+
+def test_lengths_that_say_nothing_of_a_class_are_taken_out(synthetic: Callable[..., Dataset]) -> None:
+    data, rng = synthetic(12, 10), np.random.default_rng(2)
+    directions = np.repeat(rng.normal(size=(12, 8)), 10, axis=0) + rng.normal(0, 0.2, (120, 8))
+    embeddings = (rng.uniform(0.1, 10, (120, 1)) * directions + 3.0).astype("f4")
+    metric = best_metric(embeddings, data)
+    assert metric.mean is not None
+    after = metric.apply(embeddings)
+    np.testing.assert_allclose(np.linalg.norm(after, axis=1), metric.scale, rtol=1e-5)
+    sampler = EpisodeSampler(data, 5, 1, 5, seed=0)
+    assert accuracies(after, sampler, 100).mean() > accuracies(embeddings, sampler, 100).mean() + 0.05
+
+
+def test_lengths_that_tell_classes_apart_stay(synthetic: Callable[..., Dataset]) -> None:
+    data, rng = synthetic(12, 10), np.random.default_rng(2)
+    embeddings = (np.repeat(np.arange(12), 10)[:, None] * np.ones(8) + rng.normal(0, 0.1, (120, 8))).astype("f4")
+    assert best_metric(embeddings, data).mean is None
+
+
+@pytest.mark.parametrize("spread", [0.01, 1.0, 100.0])
+def test_scores_are_as_sure_as_they_are_right_at_any_scale(synthetic: Callable[..., Dataset], spread: float) -> None:
+    data, rng = synthetic(12, 20), np.random.default_rng(2)
+    classes = np.repeat(rng.normal(size=(12, 8)), 20, axis=0)
+    embeddings = (spread * (classes + rng.normal(0, 0.8, (240, 8)))).astype("f4")
+    after = best_metric(embeddings, data).apply(embeddings)
+    sure, right = [], []
+    for task in EpisodeSampler(data, 5, 5, 10, seed=0).episodes(200):
+        scores = heads.softmax(prototype_head(after[task.support], after[task.query]))
+        sure.append(scores.max(axis=1).mean())
+        right.append(np.mean(scores.argmax(axis=1) == np.repeat(np.arange(5), 10)))
+    assert abs(np.mean(sure) - np.mean(right)) < 0.12
+
+
+def test_the_file_does_what_the_metric_says(convert: Convert, tmp_path: Path) -> None:
+    plain = export(convert(image, (1, 8, 8, 3)), tmp_path)
+    metric = Metric(np.linspace(-1, 1, 16).astype("f4"), 2.5)
+    encoder = Encoder(metric.put_into(plain.model, "image"))
+    before = embedding(plain, PIXELS, tmp_path)
+    after = encoder.embed(plain.manifest.image_input.normalize(PIXELS)[None])
+    np.testing.assert_allclose(after, metric.apply(before[None])[0], atol=1e-5)
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
