@@ -22,14 +22,16 @@ from edge_meta.runtime.classifier import Classifier
 def enroll(
     bundle: str, label: str, files: tuple[str, ...], store: str | None, options: RuntimeOptions, as_json: bool
 ) -> None:
-    """Teach BUNDLE the class LABEL from example images; add to it if it is there already.
+    """Teach BUNDLE the class LABEL from examples; add to it if it is there already.
 
     \b
     Examples:
       edge-meta enroll omniglot alef alef1.png alef2.png alef3.png
       edge-meta enroll letters.bundle mug photos/mug/*.jpg --store kitchen.db
+      edge-meta enroll sounds.bundle bell bell1.wav bell2.wav
 
-    All files are added, or none when one of them cannot be read. Only embeddings are stored, never the images.
+    All files are added, or none when one of them cannot be read. Only embeddings are stored, never the examples. Files are
+    images, .wav or .flac recordings, or .npy arrays, as the bundle's encoder takes them.
     """
     with Classifier.load(bundle, store, **vars(options)) as classifier:
         done = classifier.enroll(label, list(files))
@@ -46,14 +48,14 @@ def enroll(
 def classify(
     bundle: str, files: tuple[str, ...], top_k: int, store: str | None, options: RuntimeOptions, as_json: bool
 ) -> None:
-    """Say which enrolled class each image is, or that it is unknown.
+    """Say which enrolled class each example is, or that it is unknown.
 
     \b
     Examples:
       edge-meta classify omniglot what.png
       edge-meta classify letters.bundle *.png --top-k 5 --json
 
-    The score is the softmax over all enrolled labels; an image too far from all of them is unknown (label null).
+    The score is the softmax over all enrolled labels; an example too far from all of them is unknown (label null).
     """
     results = []
     with Classifier.load(bundle, store, **vars(options)) as classifier:
