@@ -63,7 +63,7 @@ ROWS = {
         paper="98.7 / 99.9, 60,000 steps of 32 tasks, transductive (Finn 2017)",
     ),
     "fomaml": Row(
-        lambda encoder, classes: MAML(encoder, learning_rate=0.4, steps=1, first_order=True),
+        lambda encoder, classes: MAML(encoder, learning_rate=0.1, first_order=True),
         paper="98.3 / 99.2, transductive (Nichol 2018)",
     ),
     "protomaml": Row(lambda encoder, classes: MAML(encoder, way=None, learning_rate=0.01, steps=3, learn_rates=True)),

@@ -23,6 +23,7 @@ from converters.model_card import LICENCES, model_card
 from converters.model_file import ModelFile
 from converters.packing import check_output, write
 from converters.parity import parity
+from converters.rejection import calibrate_rejection
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
@@ -119,7 +120,7 @@ def _of_run(
         dim=interpreter.dim,
         quantization=quantize,
         learning_rates=trained.learning_rates or calibrate.learning_rates(embeddings, val),
-        rejection=calibrate.rejection(embeddings, val),
+        rejection=calibrate_rejection(embeddings, val),
         signatures=_signatures(interpreter.interpreter),
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),
         training=trained.provenance | ({"mirror": True} if mirror else {}),
@@ -152,7 +153,7 @@ def _of_model(
         calibrate.check_embeddings(embeddings)
         metric = best_metric(embeddings, data)
         model, embeddings = metric.put_into(model, takes.noun), metric.apply(embeddings)
-        rates, rejection = calibrate.learning_rates(embeddings, data), calibrate.rejection(embeddings, data)
+        rates, rejection = calibrate.learning_rates(embeddings, data), calibrate_rejection(embeddings, data)
         training = {**training, "calibration": calibration, "centred": metric.mean is not None, "scale": metric.scale}
     if isinstance(takes, ImageInput):
         model = with_metadata(model, takes, foreign.dim, "not stated")

@@ -51,8 +51,8 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
         "## Limits",
         "",
         "* It sees what its training data had; judge it on your own classes with `edge-meta evaluate`.",
-        f"* Unknown is calibrated to accept {rejection.false_accept:.0%} of strangers on the validation data; other data, "
-        "and another number of enrolled classes, needs another threshold."
+        f"* Unknown is calibrated on strangers from the validation data, of whom it accepts {rejection.false_accept:.0%} "
+        f"unless asked otherwise, with {rejection.labels[0]} to {rejection.labels[-1]} enrolled classes; other data differ."
         if rejection
         else "* Not calibrated for unknown: it always names an enrolled label.",
         "* Latency depends on the device: `edge-meta benchmark` measures it.",

@@ -28,6 +28,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing; when this returns, a power cut does not take them away."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        _sync(folder.parent)
+
+
 def place_new(made: Path, path: Path) -> None:
     """Move a finished file to `path`, unless another process has put one there first; an empty file counts as none.
 

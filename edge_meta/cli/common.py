@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import wraps
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from edge_meta.errors import FallbackWarning
 from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
@@ -28,13 +30,23 @@ def emit(result: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
 store_option = click.option("--store", metavar="FILE", help="The store's .db file.  [default: in the user's data folder]")
 
 
+def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    for value in values:
+        if value.find("=") < 1:
+            raise click.BadParameter(f"{value!r} is not KEY=VALUE.", context, parameter)
+    return dict(value.split("=", 1) for value in values)
+
+
 def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
     """A verb that runs an encoder: its function is given `options`, a `RuntimeOptions`, for what --backend and so on say."""
 
     @wraps(command)
     def with_options(*arguments: Any, **given: Any) -> None:
         options = RuntimeOptions(**{field.name: given.pop(field.name) for field in fields(RuntimeOptions)})
-        command(*arguments, options=options, **given)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", FallbackWarning)
+            warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
+            command(*arguments, options=options, **given)
 
     for option in reversed(_RUNTIME):
         option(with_options)
@@ -49,4 +61,13 @@ _RUNTIME = [
     ),
     click.option("--threads", default=1, show_default=True, help="Threads of the interpreter."),
     click.option("--xnnpack/--no-xnnpack", default=True, help="Let XNNPACK run what it can.  [default: yes]"),
-]
+    click.option(
+        "--delegate", metavar="LIBRARY",
+        help="External delegate (Edge TPU, GPU, NPU) that runs what it can: a path, or a name such as libedgetpu.so.1.",
+    ),
+    click.option(
+        "--delegate-option", "delegate_options", metavar="KEY=VALUE", multiple=True, callback=_pairs,
+        help="For the delegate, as its maker documents; may be given several times.",
+    ),
+    click.option("--fallback", type=click.Choice(["cpu"]), help="What runs it if the delegate cannot.  [default: nothing]"),
+]  # fmt: skip

@@ -42,11 +42,18 @@ def enroll(
 @click.argument("bundle")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(min=1), help="Nearest labels to list.")
+@click.option("--false-accept", type=float, help="Share of strangers that may count as known.  [default: the bundle's]")
 @store_option
 @runtime_options
 @json_option
 def classify(
-    bundle: str, files: tuple[str, ...], top_k: int, store: str | None, options: RuntimeOptions, as_json: bool
+    bundle: str,
+    files: tuple[str, ...],
+    top_k: int,
+    false_accept: float | None,
+    store: str | None,
+    options: RuntimeOptions,
+    as_json: bool,
 ) -> None:
     """Say which enrolled class each example is, or that it is unknown.
 
@@ -54,11 +61,12 @@ def classify(
     Examples:
       edge-meta classify omniglot what.png
       edge-meta classify letters.bundle *.png --top-k 5 --json
+      edge-meta classify omniglot what.png --false-accept 0.01      rather unknown than wrong
 
     The score is the softmax over all enrolled labels; an example too far from all of them is unknown (label null).
     """
     results = []
-    with Classifier.load(bundle, store, **vars(options)) as classifier:
+    with Classifier.load(bundle, store, false_accept, **vars(options)) as classifier:
         for file in files:
             result = classifier.classify(file, top_k)
             fields: dict[str, Any] = {"file": file, **result.best._asdict(), "known": result.known}

@@ -26,6 +26,8 @@ from edge_meta.cli.progress import Counter
     help="Draw all classes of an episode from one alphabet (one group of the dataset), and its queries by other drawers "
     "than its support.",
 )  # fmt: skip
+@click.option("--strangers", metavar="D", help="Judge unknown, too, by strangers from this dataset (may be the same).")
+@click.option("--false-accept", type=float, help="Share of strangers that may be accepted.  [default: the bundle's]")
 @runtime_options
 @json_option
 def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
@@ -36,20 +38,30 @@ def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
       edge-meta evaluate omniglot --dataset omniglot --way 5 --shot 1
       edge-meta evaluate omniglot --dataset omniglot --within-alphabet --query 1     Lake's one-shot task
       edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear --steps 5
+      edge-meta evaluate omniglot --dataset omniglot --shot 5 --strangers omniglot --false-accept 0.05
       edge-meta evaluate letters.bundle --dataset folder:photos --split all --way 5 --shot 3 --query 5
 
-    Accuracy is closed-set (nothing is rejected as unknown), with the 95 % interval over episodes.
+    Accuracy is closed-set (nothing is rejected as unknown), with the 95 % interval over episodes. Strangers from the same
+    dataset are of alphabets (groups) that the episode does not use; the threshold never sees them.
     """
     from edge_meta.runtime.bundle import Bundle
     from edge_meta.runtime.evaluate import evaluate
 
     done = evaluate(Bundle.open(bundle), **protocol, on_progress=Counter("embedding"))
     result = {**vars(done), "accuracy": done.accuracy.mean, "ci95": done.accuracy.ci95}
-    emit(
-        result, as_json,
-        [
-            f"{done.accuracy}  {done.way}-way {done.shot}-shot, {done.query} queries, {done.episodes} episodes, "
-            f"{done.split} classes of {done.dataset}{', within one group' * done.within_alphabet}, {done.head} head"
-            f"{f' after {done.steps} steps' if done.steps else ''}, {done.backend}, seed {done.seed}"
-        ],
-    )  # fmt: skip
+    lines = [
+        f"{done.accuracy}  {done.way}-way {done.shot}-shot, {done.query} queries, {done.episodes} episodes, "
+        f"{done.split} classes of {done.dataset}{', within one group' * done.within_alphabet}, {done.head} head"
+        f"{f' after {done.steps} steps' if done.steps else ''}, {done.backend}, seed {done.seed}"
+    ]
+    open_set = result.pop("open_set")
+    if open_set is not None:
+        result |= {"strangers": protocol["strangers"], "false_accept_asked": open_set.asked}
+        for key in ("auroc", "false_accept", "rejected_known"):
+            interval = getattr(open_set, key)
+            result |= {key: interval.mean, f"{key}_ci95": interval.ci95}
+        lines.append(
+            f"strangers of {protocol['strangers']}, {open_set.asked:.1%} to be accepted: {open_set.false_accept} accepted, "
+            f"{open_set.rejected_known} of known queries rejected, AUROC {open_set.auroc}"
+        )
+    emit(result, as_json, lines)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from edge_meta.errors import BackendError, BundleError
+from edge_meta.errors import BackendError, BundleError, FallbackWarning
+from edge_meta.runtime.flatbuffer import read_graph
 
 # In the order in which they are tried, with what pip installs; the extra brings the NumPy that tflite-runtime needs, too.
 BACKENDS = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}
+
+DELEGATE_REMEDY = "Check its device, driver and --delegate-option, or go on without it with --fallback cpu."
 
 
 @dataclass(frozen=True)
@@ -24,51 +30,106 @@ class RuntimeOptions:
         backend: one of `BACKENDS`; None for the first that is installed.
         threads: that the interpreter may use; more than one can be slower on a busy machine.
         xnnpack: whether the interpreter may hand operators to XNNPACK, as it does by default where it knows how to.
+        delegate: an external delegate (Edge TPU, GPU, a vendor's NPU): its library's path, or the name that the system's
+            loader knows it by. It is code, and runs as such.
+        delegate_options: what the delegate's maker documents.
+        fallback: `cpu` to go on without a delegate that does not load, or does not take the model, with a
+            `FallbackWarning`; None to raise then.
 
     Raises:
-        BackendError: no such backend, or fewer than one thread.
+        BackendError: no such backend or fallback, fewer than one thread, or options without a delegate.
     """
 
     backend: str | None = None
     threads: int = 1
     xnnpack: bool = True
+    delegate: str | Path | None = None
+    delegate_options: Mapping[str, str] = field(default_factory=dict)
+    fallback: str | None = None
 
     def __post_init__(self) -> None:
         if self.backend is not None and self.backend not in BACKENDS:
             raise BackendError(f"There is no backend {self.backend!r}.", f"Use one of {', '.join(BACKENDS)}.")
         if self.threads < 1:
             raise BackendError(f"An interpreter cannot run on {self.threads} threads.", "Use 1 or more.")
+        if self.fallback not in (None, "cpu"):
+            raise BackendError(f"There is no fallback {self.fallback!r}.", "Use cpu, or leave it out.")
+        if self.delegate is None and (self.delegate_options or self.fallback):
+            raise BackendError("Delegate options and a fallback are of no use without a delegate.", "Name the delegate.")
 
 
 DEFAULT = RuntimeOptions()
 
 
-def open_interpreter(model: bytes, options: RuntimeOptions = DEFAULT) -> tuple[str, Any]:
-    """Load a model; returns the backend's name and its interpreter, with tensors allocated.
+def open_interpreter(model: bytes, options: RuntimeOptions = DEFAULT) -> tuple[RuntimeOptions, Any]:
+    """Load a model; returns what it runs with (the backend that was taken, no delegate after a fallback), and its
+    interpreter, with tensors allocated.
 
     Raises:
-        BackendError: the backend is not installed.
-        BundleError: the interpreter refuses the model.
+        BackendError: the backend is not installed, or the delegate failed and there is no fallback.
+        BundleError: the model is malformed, or the interpreter refuses it.
     """
-    name, backend = _choose(options.backend)
-    if model[4:8] != b"TFL3":
-        raise BundleError("encoder.tflite is not a TFLite model.", "Export the bundle again.")
-    how: dict[str, Any] = {"num_threads": options.threads}
+    name, module = _choose(options.backend)
+    read_graph(model)
+    options = replace(options, backend=name)
+    if options.delegate is None:
+        return options, _interpreter(module, model, options)
+    try:
+        delegate = load_delegate(module, str(options.delegate), options.delegate_options)
+        try:
+            return options, _interpreter(module, model, options, [delegate])
+        except BundleError as refusal:
+            _interpreter(module, model, options)  # raises if it is the model that is at fault
+            raise BackendError(
+                f"The delegate {options.delegate} does not take the encoder: {refusal.cause}", DELEGATE_REMEDY
+            ) from None
+    except BackendError as error:
+        if options.fallback is None:
+            raise
+        warnings.warn(f"{error.cause} Going on without it, on the CPU.", FallbackWarning, stacklevel=2)
+        options = replace(options, delegate=None, delegate_options={}, fallback=None)
+        return options, _interpreter(module, model, options)
+
+
+def _interpreter(module: Any, model: bytes, options: RuntimeOptions, delegates: Sequence[Any] = ()) -> Any:
+    how: dict[str, Any] = {"num_threads": options.threads, "experimental_delegates": list(delegates)}
     if not options.xnnpack:
-        how["experimental_op_resolver_type"] = backend.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        how["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
         with warnings.catch_warnings():
             # tf.lite.Interpreter announces its removal; it is the last choice here for that reason.
             warnings.simplefilter("ignore", UserWarning)
-            interpreter = backend.Interpreter(model_content=model, **how)
+            interpreter = module.Interpreter(model_content=model, **how)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError, SystemError, MemoryError) as error:
-        reason = first_line(error)
         raise BundleError(
-            f"The {name} interpreter refuses encoder.tflite ({reason}).",
+            f"The {options.backend} interpreter refuses the model ({first_line(error)}).",
             "Use another --backend, or export the bundle again.",
         ) from None
-    return name, interpreter
+    return interpreter
+
+
+def load_delegate(module: Any, library: str, options: Mapping[str, str]) -> Any:
+    """An external delegate, for the interpreters of a backend's module.
+
+    Raises:
+        BackendError: there is no such library, it is no delegate, or it does not find what it needs, such as its device.
+    """
+    try:
+        found = ctypes.PyDLL(library)
+    except (OSError, ValueError) as error:
+        raise BackendError(
+            f"The delegate {library} cannot be loaded ({first_line(error)}).",
+            "Give the path of its library, or a name that the system's loader knows.",
+        ) from None
+    # Looked for here, because the backends print a traceback when they are missing.
+    if not all(hasattr(found, f"tflite_plugin_{act}_delegate") for act in ("create", "destroy")):
+        raise BackendError(f"{library} is a library, but not an external delegate.", DELEGATE_REMEDY)
+    try:
+        return module.load_delegate(library, dict(options))
+    except (ValueError, RuntimeError) as error:
+        said = str(error).partition("\n")[2].strip() or "it gives no reason"
+        raise BackendError(f"The delegate {library} does not start ({said}).", DELEGATE_REMEDY) from None
 
 
 def first_line(error: BaseException) -> str:

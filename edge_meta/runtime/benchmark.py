@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +63,9 @@ def benchmark(
     `score` (head, softmax, ranking, rejection), and `total`, a whole `Classifier.classify`.
 
     Returns:
-        backend, threads, runs; stages → p50_us, p90_us, p99_us; enroll_us (one shot, until it is safe on the disk);
-        adapt_step_us (one gradient step over the 100 shots); cold_start_ms (a fresh process until its first answer);
-        peak_rss_mb (of that process; None where the system does not tell); model_bytes; host.
+        backend, threads, xnnpack, delegate, runs; stages → p50_us, p90_us, p99_us; enroll_us (one shot, until it is safe on
+        the disk); adapt_step_us (one gradient step over the 100 shots); cold_start_ms (a fresh process until its first
+        answer); peak_rss_mb (of that process; None where the system does not tell); model_bytes; host.
 
     Raises:
         InputError: runs or warmup out of range. BundleError, BackendError, StoreError: see `Classifier.load`.
@@ -84,12 +83,14 @@ def benchmark(
             on_note(f"{warmup} + {runs} classifications on {classifier.encoder.backend}")
             stages = _stages(classifier, images[0, 0], runs, warmup)
             adapt_step = _adapt_step(classifier, images, runs)
-            options = replace(options, backend=classifier.encoder.backend)
+            options = classifier.encoder.options
         on_note("starting fresh processes")
         starts = [_cold_start(bundle, store, options, images[0, 0], folder) for _ in range(COLD_STARTS)]
     return {
         "backend": options.backend,
         "threads": options.threads,
+        "xnnpack": options.xnnpack,
+        "delegate": None if options.delegate is None else str(options.delegate),
         "runs": runs,
         "stages": {name: _percentiles(times) for name, times in stages.items()},
         "enroll_us": round(1e6 * statistics.median(enroll), 1),
@@ -151,7 +152,7 @@ def _cold_start(
     """Seconds from starting a process to its first answer, and its peak memory in MB."""
     saved = Path(folder) / "image.npy"
     np.save(saved, image)
-    arguments = json.dumps([str(bundle.path), str(store), vars(options), str(saved)])
+    arguments = json.dumps([str(bundle.path), str(store), vars(options), str(saved)], default=str)
     log = Path(folder) / "errors.txt"
     started = time.perf_counter()
     with (

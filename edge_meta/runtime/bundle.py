@@ -1,12 +1,19 @@
-"""A bundle: what is shipped to a device, as a folder or as the same files in one zip. It is never written to."""
+"""A bundle: what is shipped to a device, as a folder or as the same files in one zip. It is never written to.
+
+Bundles are downloaded, so nothing in one is trusted: nothing is unpacked to the disk, no name leads out of it, and sizes are
+limited before anything is read.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import stat
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +25,10 @@ MANIFEST = "manifest.json"
 MODEL = "encoder.tflite"
 SEED = "prototypes.db"
 MODEL_CARD = "README.md"
+
+LARGEST_MANIFEST = 1 << 20  # bytes
+LARGEST_DIRECTORY = 1 << 20  # of a zip: some ten thousand members
+LARGEST_BUNDLE = 1 << 29  # bytes of all files together; a phone has a few times that much memory
 
 SHIPPED = Path(__file__).parent.parent / "bundles"
 AGAIN = "Get it again from where it came, or export it again."
@@ -44,17 +55,18 @@ class Bundle:
         """Open a bundle by path (a folder or a zip), or by the name of a shipped one.
 
         Raises:
-            BundleError: not there, not a bundle, damaged, or of a newer format.
+            BundleError: not there, not a bundle, damaged, larger than `LARGEST_BUNDLE`, or of a newer format.
         """
         try:
             path = _find(source)
             if path.is_dir():
-                return cls._read(path, lambda name: (path / name).read_bytes())
-            with zipfile.ZipFile(path) as archive:
-                # Members lie at the top or, when somebody zipped the folder itself, one level down.
-                member = next((name for name in archive.namelist() if name.split("/")[-1] == MANIFEST), MANIFEST)
-                prefix = member[: -len(MANIFEST)]
-                return cls._read(path, lambda name: archive.read(prefix + name))
+                return cls._read(path, lambda name, most: _read_file(path / name, most))
+            if not path.is_file():  # a device or a pipe would keep us waiting
+                raise zipfile.BadZipFile
+            with _ZipFile(path) as file, zipfile.ZipFile(file) as archive:
+                file.most = LARGEST_BUNDLE
+                members = _members(archive, str(source))
+                return cls._read(path, lambda name, most: _read_member(archive, members[name], most))
         except BundleError:
             raise
         except zipfile.BadZipFile:
@@ -74,24 +86,74 @@ class Bundle:
             path = _data_folder() / "edge_meta" / f"{self.name}-{encoder_id[:12]}.db"
         return Store(path, encoder_id, self.manifest.dim, self.seed)
 
-    @classmethod
-    def _read(cls, path: Path, read: Callable[[str], bytes]) -> Bundle:
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors about a model, raised inside, name this bundle's."""
         try:
-            manifest = Manifest.from_json(read(MANIFEST), str(path))
+            yield
+        except BundleError as error:
+            raise BundleError(f"{MODEL} in {self.path}: {error.cause}", error.remedy) from None
+
+    @classmethod
+    def _read(cls, path: Path, read: Callable[[str, int], bytes]) -> Bundle:
+        """`read` gives a file's content by name, or raises if it is not there or larger than so many bytes."""
+        try:
+            manifest = Manifest.from_json(read(MANIFEST, LARGEST_MANIFEST), str(path))
         except (FileNotFoundError, NotADirectoryError, KeyError):
             raise BundleError(
                 f"{path} is not a bundle: it has no {MANIFEST}.", "Name the --output of an edge-meta export."
             ) from None
-        contents = {}
+        contents: dict[str, bytes] = {}
         for name, digest in manifest.files.items():
             try:
-                contents[name] = read(name)
+                contents[name] = read(name, LARGEST_BUNDLE - sum(map(len, contents.values())))
             except (FileNotFoundError, KeyError):
                 raise BundleError(f"{path} is incomplete: {name} is missing.", AGAIN) from None
             if hashlib.sha256(contents[name]).hexdigest() != digest:
                 raise BundleError(f"{name} in {path} is damaged: its checksum is not the manifest's.", AGAIN)
         name = path.resolve().name.removesuffix(".zip").removesuffix(".bundle")
         return cls(path, name, manifest, contents[MODEL], contents.get(SEED))
+
+
+class _ZipFile(io.FileIO):
+    """A zip's file. Its end says how large its directory is, and zipfile would read that many bytes at once."""
+
+    most = LARGEST_DIRECTORY
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(self.most if size is None or size < 0 else min(size, self.most))
+
+
+def _members(archive: zipfile.ZipFile, source: str) -> dict[str, zipfile.ZipInfo]:
+    """The bundle's files: what lies at the top or, when somebody zipped the folder itself, beside the manifest."""
+    names = archive.namelist()
+    if len(set(names)) != len(names):
+        raise BundleError(f"{source} has two members of one name, so that programs could read either.", AGAIN)
+    manifest = next((name for name in names if name.split("/")[-1] == MANIFEST), MANIFEST)
+    prefix = manifest[: -len(MANIFEST)]
+    return {info.filename[len(prefix) :]: info for info in archive.infolist() if info.filename.startswith(prefix)}
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
+    # Other methods than these two are rare, and take as much memory as the member says, before any limit.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member.filename} is compressed in another way than by deflate")
+    _within(member.file_size, most)  # zipfile reads no more than that
+    return archive.read(member)
+
+
+def _read_file(path: Path, most: int) -> bytes:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path.name} is not a file")
+    _within(status.st_size, most)
+    with path.open("rb") as file:
+        return file.read(status.st_size + 1)  # one that has grown since does not fit its checksum
+
+
+def _within(size: int, most: int) -> None:
+    if size > most:
+        raise ValueError(f"a file has {size:,} bytes where {most:,} are allowed")
 
 
 def _data_folder() -> Path:

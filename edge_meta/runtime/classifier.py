@@ -17,6 +17,7 @@ from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.rejection import Rejection, check_rate
 from edge_meta.runtime.store import Snapshot, Store, Undone
 
 Array = NDArray[np.float32]
@@ -67,20 +68,28 @@ class Adapted(NamedTuple):
 
 @dataclass(frozen=True)
 class _Head:
-    """The head that a snapshot gives, ready to score; `linear` is None while no column has been moved."""
+    """The head that a snapshot gives, ready to score.
+
+    `linear` is None while no column has been moved. `limits` (N,) are the distances up to which a label is known.
+    """
 
     snapshot: Snapshot
+    limits: NDArray[np.float64]
     linear: tuple[Array, Array] | None
 
     @classmethod
-    def of(cls, snapshot: Snapshot) -> _Head:
+    def of(cls, snapshot: Snapshot, rejection: Rejection | None, false_accept: float | None) -> _Head:
+        if rejection is None:
+            limits = np.full(len(snapshot.labels), np.inf)
+        else:
+            limits = rejection.limits(snapshot.counts, snapshot.scatters, false_accept)
         if not snapshot.columns:
-            return cls(snapshot, None)
+            return cls(snapshot, limits, None)
         weights, bias = heads.linear_from_prototypes(snapshot.prototypes)
         weights = np.ascontiguousarray(weights)
         for index, (column, value) in snapshot.columns.items():
             weights[:, index], bias[index] = column, value
-        return cls(snapshot, (weights, bias))
+        return cls(snapshot, limits, (weights, bias))
 
 
 class Classifier:
@@ -89,17 +98,19 @@ class Classifier:
     Make one with `Classifier.load`.
     """
 
-    def __init__(self, bundle: Bundle, encoder: Encoder, store: Store) -> None:
+    def __init__(self, bundle: Bundle, encoder: Encoder, store: Store, false_accept: float | None = None) -> None:
         self.bundle, self.encoder, self.store = bundle, encoder, store
+        self._false_accept = false_accept
         self._lock = threading.RLock()
         self._version = store.version()
-        self._head = _Head.of(store.snapshot())
+        self._head = self._head_of(store.snapshot())
 
     @classmethod
     def load(
         cls,
         bundle: str | Path | Bundle,
         store: str | Path | None = None,
+        false_accept: float | None = None,
         **options: Any,
     ) -> Classifier:
         """Open a bundle and its store.
@@ -107,14 +118,17 @@ class Classifier:
         Args:
             bundle: a path (folder or zip), a shipped bundle's name, or an opened one.
             store: the .db file; by default one in the user's data folder, by bundle name and encoder id.
+            false_accept: the share of strangers that may count as known; as the bundle says unless given.
             options: fields of `RuntimeOptions`, such as threads, backend or delegate.
 
         Raises:
             BundleError, BackendError, StoreError: see there.
+            InputError: a false-accept rate that the bundle is not calibrated for.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        check_rate(opened.manifest.rejection, false_accept)
         encoder = open_encoder(opened, RuntimeOptions(**options))
-        return cls(opened, encoder, opened.open_store(store))
+        return cls(opened, encoder, opened.open_store(store), false_accept)
 
     @property
     def labels(self) -> list[str]:
@@ -153,8 +167,8 @@ class Classifier:
         with self._lock:
             self.store.enroll(label, embeddings)
             snapshot = self._refresh().snapshot
-            shots = int(snapshot.counts[snapshot.labels.index(label)])
-            return Enrolled(label, len(embeddings), shots, len(snapshot.labels))
+            # Another process may have forgotten the label already.
+            return Enrolled(label, len(embeddings), self.shots(label), len(snapshot.labels))
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
         """The nearest of the enrolled labels, or "unknown" when even that one is too far.
@@ -185,8 +199,8 @@ class Classifier:
         scores = heads.softmax(logits)
         order = (-logits).argsort(kind="stable")[: max(1, top_k)].tolist()
         ranked = [Prediction(snapshot.labels[k], float(scores[k]), float(distances[k])) for k in order]
-        best, rejection = ranked[0], self.bundle.manifest.rejection
-        if rejection is not None and not rejection.knows(best.distance, int(snapshot.counts[order[0]])):
+        best = ranked[0]
+        if best.distance > head.limits[order[0]]:
             best = best._replace(label=None)
         return Result(best, ranked)
 
@@ -247,13 +261,16 @@ class Classifier:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
+    def _head_of(self, snapshot: Snapshot) -> _Head:
+        return _Head.of(snapshot, self.bundle.manifest.rejection, self._false_accept)
+
     def _current(self) -> _Head:
         """The head, read anew if another process has changed the store."""
         return self._head if self.store.version() == self._version else self._refresh()
 
     def _refresh(self) -> _Head:
         self._version = self.store.version()
-        self._head = _Head.of(self.store.snapshot())
+        self._head = self._head_of(self.store.snapshot())
         return self._head
 
 
@@ -263,15 +280,15 @@ def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     Raises:
         BackendError, BundleError: no interpreter, or the file is not what the manifest says.
     """
-    encoder = Encoder(bundle.model, options)
+    with bundle.named():
+        encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
-    wanted = ((1, *manifest.image_input.shape), manifest.image_input.tensor_dtype, manifest.dim)
-    found = (encoder.input_shape, encoder.input_dtype, encoder.dim)
-    if found != wanted:
-        said = [f"{shape} in {dtype}" for shape, dtype, _ in (found, wanted)]
+    takes = manifest.image_input
+    shape, dtype = (1, *takes.shape), takes.tensor_dtype
+    if (encoder.input_shape, encoder.input_dtype, encoder.dim) != (shape, dtype, manifest.dim):
         raise BundleError(
-            f"{bundle.path}: encoder.tflite takes {said[0]} and gives {encoder.dim} values; the manifest says {said[1]} "
-            f"and {manifest.dim}.",
+            f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values, from "
+            f"{encoder.input_dtype}; the manifest says {shape} and {manifest.dim}, from {dtype}.",
             "Export the bundle again.",
         )
     return encoder

@@ -19,11 +19,16 @@ from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.rejection import check_rate
+from edge_meta.runtime.strangers import OpenSet, judge_strangers
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Closed-set accuracy over episodes, and how it came about; `steps` is None for the prototype head."""
+    """Closed-set accuracy over episodes, and how it came about.
+
+    `steps` is None for the prototype head, `open_set` unless strangers were asked for.
+    """
 
     dataset: str
     split: str
@@ -37,6 +42,7 @@ class Evaluation:
     within_alphabet: bool
     backend: str
     accuracy: Interval
+    open_set: OpenSet | None
 
 
 def evaluate(
@@ -51,16 +57,21 @@ def evaluate(
     head: str = "prototype",
     steps: int | None = None,
     within_alphabet: bool = False,
+    strangers: str | None = None,
+    false_accept: float | None = None,
     options: RuntimeOptions = DEFAULT,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Draw episodes from a split and classify their queries; nothing is rejected as unknown.
+    """Draw episodes from a split and classify their queries; for the accuracy nothing is rejected as unknown.
 
     Args:
         bundle: an opened bundle.
         dataset, split: see `edge_meta.datasets.load_dataset`.
         head: `prototype`, or `linear`, adapted to each episode's support set with the bundle's learning rates.
         steps: of the linear head; the bundle's unless given.
+        strangers: a dataset from which as many strangers as queries are drawn for each episode. If it is `dataset` itself,
+            they are of groups that the episode does not use, or of its other classes where there is no such group.
+        false_accept: the share of strangers that may count as known; as the bundle says unless given.
         within_alphabet: draw each episode within one of the dataset's groups; see `EpisodeSampler`.
         on_progress: called with the number of examples embedded, and of all.
 
@@ -76,11 +87,24 @@ def evaluate(
         raise InputError(f"There is no head {head!r}.", "Use prototype or linear.")
     if steps is not None and not rates:
         raise InputError("The prototype head takes no steps.", "Leave the steps out, or use the linear head.")
+    if false_accept is not None and strangers is None:
+        raise InputError("A false-accept rate is judged by strangers.", "Say where they come from with --strangers.")
+    check_rate(manifest.rejection, false_accept)
     encoder = open_encoder(bundle, options)
     data = load_dataset(dataset, split, manifest.image_input)
     sampler = EpisodeSampler(data, way, shot, query, seed, within_alphabet)
     embeddings = embed_all(encoder, manifest.image_input, data.images, on_progress)
-    accuracy = Interval.of(accuracies(embeddings, sampler, episodes, linear_head(rates) if rates else prototype_head))
+    chosen = linear_head(rates) if rates else prototype_head
+    accuracy = Interval.of(accuracies(embeddings, sampler, episodes, chosen))
+    open_set = None
+    if strangers is not None:
+        if manifest.rejection is None:
+            raise InputError(f"{bundle.path} is not calibrated for unknown.", "Export it again with --calibration.")
+        elsewhere = None
+        if strangers != dataset:
+            others = load_dataset(strangers, split, manifest.image_input)
+            elsewhere = embed_all(encoder, manifest.image_input, others.images, on_progress)
+        open_set = judge_strangers(embeddings, sampler, episodes, chosen, manifest.rejection, false_accept, elsewhere)
     return Evaluation(
         dataset,
         split,
@@ -94,6 +118,7 @@ def evaluate(
         within_alphabet,
         encoder.backend,
         accuracy,
+        open_set,
     )
 
 

@@ -11,30 +11,11 @@ from typing import Any
 
 from edge_meta.errors import BundleError
 from edge_meta.inputs import Input, input_from_manifest
+from edge_meta.runtime.rejection import Rejection
 
 FORMAT = 1
 METRIC = "squared_euclidean"
 FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
-
-
-@dataclass(frozen=True)
-class Rejection:
-    """When the nearest label is not near enough: the calibration of "unknown".
-
-    A query is known if its squared distance to the nearest prototype is at most `far + one_shot / shots`, where `shots` is
-    how many examples that prototype is the mean of. With fewer shots a prototype lies further from its class's true mean,
-    by σ²/shots, hence the second term.
-
-    Attributes:
-        false_accept: the fraction of strangers that were accepted when this was calibrated.
-    """
-
-    far: float
-    one_shot: float
-    false_accept: float
-
-    def knows(self, distance: float, shots: int) -> bool:
-        return distance <= self.far + self.one_shot / shots
 
 
 @dataclass(frozen=True)
@@ -63,7 +44,6 @@ class Manifest:
     target: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        rejection = self.rejection
         fields = {
             "format": FORMAT,
             "encoder_id": self.encoder_id,
@@ -77,12 +57,7 @@ class Manifest:
                 "steps": len(self.learning_rates),
                 "learning_rates": list(self.learning_rates),
             },
-            "rejection": rejection
-            and {
-                "far": rejection.far,
-                "one_shot": rejection.one_shot,
-                "false_accept": rejection.false_accept,
-            },
+            "rejection": self.rejection and self.rejection.to_manifest(),
             "parity": dict(self.parity),
             "training": dict(self.training),
             **({"target": dict(self.target)} if self.target else {}),
@@ -98,7 +73,7 @@ class Manifest:
         """
         damaged = "Get the bundle again from where it came, or export it again."
         try:
-            fields = json.loads(text)
+            fields = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
             version = fields["format"]
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BundleError(f"manifest.json in {name} is damaged.", damaged) from None
@@ -123,28 +98,39 @@ class Manifest:
             or fields["embedding"]["metric"] != METRIC
         ):
             raise ValueError("encoder_id or embedding is out of range")
+        quantization = str(fields["quantization"])
+        if not quantization.isprintable():
+            raise ValueError("quantization is not a word")  # but could steer the terminal that it is shown on
         files = {str(name): str(digest) for name, digest in fields["files"].items()}
         if "encoder.tflite" not in files or not all(map(FILE_NAME.fullmatch, files)):
             raise ValueError("files are not those of a bundle")
         rates = tuple(float(rate) for rate in fields["head"]["learning_rates"])
         if not rates or not all(math.isfinite(rate) for rate in rates):
             raise ValueError("the learning rates are missing, or not finite")
-        rejection = None
-        if fields["rejection"] is not None:
-            values = [float(fields["rejection"][key]) for key in ("far", "one_shot", "false_accept")]
-            if not all(math.isfinite(value) for value in values):
-                raise ValueError("the rejection is not finite")
-            rejection = Rejection(*values)
         return cls(
             encoder_id=encoder_id,
             files=files,
             image_input=input_from_manifest(fields["input"]),
             dim=dim,
-            quantization=str(fields["quantization"]),
+            quantization=quantization,
             learning_rates=rates,
-            rejection=rejection,
+            rejection=None if fields["rejection"] is None else Rejection.from_manifest(fields["rejection"]),
             signatures=dict(fields["signatures"]),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
             target=dict(fields.get("target", {})),
         )
+
+
+# Where two readers would read different things, such as a phone's and this one, there is nothing to act on.
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a field is there twice")
+    return fields
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(f"{constant} is not JSON")

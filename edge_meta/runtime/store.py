@@ -37,12 +37,14 @@ class Snapshot:
         labels: in the order of their first enrollment.
         counts: (N,) shots of each label.
         prototypes: float32 (N, D), the exact mean of each label's shots, rounded once.
+        scatters: float64 (N,), Σ‖x − c‖² over each label's shots.
         columns: label index → (weights (D,), bias) of the labels whose column adaptation has moved.
     """
 
     labels: tuple[str, ...]
     counts: NDArray[np.int64]
     prototypes: Array
+    scatters: NDArray[np.float64]
     columns: dict[int, Column] = field(default_factory=dict)
 
 
@@ -93,7 +95,7 @@ class Store:
     def snapshot(self) -> Snapshot:
         """All that classifying needs, read at once."""
         if not self._database.connected():
-            return Snapshot((), np.zeros(0, np.int64), np.zeros((0, self.dim), np.float32))
+            return Snapshot((), np.zeros(0, np.int64), np.zeros((0, self.dim), np.float32), np.zeros(0))
         with self._database.reading():
             return self._read()[0]
 
@@ -219,10 +221,13 @@ class Store:
         sums = np.zeros((len(labels), self.dim), np.int64)
         if labels:
             sums = np.add.reduceat(fixed, np.concatenate(([0], np.cumsum(counts)[:-1])), axis=0)
+        prototypes = (sums / (counts[:, None] * FRACTION)).astype(np.float32)
+        offsets = embeddings.astype(np.float64) - prototypes[owners]
         snapshot = Snapshot(
             labels=tuple(label for _, label in labels),
             counts=counts,
-            prototypes=(sums / (counts[:, None] * FRACTION)).astype(np.float32),
+            prototypes=prototypes,
+            scatters=np.bincount(owners, np.einsum("md,md->m", offsets, offsets), len(labels)).astype(np.float64),
             columns={index[label_id]: (self._vectors([weights])[0], bias) for label_id, weights, bias in columns},
         )
         return snapshot, embeddings, owners, [label_id for label_id, _ in labels]

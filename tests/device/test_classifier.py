@@ -161,16 +161,19 @@ def test_an_enrolled_image_is_known(taught: Classifier, draw: Draw) -> None:
     assert result.best.distance == pytest.approx(0.0, abs=1e-9)
 
 
-def rejecting(far: float, one_shot: float) -> Callable[[dict[str, Any]], None]:
-    return lambda fields: fields["rejection"].update(far=far, one_shot=one_shot)
+def rejecting(far: float, one_shot: float = 0.0) -> Callable[[dict[str, Any]], None]:
+    """A manifest that knows a label of n shots up to far + one_shot / n, at any rate, however many labels there are."""
+    table = [[[far + one_shot] * 2], [[far + one_shot / 5] * 2]]
+    fixed = {"labels": [1], "rates": [0.01, 0.05], "shots": [1, 5], "far": table, "spread": 1e9}
+    return lambda fields: fields["rejection"].update(fixed)
 
 
 @pytest.mark.parametrize(
     ("change", "known"),
     [
-        (rejecting(-1.0, 0.0), False),
-        (rejecting(1e9, 0.0), True),
-        (rejecting(-1.0, 1e9), True),
+        (rejecting(1e-9), False),
+        (rejecting(1e9), True),
+        (rejecting(1e-9, one_shot=1e9), True),
         (lambda fields: fields.update(rejection=None), True),
     ],
 )
@@ -187,13 +190,37 @@ def test_the_manifest_decides_who_is_unknown(
     assert result.best[1:] == result.top[0][1:]
 
 
+@pytest.mark.parametrize(("false_accept", "known"), [(None, True), (0.05, True), (0.02, True), (0.01, False)])
+def test_a_smaller_false_accept_rate_makes_more_unknown(
+    altered: Altered, takes: Takes, draw: Draw, tmp_path: Path, false_accept: float | None, known: bool
+) -> None:
+    def steep(fields: dict[str, Any]) -> None:
+        rejecting(1.0)(fields)
+        fields["rejection"]["far"] = [[[1e-9, 1e30]]] * 2
+
+    with Classifier.load(altered(steep), tmp_path / "store.db", false_accept=false_accept) as classifier:
+        classifier.enroll("alef", takes(0, 3))
+        assert classifier.classify(draw(0, 9)).known is known
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.6, -1.0, float("nan")])
+def test_a_rate_that_was_not_calibrated_is_refused(tmp_path: Path, rate: float) -> None:
+    with pytest.raises(InputError, match="not calibrated for a false-accept rate"):
+        Classifier.load("omniglot", tmp_path / "store.db", false_accept=rate)
+
+
+def test_a_bundle_without_calibration_takes_no_rate(altered: Altered, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not calibrated for unknown"):
+        Classifier.load(altered(lambda fields: fields.update(rejection=None)), tmp_path / "store.db", false_accept=0.05)
+
+
 def test_more_shots_draw_the_line_nearer(altered: Altered, takes: Takes, draw: Draw, tmp_path: Path) -> None:
-    with Classifier.load(altered(rejecting(0.0, 0.0)), tmp_path / "measured.db") as classifier:
+    with Classifier.load(altered(rejecting(1e-9)), tmp_path / "measured.db") as classifier:
         classifier.enroll("alef", np.repeat(takes(0, 1), 4, axis=0))
         distance = classifier.classify(draw(0, 9)).best.distance
     assert distance > 0
     # The line is at twice the distance for one shot and at half of it for four.
-    with Classifier.load(altered(rejecting(0.0, 2 * distance), name="one.bundle"), tmp_path / "one.db") as classifier:
+    with Classifier.load(altered(rejecting(1e-9, 2 * distance), name="one.bundle"), tmp_path / "one.db") as classifier:
         classifier.enroll("alef", takes(0, 1))
         assert classifier.classify(draw(0, 9)).known
         classifier.enroll("alef", np.repeat(takes(0, 1), 3, axis=0))

@@ -98,7 +98,7 @@ def test_classify_prints_a_result_for_each_file(cli: Cli, shop: Path, said: Said
 def test_unknown_is_null_and_its_nearest_labels_are_listed(
     cli: Cli, shop: Path, altered: Callable[..., Path], said: Said
 ) -> None:
-    bundle = altered(lambda fields: fields["rejection"].update(far=-1.0, one_shot=0.0))
+    bundle = altered(lambda fields: fields["rejection"].update(labels=[1], rates=[0.05, 0.1], far=[[[1e-9] * 2]] * 2))
     result = said(cli("classify", bundle, shop / "0-2.png", "--store", shop / "store.db", "--json"))["results"][0]
     assert (result["label"], result["known"], result["top"][0]["label"]) == (None, False, "alef")
     assert ": unknown  (nearest: alef" in cli("classify", bundle, shop / "0-2.png", "--store", shop / "store.db").stdout

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from edge_meta.errors import BundleError
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.manifest import Manifest, Rejection
+from edge_meta.runtime.manifest import Manifest
+from edge_meta.runtime.rejection import Rejection
 
 WHOLE = Manifest(
     encoder_id="0123456789abcdef",
@@ -24,7 +25,7 @@ WHOLE = Manifest(
     dim=64,
     quantization="int8",
     learning_rates=(0.1, 0.05, 0.025),
-    rejection=Rejection(4.5, 1.7, 0.05),
+    rejection=Rejection(0.05, (1, 20), (0.01, 0.2), (1, 5), (((4.0, 8.0), (2.0, 7.0)), ((3.0, 6.0), (1.5, 5.0))), 2.5),
     signatures={"embed": {"inputs": {"image": [1, 32, 48, 3]}, "outputs": {"embedding": [1, 64]}}},
     parity={"cosine": {"p50": 0.999}},
     training={"dataset": "folder:фото 👴", "seed": None},
@@ -123,8 +124,18 @@ def test_a_format_that_never_was_is_refused(version: object) -> None:
         (("head", "learning_rates", 1), "fast"),
         (("head", "learning_rates", 1), float("nan")),
         (("head", "learning_rates"), 0.1),
-        (("rejection", "far"), float("inf")),
-        (("rejection", "one_shot"), None),
+        (("rejection", "far", 1, 1, 0), float("inf")),
+        (("rejection", "far", 0, 0, 0), 0.0),
+        (("rejection", "far", 0), [[4.0, 8.0]]),
+        (("rejection", "shots"), [5, 1]),
+        (("rejection", "shots"), [1, 2, 3]),
+        (("rejection", "labels"), [20, 1]),
+        (("rejection", "labels", 0), 0),
+        (("rejection", "rates"), [0.2, 0.2]),
+        (("rejection", "rates", 1), 1.0),
+        (("rejection", "false_accept"), 0.3),
+        (("rejection", "spread"), 0.0),
+        (("rejection", "spread"), None),
         (("rejection",), 4.5),
         (("signatures",), 1),
         *(((key,), ...) for key in fields_of(WHOLE) if key != "format"),
@@ -162,11 +173,3 @@ def test_any_field_changed_to_anything_is_read_or_is_a_bundle_error(path: Path, 
 def test_any_bytes_are_a_bundle_error(content: bytes) -> None:
     with pytest.raises(BundleError):
         Manifest.from_json(content, "it")
-
-
-@pytest.mark.parametrize(
-    ("distance", "shots", "known"),
-    [(6.0, 1, True), (6.01, 1, False), (5.0, 2, True), (5.01, 2, False), (4.2, 10, True), (4.21, 10, False), (0.0, 1, True)],
-)
-def test_more_shots_draw_the_line_nearer(distance: float, shots: int, known: bool) -> None:
-    assert Rejection(far=4.0, one_shot=2.0, false_accept=0.05).knows(distance, shots) is known
