@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +37,10 @@ class Operator:
     options: dict[str, Any]
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
+
+    @property
+    def weights(self) -> bytes:
+        return b"".join(tensor.data for tensor in self.inputs if tensor)
 
 
 @dataclass(frozen=True)
@@ -77,14 +80,12 @@ class ModelFile:
 
     @property
     def quantization(self) -> str:
-        """How the encoder computes: the dtype of most of its values; `dynamic` or `float16` when only weights are."""
-        operators = self.subgraphs[self.signatures.get("embed", 0)]
-        computed = Counter(tensor.dtype for operator in operators for tensor in operator.outputs)
-        weights = {tensor.dtype for operator in operators for tensor in operator.inputs if tensor and tensor.data}
-        dtype = computed.most_common(1)[0][0]
-        if dtype == "float32" and "float16" in weights:
-            return "float16"
-        return "dynamic" if dtype == "float32" and "int8" in weights else dtype
+        """In which dtype the operator with the most weights computes; `dynamic`, `float16`: its weights alone are less."""
+        heaviest = max(self.subgraphs[self.signatures.get("embed", 0)], key=lambda operator: len(operator.weights))
+        dtype, weights = heaviest.outputs[0].dtype, {tensor.dtype for tensor in heaviest.inputs if tensor and tensor.data}
+        if dtype != "float32":
+            return dtype
+        return "float16" if "float16" in weights else "dynamic" if "int8" in weights else dtype
 
     def encoder_id(self, image_input: dict[str, Any]) -> str:
         """32 hexadecimal digits: SHA-256 over the encoder's operators, weights, quantization, and its input.

@@ -356,8 +356,8 @@ def test_a_keras_model_or_a_savedmodel_is_converted(tmp_path: Path, series: str,
         options = ModelOptions(mean=(0.5,), scale=(2.0,))
         small = export_bundle(source, tmp_path / "small.bundle", calibration=series, model_options=options)
         assert small.manifest.quantization == "int8"
-        wanted = model(2.0 * (example[None] - 0.5), training=False).numpy()[0]
-        found = embedding(small, example, tmp_path / "small")
+        plain = export_bundle(source, tmp_path / "plain.bundle", "float32", series, model_options=options)
+        found, wanted = (embedding(made, example, tmp_path / made.name) for made in (small, plain))
         assert np.dot(found, wanted) > 0.98 * np.linalg.norm(found) * np.linalg.norm(wanted)
 
 
@@ -479,8 +479,8 @@ def test_a_folder_of_images_calibrates_and_evaluates(cli: Callable[..., Result],
 def test_what_is_for_models_is_refused_for_runs_and_the_other_way_round(
     cli: Callable[..., Result], convert: Convert, tmp_path: Path
 ) -> None:
-    path = convert(image, (1, 8, 8, 3))
+    path, run = convert(image, (1, 8, 8, 3)), Path(__file__).parent.parent / "benchmarks" / "omniglot"
     assert "converted already" in cli("export", path, "--quantize", "int8", "--output", tmp_path / "b", code=1).stderr
-    assert "says itself" in cli("export", tmp_path, "--mean", "1", "--output", tmp_path / "b", code=1).stderr
+    assert "says itself" in cli("export", run, "--mean", "1", "--output", tmp_path / "b", code=1).stderr
     assert "not numbers" in cli("export", path, "--mean", "a,b", "--output", tmp_path / "b", code=2).stderr
     assert "cannot be read" in cli("export", tmp_path / "no.tflite", "--output", tmp_path / "b", code=1).stderr
