@@ -120,6 +120,7 @@ def _of_run(
         dim=interpreter.dim,
         quantization=quantize,
         learning_rates=trained.learning_rates or calibrate.learning_rates(embeddings, val),
+        rates_learned=trained.learning_rates is not None,
         rejection=calibrate_rejection(embeddings, val),
         signatures=_signatures(interpreter.interpreter),
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),

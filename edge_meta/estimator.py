@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, InputError, LabelError, StoreError
 from edge_meta.runtime import heads
+from edge_meta.runtime.adaptation import Plan
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import SLOWER, open_encoder
+from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.evaluate import embed_all
 from edge_meta.runtime.store import Snapshot, Store
 
@@ -45,9 +46,9 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         store: a file to keep the classes in, so that the device's commands can go on with it: its labels are those of y as
             text. Without one they are kept in memory.
         head: `prototype`, or `linear`, adapted to all shots after each fit.
-        steps: of the linear head; as the bundle says unless given, 10 without a bundle.
-        learning_rate: the same for all steps; as the bundle says unless given, without a bundle 2 / (1 + the mean of ‖x‖²),
-            at which no step can raise the loss (the bound of Böhning 1992 on its curvature).
+        solver, steps, learning_rate: of the linear head; see `Classifier.adapt`. Without a bundle gradient steps are 10
+            unless given, at a rate of 2 / (1 + the mean of ‖x‖²), at which none can raise the loss (the bound of Böhning
+            1992 on its curvature).
 
     Attributes:
         classes_: the labels that have been fitted, sorted; `predict_proba` has a column for each.
@@ -59,10 +60,12 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         bundle: str | Path | Bundle | None = None,
         store: str | Path | None = None,
         head: str = "prototype",
+        solver: str | None = None,
         steps: int | None = None,
         learning_rate: float | None = None,
     ) -> None:
-        self.bundle, self.store, self.head, self.steps, self.learning_rate = bundle, store, head, steps, learning_rate
+        self.bundle, self.store, self.head = bundle, store, head
+        self.solver, self.steps, self.learning_rate = solver, steps, learning_rate
 
     def fit(self, X: Any, y: Any) -> FewShotClassifier:  # noqa: N803
         """Enroll X (n, ...) under the labels y (n,), and forget what was fitted before.
@@ -166,22 +169,23 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def _adapt(self, store: Store) -> None:
         bundle = self._opened_bundle()
-        with store.adapting() as change, np.errstate(all="ignore"):
+        with store.adapting() as change:
             if bundle is None:
                 safe = 2.0 / (1.0 + np.square(change.embeddings, dtype=np.float64).sum(axis=1).mean())
-                learned = (float(safe),) * STEPS
+                learned, trusted = (float(safe),) * STEPS, False
             else:
-                learned = bundle.manifest.learning_rates
-            rates = heads.step_rates(learned, self.steps, self.learning_rate)
-            weights, bias, _ = heads.adapt(change.embeddings, change.labels, change.snapshot.prototypes, rates)
-            if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-                raise InputError("The linear head's weights are no longer finite.", SLOWER)
-            change.replace_head(weights, bias)
+                learned, trusted = bundle.manifest.learning_rates, bundle.manifest.rates_learned
+            plan = Plan.of(learned, trusted, self.solver, self.steps, self.learning_rate)
+            fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
+            if fit.chosen:
+                change.replace_head(fit.weights, fit.bias)
+            else:
+                change.keep_head()
 
     def _logits(self, embedding: Array) -> Array:
-        columns = self.snapshot_.columns
-        if self.head == "prototype":
-            return -heads.squared_distances(embedding, self.snapshot_.prototypes)
-        weights, bias = zip(*(columns[index] for index in range(len(columns))), strict=True)
-        logits: Array = embedding @ np.stack(weights, axis=1) + np.array(bias, np.float32)
+        prototypes, columns = self.snapshot_.prototypes, self.snapshot_.columns
+        if not columns:
+            return -heads.squared_distances(embedding, prototypes)
+        weights, bias = heads.linear_from_columns(prototypes, columns)
+        logits: Array = embedding @ weights + bias
         return logits

@@ -134,21 +134,6 @@ def test_announced_classes_have_no_chance_before_their_first_shot(embedded: np.n
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
 
 
-@pytest.mark.parametrize("scale", [0.01, 1.0, 1000.0])
-def test_steps_of_the_default_rate_never_raise_the_loss(
-    embedded: np.ndarray, letters: tuple[np.ndarray, np.ndarray], scale: float
-) -> None:
-    mixed, names = embedded * scale, np.roll(letters[1], 4)  # wrong names, so that there is a loss at any scale
-
-    def loss(steps: int) -> float:
-        estimator = FewShotClassifier(head="linear", steps=steps).fit(mixed, names)
-        right = estimator.predict_proba(mixed)[names[:, None] == estimator.classes_]
-        return float(-np.log(np.maximum(right, 1e-300)).mean())
-
-    losses = [loss(steps) for steps in (1, 2, 3, 4, 20)]
-    assert losses == sorted(losses, reverse=True)
-
-
 # A store
 
 
@@ -188,8 +173,8 @@ def test_mistakes_say_what_to_do(embedded: np.ndarray, letters: tuple[np.ndarray
         FewShotClassifier().predict(embedded)
     with pytest.raises(InputError, match="There is no head 'cosine'"):
         FewShotClassifier(head="cosine").fit(embedded, names)
-    with pytest.raises(InputError, match="no longer finite"):
-        FewShotClassifier(head="linear", learning_rate=1e38).fit(embedded, np.roll(names, 4))
+    with pytest.raises(InputError, match="There is no solver 'newton'"):
+        FewShotClassifier(head="linear", solver="newton").fit(embedded, names)
     with pytest.raises(StoreError, match="beyond"):
         FewShotClassifier().fit(embedded.astype(np.float64) * 1e39, names)
     with pytest.raises(InputError, match="dtype float32"):

@@ -228,6 +228,7 @@ def test_rates_that_a_run_has_learned_go_into_the_bundle(run: Path, tmp_path: Pa
     (run / "head.json").write_text('{"learning_rates": [0.5, 0.25, 0.125]}')
     made = export_bundle(run, tmp_path / "new.bundle", **SIZES)
     assert made.manifest.learning_rates == (0.5, 0.25, 0.125)
+    assert made.manifest.rates_learned
     (run / "head.json").write_text('{"learning_rates": [0.5, ')
     with pytest.raises(TrainingError, match=r"head\.json is damaged"):
         export_bundle(run, tmp_path / "other.bundle", **SIZES)

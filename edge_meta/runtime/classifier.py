@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BundleError, InputError, LabelError
 from edge_meta.runtime import heads
+from edge_meta.runtime.adaptation import Adapted, Plan
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
@@ -21,8 +22,6 @@ from edge_meta.runtime.rejection import Rejection, check_rate
 from edge_meta.runtime.store import Snapshot, Store, Undone
 
 Array = NDArray[np.float32]
-
-SLOWER = "Use a smaller learning rate, or fewer steps."
 
 
 class Prediction(NamedTuple):
@@ -56,16 +55,6 @@ class Enrolled(NamedTuple):
     classes: int
 
 
-class Adapted(NamedTuple):
-    """What `adapt` did: the mean cross-entropy over the enrolled shots before its first and after its last step."""
-
-    steps: int
-    shots: int
-    classes: int
-    loss_before: float
-    loss_after: float
-
-
 @dataclass(frozen=True)
 class _Head:
     """The head that a snapshot gives, ready to score.
@@ -85,11 +74,7 @@ class _Head:
             limits = rejection.limits(snapshot.counts, snapshot.scatters, false_accept)
         if not snapshot.columns:
             return cls(snapshot, limits, None)
-        weights, bias = heads.linear_from_prototypes(snapshot.prototypes)
-        weights = np.ascontiguousarray(weights)
-        for index, (column, value) in snapshot.columns.items():
-            weights[:, index], bias[index] = column, value
-        return cls(snapshot, limits, (weights, bias))
+        return cls(snapshot, limits, heads.linear_from_columns(snapshot.prototypes, snapshot.columns))
 
 
 class Classifier:
@@ -204,36 +189,36 @@ class Classifier:
             best = best._replace(label=None)
         return Result(best, ranked)
 
-    def adapt(self, steps: int | None = None, learning_rate: float | None = None) -> Adapted:
-        """Take gradient steps with the last layer on all enrolled shots, starting from the prototypes.
+    def adapt(self, steps: int | None = None, learning_rate: float | None = None, solver: str | None = None) -> Adapted:
+        """Fit the last layer to all enrolled shots, starting from the prototypes, if that does better on held-out shots.
+
+        See `runtime.adaptation` for how shots are held out, and how they choose among heads.
 
         Args:
-            steps: how many; as the bundle says unless given.
+            steps: gradient steps allowed; as the bundle says unless given.
             learning_rate: the same for all steps; as the bundle says unless given.
+            solver: `lda` (linear discriminant analysis), `gradient` (steps from the prototypes, as many as do best) or
+                `ridge` (ridge regression). Unless given, `gradient` where steps or a rate are given or the bundle's rates
+                were learned with its encoder, else `lda`.
 
         Raises:
             LabelError: fewer than two labels are enrolled.
-            InputError: steps below 1, a learning rate that is not above zero, or steps that make the loss on the enrolled
-                shots larger; nothing has changed.
+            InputError: no such solver, steps below 1, a learning rate that is not above zero, or either for a solver that
+                takes no steps.
         """
-        rates = heads.step_rates(self.bundle.manifest.learning_rates, steps, learning_rate)
+        manifest = self.bundle.manifest
+        plan = Plan.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
         with self._lock:
             if len(self._current().snapshot.labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
-            with self.store.adapting() as change, np.errstate(all="ignore"):
-                prototypes = change.snapshot.prototypes
-                weights, bias, losses = heads.adapt(change.embeddings, change.labels, prototypes, rates)
-                _, _, loss_after = heads.linear_step(change.embeddings, change.labels, weights, bias, 0.0)
-                if not (np.isfinite(loss_after) and np.isfinite(weights).all() and np.isfinite(bias).all()):
-                    raise InputError("The head's loss is no longer finite; nothing has changed.", SLOWER)
-                if loss_after > losses[0]:
-                    raise InputError(
-                        f"The steps would raise the loss from {losses[0]:.4g} to {loss_after:.4g}; nothing has changed.",
-                        SLOWER,
-                    )
-                change.replace_head(weights, bias)
+            with self.store.adapting() as change:
+                fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
+                if fit.chosen:
+                    change.replace_head(fit.weights, fit.bias)
+                else:
+                    change.keep_head()
             self._refresh()
-            return Adapted(len(rates), len(change.embeddings), len(prototypes), losses[0], loss_after)
+            return Adapted.of(plan, fit, change.embeddings, change.labels, change.snapshot.prototypes)
 
     def forget(self, label: str, shot: str | None = None) -> int:
         """Remove a label for good, or one shot of it by its id; returns how many shots went."""

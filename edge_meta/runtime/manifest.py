@@ -26,7 +26,8 @@ class Manifest:
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
         files: file name → SHA-256, for every other file of the bundle.
-        learning_rates: of the linear head, one for each step of `adapt`.
+        learning_rates: of the linear head, one for each gradient step of `adapt`.
+        rates_learned: they were meta-learned with the encoder, not chosen after it.
         rejection: None when the bundle was not calibrated; then every query is known.
         target: what the bundle was made for, other than LiteRT, by its `name` and with what was measured there.
     """
@@ -42,6 +43,7 @@ class Manifest:
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     target: Mapping[str, Any] = field(default_factory=dict)
+    rates_learned: bool = False
 
     def to_json(self) -> str:
         fields = {
@@ -56,6 +58,7 @@ class Manifest:
                 "start": "prototypes",
                 "steps": len(self.learning_rates),
                 "learning_rates": list(self.learning_rates),
+                **({"learned": True} if self.rates_learned else {}),
             },
             "rejection": self.rejection and self.rejection.to_manifest(),
             "parity": dict(self.parity),
@@ -119,6 +122,7 @@ class Manifest:
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
             target=dict(fields.get("target", {})),
+            rates_learned=fields["head"].get("learned", False) is True,
         )
 
 

@@ -287,6 +287,10 @@ class Adapting:
         for label_id, column, value in zip(self._label_ids, weights.T, bias, strict=True):
             store._query("INSERT INTO columns VALUES (?, ?, ?)", (label_id, _packed(column), float(value)))
 
+    def keep_head(self) -> None:
+        """Leave the columns as they are; undo takes this back all the same, and not the change before it."""
+        self._store._log("adapt", "")
+
 
 def _packed(vector: Array) -> bytes:
     return np.asarray(vector, "<f4").tobytes()

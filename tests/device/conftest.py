@@ -64,6 +64,13 @@ def takes(draw: Callable[..., NDArray[np.uint8]]) -> Callable[..., NDArray[np.ui
     return lambda kind, count, first=0: np.stack([draw(kind, take) for take in range(first, first + count)])
 
 
+@pytest.fixture(scope="session")
+def mixed(takes: Callable[..., NDArray[np.uint8]]) -> Callable[..., NDArray[np.uint8]]:
+    """mixed(label, count, first=0): several takes of each of three kinds, (3 · count, 28, 28), so that labels 0 to 2 have
+    prototypes that are near to each other's examples."""
+    return lambda label, count, first=0: np.concatenate([takes(label + 3 * kind, count, first) for kind in range(3)])
+
+
 @pytest.fixture
 def png(tmp_path: Path) -> Callable[..., Path]:
     """png(name, pixels): the pixels as an image file."""

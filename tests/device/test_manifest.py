@@ -86,6 +86,7 @@ def test_the_contracts_fields_are_there() -> None:
     assert fields["embedding"] == {"dim": 64, "metric": "squared_euclidean"}
     assert fields["input"].items() >= {"kind": "image", "height": 32, "width": 48, "channels": 3, "dtype": "uint8"}.items()
     assert fields["head"] == {"start": "prototypes", "steps": 3, "learning_rates": [0.1, 0.05, 0.025]}
+    assert fields_of(replace(WHOLE, rates_learned=True))["head"] == {**fields["head"], "learned": True}
     assert {"encoder_id", "files", "quantization", "signatures", "rejection", "parity", "training"} <= fields.keys()
 
 

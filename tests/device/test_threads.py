@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from edge_meta import Classifier
 from edge_meta.errors import LabelError
 from edge_meta.runtime import heads
+from edge_meta.runtime.adaptation import Plan
 from edge_meta.runtime.bundle import Bundle
 
 Draw = Callable[..., NDArray[np.uint8]]
@@ -75,8 +77,11 @@ class Model:
             )
             return Model(tuple(shots.items()), self.columns - mine, log), removed
         if call.verb == "adapt" and len(shots) >= 2:
-            columns = frozenset((label, self.labels) for label in shots)
-            return replace(self, columns=columns, log=(*self.log, ("adapt", "", (), self.columns))), len(shots)
+            adapted = replace(self, log=(*self.log, ("adapt", "", (), self.columns)))
+            changed = call.answer != REFUSED and call.answer[1]  # held-out shots decide that, in any order of calls
+            if changed:
+                adapted = replace(adapted, columns=frozenset((label, self.labels) for label in shots))
+            return adapted, (len(shots), changed)
         if call.verb == "undo" and self.log:
             *log, (verb, label, taken, columns) = self.log
             if verb == "adapt":
@@ -101,12 +106,14 @@ class Reference:
             return not model.labels and call.answer == REFUSED
         query = self.embed(call.shots[0]).astype(np.float64)
         means = np.stack([self._embeddings(shots).astype(np.float64).mean(axis=0) for _, shots in model.labels])
-        logits = 2 * means @ query - (means**2).sum(axis=1)
         names = [label for label, _ in model.labels]
+        columns = {}
         for label, at in model.columns:
             weights, bias = self._columns(at)
             place = [name for name, _ in at].index(label)
-            logits[names.index(label)] = weights[:, place] @ query + bias[place]
+            columns[names.index(label)] = weights[:, place], float(bias[place])
+        weights, bias = heads.linear_from_columns(means.astype(np.float32), columns)
+        logits = query @ weights + bias
         scores = np.exp(logits - np.logaddexp.reduce(logits))
         wanted = {name: (((query - mean) ** 2).sum(), score) for name, mean, score in zip(names, means, scores, strict=True)}
         return {near.label for near in call.answer} == set(wanted) and all(
@@ -120,8 +127,8 @@ class Reference:
         embeddings = np.concatenate([self._embeddings(shots) for _, shots in labels])
         owners = np.repeat(np.arange(len(labels)), [len(shots) for _, shots in labels])
         prototypes = np.stack([self._embeddings(shots).mean(axis=0) for _, shots in labels])
-        weights, bias, _ = heads.adapt(embeddings, owners, prototypes, RATES)
-        return weights, bias
+        fit = Plan("gradient", tuple(RATES)).fit(embeddings, owners, prototypes)
+        return fit.weights, fit.bias
 
 
 def serial_ends(reference: Reference, start: Iterable[Model], threads: list[list[Call]]) -> set[Model]:
@@ -163,7 +170,7 @@ def called(classifier: Classifier, draw: Draw, call: Call) -> Call:
         "classify": lambda: classifier.classify(images[0], top_k=99).top,
         "enroll": lambda: tuple(classifier.enroll(call.label, images))[2:],
         "forget": lambda: classifier.forget(call.label),
-        "adapt": lambda: classifier.adapt(len(RATES), RATES[0]).classes,
+        "adapt": lambda: attrgetter("classes", "changed")(classifier.adapt(len(RATES), RATES[0])),
         "undo": lambda: (lambda undone: (undone.action, undone.label, undone.shots))(classifier.undo()),
     }
     begin = time.perf_counter()
