@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from edge_meta.errors import ExportError
 
@@ -49,7 +50,12 @@ def _converter(path: Path) -> Any:
         if path.suffix != ".keras":
             return tf.lite.TFLiteConverter.from_saved_model(str(path))
         # Keras names its safe mode as the reason when a file wants code to be run.
-        return tf.lite.TFLiteConverter.from_keras_model(keras.saving.load_model(path, compile=False, safe_mode=True))
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        # Recurrent layers can be converted for a batch of one only; what else is left open is for the user to say.
+        specs = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
+        traced = tf.function(lambda *inputs: model(list(inputs) if len(specs) > 1 else inputs[0], training=False))
+        constant = convert_variables_to_constants_v2(traced.get_concrete_function(*specs))
+        return tf.lite.TFLiteConverter.from_concrete_functions([constant])
     # Both loaders raise whatever their parsing trips over.
     except Exception as error:
         raise ExportError(

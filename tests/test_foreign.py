@@ -361,6 +361,17 @@ def test_a_keras_model_or_a_savedmodel_is_converted(tmp_path: Path, series: str,
         assert np.dot(found, wanted) > 0.98 * np.linalg.norm(found) * np.linalg.norm(wanted)
 
 
+def test_a_recurrent_layer_starts_anew_with_each_example(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((12, 3)), keras.layers.LSTM(8)])
+    model.save(tmp_path / "recurrent.keras")
+    bundle = export_bundle(tmp_path / "recurrent.keras", tmp_path / "made.bundle", "float32")
+    examples = RNG.normal(size=(3, 12, 3)).astype("f4")
+    with Classifier.load(bundle, tmp_path / "store.db") as classifier:
+        found = [classifier.embed(example) for example in (*examples, *examples)]
+    np.testing.assert_allclose(found[:3], model(examples, training=False).numpy(), atol=1e-5)
+    np.testing.assert_array_equal(found[:3], found[3:])
+
+
 def test_code_in_a_keras_file_is_not_run(tmp_path: Path) -> None:
     inputs = keras.Input((8,))
     keras.Model(inputs, keras.layers.Lambda(lambda x: 2 * x)(inputs)).save(tmp_path / "code.keras")
