@@ -17,9 +17,9 @@ from converters.foreign import ForeignEncoder, foreign_encoder, own_values
 from converters.foreign_input import ModelOptions
 from converters.foreign_source import converted, is_saved_model
 from converters.litert import QUANTIZATIONS, convert
-from converters.metadata import with_metadata
+from converters.metadata import licence_of, with_metadata
 from converters.metric import best_metric
-from converters.model_card import LICENCES, model_card
+from converters.model_card import model_card
 from converters.model_file import ModelFile
 from converters.packing import check_output, write
 from converters.parity import parity
@@ -104,8 +104,7 @@ def _of_run(
     rng = np.random.default_rng(calibrate.SEED)
     chosen = rng.choice(len(train.images), min(CALIBRATION_IMAGES, len(train.images)), replace=False)
     model = convert(encoder, quantize, image_input.normalize(train.images[chosen]), max_classes, max_shots)
-    licence = LICENCES.get(str(trained.provenance.get("dataset")), "not stated")
-    model = with_metadata(model, image_input, encoder.output_shape[-1], licence)
+    model = with_metadata(model, image_input, encoder.output_shape[-1], licence_of(trained.provenance))
     parsed = ModelFile.parse(model)
     check(parsed, quantize)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.model_card import LICENCES
 from converters.model_edit import add_buffer, packed, unpacked
 from edge_meta import __version__
 from edge_meta.inputs import ImageInput
@@ -26,6 +27,11 @@ IMAGE_PROPERTIES, FEATURE_PROPERTIES = 2, 1
 RGB, GRAYSCALE = 1, 2
 NORMALIZATION = 1
 TENSOR_AXIS_LABELS = 2
+
+
+def licence_of(training: Mapping[str, Any]) -> str:
+    """The licence of the data that an encoder was trained on, from the manifest's field."""
+    return LICENCES.get(str(training.get("dataset")), "not stated")
 
 
 def with_metadata(content: bytes, image_input: ImageInput, dim: int, licence: str) -> bytes:
@@ -48,7 +54,7 @@ def with_labels(content: bytes, image_input: ImageInput, labels: Sequence[str], 
     table = _Table()
     file = table.of({0: LABELS, 1: "a label a line, in the order of the scores"}, {2: TENSOR_AXIS_LABELS})
     facts = {0: "scores", 1: f"the probability of each of {len(labels)} labels", 3: table.features()}
-    output = table.of({**facts, 5: table.of({0: table.floats([1.0]), 1: table.floats([0.0])}), 6: table.list([file])})
+    output = table.of({**facts, 5: table.of({0: table.floats([1.0]), 1: table.floats([0.0])}), 6: table.vector([file])})
     description = f"Tells {len(labels)} classes apart that were enrolled from a few examples; it never says unknown."
     model = _attached(content, table.model("edge_meta classifier", description, licence, table.image(image_input), output))
     after = io.BytesIO(model)
@@ -84,7 +90,7 @@ class _Table:
             builder.PrependUint8Slot(slot, code, 0)
         return int(builder.EndObject())
 
-    def list(self, offsets: Sequence[int]) -> int:
+    def vector(self, offsets: Sequence[int]) -> int:
         self._builder.StartVector(4, len(offsets), 4)
         for offset in reversed(offsets):
             self._builder.PrependUOffsetTRelative(offset)
@@ -109,7 +115,7 @@ class _Table:
         step = self.of({1: normalization}, {0: NORMALIZATION})
         bounds = sorted((pixel - image_input.mean) * image_input.scale for pixel in (0, 255))
         stats = self.of({0: self.floats([bounds[1]]), 1: self.floats([bounds[0]])})
-        return self.of({0: "image", 1: "normalized pixels", 3: content, 4: self.list([step]), 5: stats})
+        return self.of({0: "image", 1: "normalized pixels", 3: content, 4: self.vector([step]), 5: stats})
 
     def features(self) -> int:
         """Content of an output."""
@@ -117,10 +123,10 @@ class _Table:
 
     def model(self, name: str, description: str, licence: str, image: int, output: int) -> bytes:
         """ModelMetadata, as a finished flatbuffer."""
-        graph = self.of({2: self.list([image]), 3: self.list([output])})
+        graph = self.of({2: self.vector([image]), 3: self.vector([output])})
         root = self.of(
             {
-                0: name, 1: description, 2: "1", 3: self.list([graph]), 4: f"edge_meta {__version__}", 5: licence,
+                0: name, 1: description, 2: "1", 3: self.vector([graph]), 4: f"edge_meta {__version__}", 5: licence,
                 7: "1.0.0",
             }
         )  # fmt: skip

@@ -15,6 +15,9 @@ from edge_meta.errors import ExportError
 ALIGNMENT = 16  # of a buffer's data, as the schema demands; kernels on boards rely on it
 
 
+OPERATOR_OF = {"FullyConnectedOptions": "FULLY_CONNECTED", "SoftmaxOptions": "SOFTMAX"}
+
+
 class _Buffer(schema.BufferT):
     """A buffer that is written aligned, which the generated code forgets, and in one piece."""
 
@@ -67,14 +70,14 @@ def with_integer_ends(model: Any) -> Any:
     """
     graph = model.subgraphs[0]
     first, last = graph.operators[0], graph.operators[-1]
-    ends = [operator_name(model, operator) for operator in (first, last)]
+    names = [_name(model, operator) for operator in (first, last)]
     inner, result = int(first.outputs[0]), int(last.inputs[0])
     types = {graph.tensors[index].type for index in (inner, result)}
-    if ends != ["QUANTIZE", "DEQUANTIZE"] or types != {schema.TensorType.INT8}:
+    if names != ["QUANTIZE", "DEQUANTIZE"] or types != {schema.TensorType.INT8}:
         raise ExportError("The encoder is not in int8 from end to end.", "Export it with --quantize int8.")
     replaced = {int(first.inputs[0]): inner, int(last.outputs[0]): result}
     graph.operators = graph.operators[1:-1]
-    graph.inputs, graph.outputs = (_renumbered(ends, replaced) for ends in (graph.inputs, graph.outputs))
+    graph.inputs, graph.outputs = _renumbered(graph.inputs, replaced), _renumbered(graph.outputs, replaced)
     for signature in model.signatureDefs:
         for end in (*signature.inputs, *signature.outputs):
             end.tensorIndex = replaced[end.tensorIndex]
@@ -82,18 +85,17 @@ def with_integer_ends(model: Any) -> Any:
     return model
 
 
-def add_operator(
-    model: Any, name: str, options_type: str, options: Any, inputs: list[int], shape: tuple[int, ...], label: str
-) -> int:
-    """Appends an operator to the first subgraph; returns the index of its float32 output."""
+def add_operator(model: Any, options: Any, inputs: list[int], label: str, shape: tuple[int, ...]) -> int:
+    """Appends the operator that `options`, such as SoftmaxOptionsT, are of; returns the index of its float32 output."""
+    kind = type(options).__name__.removesuffix("T")
     code = schema.OperatorCodeT()
-    code.builtinCode = getattr(schema.BuiltinOperator, name)
-    code.deprecatedBuiltinCode, code.version = code.builtinCode, 1
+    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, OPERATOR_OF[kind])
+    code.version = 1
     model.operatorCodes.append(code)
     operator = schema.OperatorT()
     operator.opcodeIndex = len(model.operatorCodes) - 1
     operator.inputs = np.array(inputs, np.int32)
-    operator.builtinOptionsType, operator.builtinOptions = getattr(schema.BuiltinOptions, options_type), options
+    operator.builtinOptionsType, operator.builtinOptions = getattr(schema.BuiltinOptions, kind), options
     operator.outputs = np.array([add_tensor(model, label, shape)], np.int32)
     model.subgraphs[0].operators.append(operator)
     return int(operator.outputs[0])
@@ -108,16 +110,16 @@ def add_tensor(model: Any, label: str, shape: tuple[int, ...], values: NDArray[n
     return len(model.subgraphs[0].tensors) - 1
 
 
-def operator_name(model: Any, operator: Any) -> str:
-    code = model.operatorCodes[operator.opcodeIndex]
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return next(name for name, value in vars(schema.BuiltinOperator).items() if value == builtin)
-
-
 def _buffer(data: Any) -> Any:
     buffer = _Buffer()
     buffer.data = data
     return buffer
+
+
+def _name(model: Any, operator: Any) -> str:
+    code = model.operatorCodes[operator.opcodeIndex]
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return next(name for name, value in vars(schema.BuiltinOperator).items() if value == builtin)
 
 
 def _renumbered(indices: Any, new: dict[int, int]) -> NDArray[np.int32]:

@@ -17,7 +17,8 @@ from edge_meta.runtime.adaptation import Plan
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.evaluate import embed_all
-from edge_meta.runtime.store import Snapshot, Store
+from edge_meta.runtime.reading import Snapshot
+from edge_meta.runtime.store import Store
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin

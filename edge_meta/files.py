@@ -36,19 +36,21 @@ def make_folder(path: Path) -> None:
         _sync(folder.parent)
 
 
-def place_new(made: Path, path: Path) -> None:
+def place_new(made: Path, path: Path) -> bool:
     """Move a finished file to `path`, unless another process has put one there first; an empty file counts as none.
 
-    Both lie in one file system; `made` may be left behind.
+    Both lie in one file system; `made` may be left behind. Returns whether it was moved.
     """
     _sync(made)
     try:
         os.link(made, path)
     except OSError:
         # There is a file already; or the file system, such as a memory card's, knows no links.
-        if not path.exists() or path.stat().st_size == 0:
-            made.replace(path)
+        if path.exists() and path.stat().st_size:
+            return False
+        made.replace(path)
     _sync(path.parent)
+    return True
 
 
 def _sync(path: Path) -> None:

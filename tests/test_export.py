@@ -16,6 +16,7 @@ import pytest
 
 from converters import calibrate, export, export_bundle, packing
 from converters.litert import QUANTIZATIONS
+from converters.metadata import with_metadata
 from converters.model_file import ModelFile
 from converters.parity import parity
 from converters.rejection import calibrate_rejection
@@ -93,6 +94,11 @@ def test_the_manifest_says_all_that_the_format_asks_for(bundles: dict[str, Bundl
         assert manifest["signatures"]["embed"] == {"inputs": {"image": [1, 16, 16, 1]}, "outputs": {"embedding": [1, 8]}}
         assert manifest["signatures"]["train_step"]["inputs"]["onehot"] == [16, 8]
         assert manifest["signatures"]["score"]["outputs"] == {"distances": [1, 8], "scores": [1, 8]}
+
+
+def test_the_file_describes_its_ends_for_other_programs(bundles: dict[str, Bundle]) -> None:
+    for bundle in bundles.values():
+        assert with_metadata(bundle.model, INPUT, 8, "not stated") == bundle.model
 
 
 def test_calibration_and_parity_are_those_of_the_files_own_embeddings(bundles: dict[str, Bundle], trained: Any) -> None:

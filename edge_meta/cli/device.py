@@ -17,11 +17,18 @@ from edge_meta.runtime.classifier import Classifier
 @click.argument("bundle")
 @click.argument("label")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--no-shots", is_flag=True, help="Keep sums of embeddings alone, in a store that is made so from the start.")
 @store_option
 @runtime_options
 @json_option
 def enroll(
-    bundle: str, label: str, files: tuple[str, ...], store: str | None, options: RuntimeOptions, as_json: bool
+    bundle: str,
+    label: str,
+    files: tuple[str, ...],
+    no_shots: bool,
+    store: str | None,
+    options: RuntimeOptions,
+    as_json: bool,
 ) -> None:
     """Teach BUNDLE the class LABEL from examples; add to it if it is there already.
 
@@ -31,10 +38,11 @@ def enroll(
       edge-meta enroll letters.bundle mug photos/mug/*.jpg --store kitchen.db
       edge-meta enroll sounds.bundle bell bell1.wav bell2.wav
 
-    All files are added, or none when one of them cannot be read. Only embeddings are stored, never the examples. Files are
-    images, .wav or .flac recordings, or .npy arrays, as the bundle's encoder takes them.
+    All files (images, .wav or .flac recordings, or .npy arrays, as the encoder takes them) are added, or none when one of
+    them cannot be read. Only embeddings are stored, never the examples. A store that is made with --no-shots keeps one sum
+    for each label; there is no adapting then, and no forgetting of one shot.
     """
-    with Classifier.load(bundle, store, **vars(options)) as classifier:
+    with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
         done = classifier.enroll(label, list(files))
     emit(done._asdict(), as_json, [f"{done.label}: {done.added} added, {done.shots} shots; {done.classes} classes"])
 

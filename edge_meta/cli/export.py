@@ -9,6 +9,7 @@ import click
 
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import note
+from edge_meta.cli.targets import derived
 
 
 def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
@@ -24,8 +25,19 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 
 
 @click.command()
-@click.argument("source", metavar="RUN|MODEL.keras|SAVEDMODEL|MODEL.tflite")
-@click.option("--output", required=True, metavar="BUNDLE", help="The bundle's folder; NAME.zip makes one archive.")
+@click.argument("source", metavar="RUN|MODEL.keras|SAVEDMODEL|MODEL.tflite|BUNDLE")
+@click.option(
+    "--output", required=True, metavar="BUNDLE",
+    help="The bundle's folder; NAME.zip makes one archive. For imprint: the .tflite file.",
+)  # fmt: skip
+@click.option(
+    "--target",
+    default="litert",
+    show_default=True,
+    type=click.Choice(["litert", "tflm", "web", "edgetpu", "imprint"]),
+    help="What the encoder is exported for.",
+)
+@click.option("--store", metavar="FILE", help="For imprint: the store's .db file.  [default: in the user's data folder]")
 @click.option("--quantize", type=click.Choice(["float32", "int8"]), help="[default: int8; a .tflite file keeps its own]")
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
 @click.option(
@@ -46,6 +58,8 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 def export(
     source: str,
     output: str,
+    target: str,
+    store: str | None,
     quantize: str | None,
     calibration: str | None,
     mirror: bool,
@@ -64,6 +78,8 @@ def export(
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
       edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
       edge-meta export speech.tflite --sample-rate 16000 --calibration folder:words --output speech.bundle
+      edge-meta export omniglot --target tflm --output board.bundle
+      edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
 
     The encoder is quantized and put into one .tflite file with its heads; learning rate and rejection are calibrated, and
     the quantized encoder is compared with the float one, all on validation classes.
@@ -71,12 +87,26 @@ def export(
     Models of any maker may take images, audio, or arrays such as sensor series and token ids. A .tflite file keeps its
     weights and its quantization. Options from --output-tensor to --sample-rate say what such a model does not say itself; x
     in --mean is a pixel from 0 to 255, a sample from −1 to 1, or an array's value.
+
+    Other targets are made of BUNDLE, a finished one or a shipped one's name, or of a bundle made on the way: tflm for
+    microcontrollers, web for browsers, edgetpu for Coral's compiler. imprint makes a plain classifier of what is enrolled
+    in a store, one .tflite file. All targets of one bundle have its encoder id.
     """
+    if store is not None and target != "imprint":
+        raise click.UsageError("--store is for --target imprint.")
     from converters import export_bundle
     from converters.foreign_input import ModelOptions
 
     given = {name: value for name, value in of_model.items() if value is not None}
     options = ModelOptions(**given) if given else None
+    if target != "litert":
+        settings = {
+            "quantize": quantize, "calibration": calibration, "mirror": mirror,
+            "max_classes": max_classes, "max_shots": max_shots, "model_options": options,
+        }  # fmt: skip
+        result, lines = derived(source, output, target, store, overwrite, settings)
+        emit(result, as_json, lines)
+        return
     bundle = export_bundle(source, output, quantize, calibration, mirror, max_classes, max_shots, overwrite, note, options)
     manifest = bundle.manifest
     result = {

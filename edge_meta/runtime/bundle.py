@@ -75,16 +75,22 @@ class Bundle:
         except Exception as error:
             raise BundleError(f"{source} cannot be read ({error}).", AGAIN) from None
 
-    def open_store(self, path: str | Path | None = None) -> Store:
+    def open_store(self, path: str | Path | None = None, keep_shots: bool = True) -> Store:
         """The store at a path; by default the one in the user's data folder, by the bundle's name and encoder id.
+
+        Args:
+            keep_shots: whether what is enrolled is kept shot by shot; see `Store`.
 
         Raises:
             StoreError: see `Store`.
         """
-        encoder_id = self.manifest.encoder_id
-        if path is None:
-            path = _data_folder() / "edge_meta" / f"{self.name}-{encoder_id[:12]}.db"
-        return Store(path, encoder_id, self.manifest.dim, self.seed)
+        return Store(self.store_path(path), self.manifest.encoder_id, self.manifest.dim, self.seed, keep_shots)
+
+    def store_path(self, path: str | Path | None = None) -> Path:
+        """Where the store is: at a path that was given, or in the user's data folder."""
+        if path is not None:
+            return Path(path)
+        return _data_folder() / "edge_meta" / f"{self.name}-{self.manifest.encoder_id[:12]}.db"
 
     @contextmanager
     def named(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ Shapes: D is the embedding's dimension, N the number of labels, M the number of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,10 @@ Array = NDArray[np.float32]
 MOST_STEPS = 100_000
 
 
-def squared_distances(embedding: Array, prototypes: Array) -> Array:
-    """‖f(x) − c_k‖² of one embedding (D,) to prototypes (N, D), as (N,)."""
+def squared_distances(embedding: NDArray[Any], prototypes: NDArray[Any]) -> NDArray[Any]:
+    """‖f(x) − c_k‖² of one embedding (D,) to prototypes (N, D), as (N,), in the wider type of the two."""
     difference = prototypes - embedding
-    distances: Array = np.einsum("nd,nd->n", difference, difference)
+    distances: NDArray[Any] = np.einsum("nd,nd->n", difference, difference)
     return distances
 
 

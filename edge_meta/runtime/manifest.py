@@ -42,8 +42,8 @@ class Manifest:
     signatures: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
-    target: Mapping[str, Any] = field(default_factory=dict)
     rates_learned: bool = False
+    target: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         fields = {
@@ -121,8 +121,8 @@ class Manifest:
             signatures=dict(fields["signatures"]),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
-            target=dict(fields.get("target", {})),
             rates_learned=fields["head"].get("learned", False) is True,
+            target=dict(fields.get("target", {})),
         )
 
 

@@ -19,8 +19,9 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
-from edge_meta import Classifier
+from edge_meta import Classifier, files
 from edge_meta.cli import main
+from edge_meta.runtime import database
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.store import Store
 
@@ -158,7 +159,7 @@ def state() -> Callable[[Store], tuple[object, ...]]:
     def read(store: Store) -> tuple[object, ...]:
         now = store.snapshot()
         columns = {now.labels[k]: (weights.tobytes(), bias) for k, (weights, bias) in now.columns.items()}
-        return now.labels, now.counts.tolist(), now.prototypes.tobytes(), columns
+        return now.labels, now.counts.tolist(), now.prototypes.tobytes(), now.scatters.tolist(), columns
 
     return read
 
@@ -173,6 +174,13 @@ def adapt() -> Callable[..., None]:
             change.replace_head(rng.normal(size=shape).astype("f4"), rng.normal(size=shape[1]).astype("f4"))
 
     return move
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that do not wait for the disk, for tests that make many."""
+    monkeypatch.setattr(files, "_sync", lambda path: None)
+    monkeypatch.setattr(database, "PRAGMAS", ("synchronous = OFF", *database.PRAGMAS[1:]))
 
 
 @pytest.fixture
