@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from converters.model_edit import add_buffer, operator_name, packed, unpacked
+from converters.model_edit import add_buffer, packed, unpacked
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.runtime.flatbuffer import read_graph
 
@@ -172,8 +172,11 @@ class Graph:
         return self.model.subgraphs[0]
 
     def _operator_name(self, operator: Any) -> str:
-        custom = self.model.operatorCodes[operator.opcodeIndex].customCode
-        return f"custom {custom.decode(errors='replace')}" if custom else operator_name(self.model, operator)
+        code = self.model.operatorCodes[operator.opcodeIndex]
+        if code.customCode:
+            return f"custom {code.customCode.decode(errors='replace')}"
+        builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+        return next((name for name, number in _CODES.items() if number == builtin), f"operator {builtin}")
 
     def _unused(self) -> list[Any]:
         """Tensors that no operator takes or gives any more."""
