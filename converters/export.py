@@ -16,7 +16,8 @@ import numpy as np
 
 from converters import calibrate
 from converters.checks import check
-from converters.litert import QUANTIZATIONS, convert
+from converters.formats import FORMATS
+from converters.litert import convert
 from converters.model_card import model_card
 from converters.model_file import ModelFile
 from converters.parity import parity
@@ -51,7 +52,7 @@ def export_bundle(
         source: a run's folder or the encoder.keras in it; or another Keras encoder, whose input is then taken to be that of
             `ImageInput.for_shape`.
         output: the bundle's folder; a name that ends in .zip makes one uncompressed archive.
-        quantize: `int8` or `float32`.
+        quantize: the format, one of `FORMATS`.
         calibration: the dataset that quantization, learning rate and rejection are calibrated on (its train and val
             classes); the run's own unless given, and needed where there is no run.
         mirror: embed each image together with its mirror image, which is more accurate and takes twice the time; for an
@@ -147,8 +148,8 @@ def _load(source: Path, calibration: str | None) -> _Trained:
 
 
 def _check_request(output: Path, quantize: str, max_classes: int, max_shots: int, overwrite: bool) -> None:
-    if quantize not in QUANTIZATIONS:
-        raise ExportError(f"There is no quantization {quantize!r}.", f"Use one of {', '.join(QUANTIZATIONS)}.")
+    if quantize not in FORMATS:
+        raise ExportError(f"There is no quantization {quantize!r}.", f"Use one of {', '.join(FORMATS)}.")
     if not (2 <= max_classes <= 100_000 and 1 <= max_shots <= 100_000):
         raise ExportError("The heads' sizes are out of range.", "Use 2 to 100000 classes and 1 to 100000 shots.")
     if output.exists():

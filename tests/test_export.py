@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from converters import calibrate, export, export_bundle
-from converters.litert import QUANTIZATIONS
+from converters.formats import FORMATS
 from converters.model_file import ModelFile
 from converters.parity import parity
 from edge_meta.datasets import load_dataset
@@ -36,7 +36,7 @@ SIZES = {"max_classes": 8, "max_shots": 16}
 def bundles(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """A bundle of the finished run for each quantization; not to be written to."""
     folder = tmp_path_factory.mktemp("bundles")
-    return {kind: export_bundle(finished_run, folder / f"{kind}.bundle", kind, **SIZES) for kind in QUANTIZATIONS}
+    return {kind: export_bundle(finished_run, folder / f"{kind}.bundle", kind, **SIZES) for kind in FORMATS}
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_float32_loses_nothing_and_int8_little(bundles: dict[str, Bundle]) -> No
     assert len(bundles["int8"].model) < len(bundles["float32"].model)
 
 
-@pytest.mark.parametrize("quantize", QUANTIZATIONS)
+@pytest.mark.parametrize("quantize", FORMATS)
 @pytest.mark.parametrize("head", ["prototype", "linear"])
 def test_a_bundle_can_be_evaluated_and_has_learned(bundles: dict[str, Bundle], quantize: str, head: str) -> None:
     bundle = bundles[quantize]
@@ -208,7 +208,7 @@ def test_a_colour_run_becomes_a_bundle(tmp_path: Path, save_npz: Callable[..., s
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
-        ({"quantize": "int4"}, r"There is no quantization 'int4'\. Use one of float32, int8"),
+        ({"quantize": "int4"}, r"There is no quantization 'int4'\. Use one of float32, float16, dynamic, int8, int16x8"),
         ({"max_classes": 1}, "sizes are out of range"),
         ({"max_classes": 10**6}, "sizes are out of range"),
         ({"max_shots": 0}, "sizes are out of range"),

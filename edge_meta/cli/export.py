@@ -7,11 +7,19 @@ import click
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import note
 
+FORMATS = ["float32", "float16", "dynamic", "int8", "int16x8"]
+
 
 @click.command()
 @click.argument("source", metavar="RUN|ENCODER.keras")
 @click.option("--output", required=True, metavar="BUNDLE", help="The bundle's folder; NAME.zip makes one archive.")
-@click.option("--quantize", default="int8", show_default=True, type=click.Choice(["float32", "int8"]))
+@click.option(
+    "--quantize",
+    default="int8",
+    show_default=True,
+    type=click.Choice(FORMATS),
+    help="Format of the encoder's weights and arithmetic.",
+)
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
 @click.option(
     "--mirror", is_flag=True,
