@@ -115,6 +115,5 @@ def test_constants_are_aligned_as_kernels_want_them(files: dict[str, bytes], qua
     content = files[quantize]
     for buffer in read(content).buffers:
         data = b"" if buffer.data is None else bytes(bytearray(buffer.data))
-        if len(data) > 256:  # long enough to be found
-            assert content.count(data) >= 1
+        if len(data) > 256 and any(data):  # what can be found
             assert content.index(data) % ALIGNMENT == 0
