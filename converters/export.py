@@ -16,11 +16,14 @@ import numpy as np
 
 from converters import calibrate
 from converters.checks import check
-from converters.formats import FORMATS
+from converters.formats import FORMATS, RUNTIMES
+from converters.layers import layer_errors
 from converters.litert import convert
 from converters.model_card import model_card
 from converters.model_file import ModelFile
-from converters.parity import parity
+from converters.parity import parity, require_parity
+from converters.quantize_aware import fine_tune, without_rounding
+from converters.signature_errors import signature_errors
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
@@ -33,6 +36,7 @@ from edge_meta.training.method import embed
 from edge_meta.training.run import RunFolder, load_encoder
 
 CALIBRATION_IMAGES = 300
+EXPLAINING_IMAGES = 32
 
 
 def export_bundle(
@@ -41,8 +45,10 @@ def export_bundle(
     quantize: str = "int8",
     calibration: str | None = None,
     mirror: bool = False,
+    quantize_aware: int = 0,
     max_classes: int = 64,
     max_shots: int = 256,
+    max_drop: float = 1.0,
     overwrite: bool = False,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Bundle:
@@ -57,26 +63,39 @@ def export_bundle(
             classes); the run's own unless given, and needed where there is no run.
         mirror: embed each image together with its mirror image, which is more accurate and takes twice the time; for an
             encoder that was trained with mirrored classes. See `mirrored`.
+        quantize_aware: episodes of fine-tuning for int8, on the training classes, where int8 loses much without; see
+            `converters.quantize_aware`.
         max_classes, max_shots: static sizes of the heads in encoder.tflite. Python's runtime knows no such limit.
+        max_drop: percentage points of accuracy on validation classes that the format may cost, in the mean over the same
+            episodes with 1 shot or with 5.
         overwrite: replace a bundle that is at `output`.
         on_note: called with a line about each stage.
 
     Raises:
-        ExportError: not exportable, a check failed, or `output` is taken; nothing is written.
+        ExportError: not exportable, a check failed, too much accuracy is lost, or `output` is taken; nothing is written.
         TrainingError: `source` is not a run. DatasetError: no calibration data.
     """
     output = Path(output)
     _check_request(output, quantize, max_classes, max_shots, overwrite)
+    if quantize_aware < 0 or (quantize_aware and quantize != "int8"):
+        raise ExportError("Fine-tuning is for int8, and takes 1 episode or more.", "Use --quantize int8, and 300 episodes.")
     trained = _load(Path(source), calibration)
-    encoder, image_input = trained.encoder, trained.image_input
-    if mirror:
-        encoder = mirrored(encoder)
+    image_input = trained.image_input
     train, val = (load_dataset(trained.calibration, split, image_input) for split in ("train", "val"))
-
-    on_note(f"converting to {quantize}")
     rng = np.random.default_rng(calibrate.SEED)
     chosen = rng.choice(len(train.images), min(CALIBRATION_IMAGES, len(train.images)), replace=False)
-    model = convert(encoder, quantize, image_input.normalize(train.images[chosen]), max_classes, max_shots)
+    samples = image_input.normalize(train.images[chosen])
+
+    encoder = tuned = trained.encoder
+    if quantize_aware:
+        on_note(f"fine-tuning for int8: {quantize_aware} episodes")
+        tuned = fine_tune(encoder, train, image_input, samples, quantize_aware)
+    if mirror:
+        encoder, tuned = mirrored(encoder), mirrored(tuned)
+
+    on_note(f"converting to {quantize}")
+    # An encoder that was fine-tuned has its ranges in it.
+    model = convert(tuned, quantize, None if quantize_aware else samples, max_classes, max_shots)
     parsed = ModelFile.parse(model)
     check(parsed, quantize)
 
@@ -84,17 +103,32 @@ def export_bundle(
     interpreter = Encoder(model)
     embeddings = embed_all(interpreter, image_input, val.images)
     calibrate.check_embeddings(embeddings)
+    rates = trained.learning_rates or calibrate.learning_rates(embeddings, val)
+    meant = embed(tuned, image_input, val.images)
+    report = parity(embed(encoder, image_input, val.images), embeddings, val) | {
+        "signatures": signature_errors(interpreter.interpreter, meant, embeddings, val.labels, rates),
+        "layers": [],
+    }
+    if quantize != "float32":
+        with without_rounding(tuned):
+            reference = convert(tuned, "float32", None, max_classes, max_shots)
+        some = np.linspace(0, len(val.images) - 1, EXPLAINING_IMAGES).astype(int)
+        names = [layer.name for layer in trained.encoder.layers]
+        report["layers"] = layer_errors(reference, model, image_input.normalize(val.images[some]), names)
+    require_parity(report, quantize, max_drop)
+    made_of = {"mirror": mirror, "quantize_aware": quantize_aware}
     manifest = Manifest(
         encoder_id=parsed.encoder_id(image_input.to_manifest()),
         files={MODEL: _sha256(model)},
         image_input=image_input,
         dim=interpreter.dim,
         quantization=quantize,
-        learning_rates=trained.learning_rates or calibrate.learning_rates(embeddings, val),
+        learning_rates=rates,
         rejection=calibrate.rejection(embeddings, val),
         signatures=_signatures(interpreter.interpreter),
-        parity=parity(embed(encoder, image_input, val.images), embeddings, val),
-        training=trained.provenance | ({"mirror": True} if mirror else {}),
+        runtimes=RUNTIMES,
+        parity=report,
+        training=trained.provenance | {key: value for key, value in made_of.items() if value},
     )
     card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
     files = {MODEL: model, MODEL_CARD: card}

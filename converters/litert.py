@@ -28,7 +28,8 @@ def convert(
     Args:
         encoder: from (batch, H, W, C) to (batch, D).
         quantize: one of `FORMATS`. int8 weights are per channel; inputs and outputs stay float32, and so do the heads.
-        calibration: normalized images (n, H, W, C), for formats that are calibrated.
+        calibration: normalized images (n, H, W, C), for formats that are calibrated; None for an encoder that has its
+            ranges in it, as `quantize_aware` makes them.
         max_classes, max_shots: the heads' static sizes.
 
     Returns:
@@ -54,7 +55,7 @@ def _convert(folder: str, keys: list[str], quantize: str, calibration: NDArray[n
     if quantize == "int16x8":
         wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         converter.target_spec.supported_ops = [wide, tf.lite.OpsSet.TFLITE_BUILTINS]
-    if FORMATS[quantize].calibrated:
+    if FORMATS[quantize].calibrated and calibration is not None:
 
         def samples() -> Iterator[tuple[str, dict[str, NDArray[np.float32]]]]:
             for image in calibration:

@@ -58,10 +58,7 @@ class ModelFile:
     @classmethod
     def parse(cls, content: bytes) -> ModelFile:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-        names = []
-        for code in model.operatorCodes:
-            builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-            names.append(f"custom {code.customCode.decode()}" if code.customCode else _OPERATORS[builtin])
+        names = [operator_name(code) for code in model.operatorCodes]
         return cls(
             subgraphs=tuple(_operators(model, subgraph, names) for subgraph in model.subgraphs),
             signatures={entry.signatureKey.decode(): entry.subgraphIndex for entry in model.signatureDefs or []},
@@ -82,6 +79,12 @@ class ModelFile:
                     sha.update(repr((tensor.place, tensor.dtype, tensor.shape, tensor.scales, tensor.zero_points)).encode())
                     sha.update(tensor.data)
         return sha.hexdigest()[:32]
+
+
+def operator_name(code: Any) -> str:
+    """CONV_2D or the like, or `custom NAME`, of the schema's operator code."""
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return f"custom {code.customCode.decode()}" if code.customCode else _OPERATORS[builtin]
 
 
 def version_of(model: Any) -> tuple[int, ...]:

@@ -67,7 +67,7 @@ class Encoder:
         except (ValueError, RuntimeError, SystemError) as error:
             raise BundleError(
                 f"The {self.backend} interpreter refuses encoder.tflite ({error}).",
-                "Use another --backend, or export the bundle again.",
+                "Use another --backend (the bundle's README.md names those that take it), or export it in another format.",
             ) from None
         given, taken = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
         self.input_shape: tuple[int, ...] = tuple(int(size) for size in given["shape"])

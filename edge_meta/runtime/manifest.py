@@ -39,13 +39,14 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest's fields that a device acts on, and those that it only shows (`signatures`, `parity`, `training`).
+    """The manifest's fields that a device acts on, and those it only shows: `runtimes`, `signatures`, `parity`, `training`.
 
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
         files: file name → SHA-256, for every other file of the bundle.
         learning_rates: of the linear head, one for each step of `adapt`.
         rejection: None when the bundle was not calibrated; then every query is known.
+        runtimes: what the converted file was checked for.
     """
 
     encoder_id: str
@@ -56,6 +57,7 @@ class Manifest:
     learning_rates: tuple[float, ...]
     rejection: Rejection | None = None
     signatures: Mapping[str, Any] = field(default_factory=dict)
+    runtimes: tuple[str, ...] = ()
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
@@ -68,6 +70,7 @@ class Manifest:
             "input": self.image_input.to_manifest(),
             "embedding": {"dim": self.dim, "metric": METRIC},
             "quantization": self.quantization,
+            "runtimes": list(self.runtimes),
             "signatures": dict(self.signatures),
             "head": {
                 "start": "prototypes",
@@ -140,6 +143,7 @@ class Manifest:
             learning_rates=rates,
             rejection=rejection,
             signatures=dict(fields["signatures"]),
+            runtimes=tuple(str(name) for name in fields.get("runtimes", ())),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
         )
