@@ -100,5 +100,6 @@ def _head_errors(
 
 
 def _error(found: NDArray[Any], exact: NDArray[Any]) -> float:
-    largest = float(np.abs(exact).max())
-    return float(np.abs(found.astype(np.float64) - exact).max()) / max(largest, np.finfo(np.float32).tiny)
+    largest = max(float(np.abs(exact).max()), float(np.finfo(np.float32).tiny))
+    error = float(np.abs(found.astype(np.float64) - exact).max()) / largest
+    return error if np.isfinite(error) else np.inf  # max() would pass over a NaN
