@@ -27,7 +27,7 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
         "",
         "## Training",
         "",
-        f"* Data: {LICENCES.get(dataset, dataset)}; meta-train classes only.",
+        f"* Data: {LICENCES.get(dataset, f'{dataset}, whose licence is not known here')}; meta-train classes only.",
     ]
     if "method" in training:
         lines.append(
