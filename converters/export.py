@@ -32,6 +32,7 @@ from edge_meta.runtime.evaluate import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.training.encoders import mirrored
+from edge_meta.training.loop import Progress
 from edge_meta.training.method import embed
 from edge_meta.training.run import RunFolder, load_encoder
 
@@ -51,6 +52,7 @@ def export_bundle(
     max_drop: float = 1.0,
     overwrite: bool = False,
     on_note: Callable[[str], None] = lambda note: None,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Bundle:
     """Make a bundle of a training run.
 
@@ -70,6 +72,7 @@ def export_bundle(
             episodes with 1 shot or with 5.
         overwrite: replace a bundle that is at `output`.
         on_note: called with a line about each stage.
+        on_progress: called after each episode of fine-tuning.
 
     Raises:
         ExportError: not exportable, a check failed, too much accuracy is lost, or `output` is taken; nothing is written.
@@ -89,7 +92,7 @@ def export_bundle(
     encoder = tuned = trained.encoder
     if quantize_aware:
         on_note(f"fine-tuning for int8: {quantize_aware} episodes")
-        tuned = fine_tune(encoder, train, image_input, samples, quantize_aware)
+        tuned = fine_tune(encoder, train, image_input, samples, quantize_aware, on_progress)
     if mirror:
         encoder, tuned = mirrored(encoder), mirrored(tuned)
 

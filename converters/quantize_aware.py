@@ -66,7 +66,7 @@ def fine_tune(
     aware(calibration, training=True)
     for each in ranges:
         each.momentum = MOMENTUM
-    # One thread's sums, so that the same run gives the same bytes each time.
+    # Sums in one order, so that the same run gives the same bytes each time. It stays on for the rest of the process.
     tf.config.experimental.enable_op_determinism()
     way, shot, query = data.protocol(shot=1)
     learner = ProtoNet(aware, image_input)

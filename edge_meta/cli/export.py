@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from edge_meta.cli.common import emit, json_option
-from edge_meta.cli.progress import note
+from edge_meta.cli.progress import TrainingProgress, note
 
 FORMATS = ["float32", "float16", "dynamic", "int8", "int16x8"]
 
@@ -68,7 +68,8 @@ def export(
     from converters import export_bundle, layers
 
     bundle = export_bundle(
-        source, output, quantize, calibration, mirror, quantize_aware, max_classes, max_shots, max_drop, overwrite, note
+        source, output, quantize, calibration, mirror, quantize_aware, max_classes, max_shots, max_drop, overwrite, note,
+        TrainingProgress(),
     )  # fmt: skip
     manifest = bundle.manifest
     result = {

@@ -66,7 +66,7 @@ class Encoder:
             self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError, SystemError) as error:
             raise BundleError(
-                f"The {self.backend} interpreter refuses encoder.tflite ({error}).",
+                f"The {self.backend} interpreter refuses encoder.tflite ({' '.join(str(error).split())}).",
                 "Use another --backend (the bundle's README.md names those that take it), or export it in another format.",
             ) from None
         given, taken = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
