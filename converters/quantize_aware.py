@@ -4,7 +4,8 @@ Forward, every weight and activation is rounded to the values that int8 has for 
 identity (the straight-through estimator: Bengio, Léonard and Courville 2013; for networks like these: Jacob et al. 2018,
 "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"). Weights are symmetric, a
 scale for each output channel; activations have one range a tensor, an average over past batches. Batch normalization, with
-the statistics that it has, is folded into the weights before it. The converter takes the ranges over as they are.
+the statistics that it has, is folded into the weights before it, and channels are brought to one size, since what a range
+leaves no values for gets no gradient either. The converter takes the ranges over as they are.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tensorflow as tf
 from keras import layers
 from numpy.typing import NDArray
 
+from converters.equalize import consumers, equalize
 from edge_meta.datasets import Dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
@@ -25,7 +27,7 @@ from edge_meta.inputs import ImageInput
 from edge_meta.training.loop import Progress
 from edge_meta.training.protonet import ProtoNet
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 3e-4
 SEED = 17
 MOMENTUM = 0.99  # of the ranges; a batch counts a hundredth
 LEVELS = 127  # of a weight on either side of zero
@@ -91,7 +93,7 @@ def quantize_aware(encoder: keras.Model) -> keras.Model:
         outputs = layer(*inputs) if layer.name in behind else layer(*inputs, **options)
         original = encoder.get_layer(layer.name)
         # A norm and a ReLU become part of the operator before them, whose output is rounded once, behind them.
-        after = _consumers(encoder, original)
+        after = consumers(encoder, original)
         fused = after and all(each.name in behind or isinstance(each, (layers.ReLU, layers.Activation)) for each in after)
         return outputs if fused or isinstance(original, KEEPING) else Range(name=f"{layer.name}_range")(outputs)
 
@@ -111,6 +113,7 @@ def quantize_aware(encoder: keras.Model) -> keras.Model:
             copy.get_layer(layer.name).set_weights(layer.get_weights())
         if isinstance(layer, layers.BatchNormalization):
             copy.get_layer(layer.name).trainable = False
+    equalize(encoder, copy, behind)
     image = keras.Input(encoder.input_shape[1:], name="image")
     return keras.Model(image, copy(Range(name="image_range")(image)), name=encoder.name)
 
@@ -198,7 +201,7 @@ def _folded_norms(encoder: keras.Model) -> dict[str, keras.Layer]:
     """Layer's name → the batch norm behind it, where nothing else sees the layer's output."""
     found = {}
     for layer in encoder.layers:
-        after = _consumers(encoder, layer)
+        after = consumers(encoder, layer)
         linear = type(layer) in ROUNDED and layer.activation is keras.activations.linear
         if linear and len(after) == 1 and isinstance(after[0], layers.BatchNormalization):
             found[layer.name] = after[0]
@@ -215,11 +218,6 @@ def _fold(layer: keras.Layer, norm: keras.Layer) -> list[NDArray[np.float32]]:
     moved = moved + np.asarray(norm.beta, np.float64) if norm.center else moved
     along = factor.reshape(kernel.shape[2:]) if isinstance(layer, layers.DepthwiseConv2D) else factor
     return [(kernel * along).astype(np.float32), moved.astype(np.float32)]
-
-
-def _consumers(encoder: keras.Model, layer: keras.Layer) -> list[keras.Operation]:
-    inside = {id(operation) for operation in encoder.operations}
-    return [node.operation for node in layer._outbound_nodes if id(node.operation) in inside]
 
 
 def _every_layer(model: keras.Model) -> Iterator[keras.Layer]:

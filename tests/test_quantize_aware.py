@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from converters import export_bundle
 from converters.litert import convert
+from converters.parity import parity
 from converters.quantize_aware import MOMENTUM, Range, RoundedConv2D, fine_tune, quantize_aware, without_rounding
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.errors import ExportError
@@ -26,17 +27,31 @@ INPUT = ImageInput(16, 16)
 
 
 def hardened(encoder: keras.Model) -> keras.Model:
-    """The same function, whose channels differ a hundredfold in size: what a ReLU passes on, the next layer undoes."""
+    """The same function, whose channels differ up to 300-fold in size: what a ReLU passes on, the next layer undoes."""
     hard = keras.models.clone_model(encoder)
     hard.set_weights(encoder.get_weights())
     rng = np.random.default_rng(0)
     for block in (1, 2, 3):
-        sizes = 10 ** rng.uniform(-1, 1, 8)
+        sizes = 10 ** rng.uniform(-1.25, 1.25, 8)
         sizes /= sizes.max()
         gamma, beta, *statistics = hard.get_layer(f"norm{block}").get_weights()
         hard.get_layer(f"norm{block}").set_weights([gamma * sizes, beta * sizes, *statistics])
         kernel, bias = hard.get_layer(f"conv{block + 1}").get_weights()
         hard.get_layer(f"conv{block + 1}").set_weights([kernel / sizes[:, None], bias])
+    return hard
+
+
+def with_outliers(encoder: keras.Model) -> keras.Model:
+    """One channel of each block is a hundred times as large as the others, and says nothing."""
+    hard = keras.models.clone_model(encoder)
+    hard.set_weights(encoder.get_weights())
+    for block in (1, 2, 3):
+        gamma, beta, *statistics = hard.get_layer(f"norm{block}").get_weights()
+        beta[0] += 100.0
+        hard.get_layer(f"norm{block}").set_weights([gamma, beta, *statistics])
+        kernel, bias = hard.get_layer(f"conv{block + 1}").get_weights()
+        kernel[:, :, 0] = 0.0
+        hard.get_layer(f"conv{block + 1}").set_weights([kernel, bias])
     return hard
 
 
@@ -108,24 +123,37 @@ def test_a_range_follows_batches_rounds_to_256_values_and_holds_zero() -> None:
     assert float(layer.high) < 3.1, "what is only judged moves no range"
 
 
+def test_equalized_channels_of_a_pair_are_of_one_size_and_the_function_stays(trained: keras.Model) -> None:
+    """Weights of 1 : 300 between channels come out as of the encoder that they were made of."""
+    images = np.random.default_rng(0).random((10, 16, 16, 1)).astype(np.float32)
+    plain, hard = (quantize_aware(encoder) for encoder in (trained, hardened(trained)))
+    for copy in (plain, hard):
+        with without_rounding(copy):
+            np.testing.assert_allclose(copy(images), trained(images, training=False), rtol=1e-3, atol=1e-4)
+    for block in (1, 2, 3):
+        kernels = [copy.layers[-1].get_layer(f"conv{block}").get_weights()[0] for copy in (plain, hard)]
+        np.testing.assert_allclose(*kernels, rtol=0.05, atol=1e-3)
+        after = hard.layers[-1].get_layer(f"conv{block + 1}").get_weights()[0]
+        given, taken = np.abs(kernels[1]).max(axis=(0, 1, 2)), np.abs(after).max(axis=(0, 1, 3))
+        np.testing.assert_allclose(given, taken, rtol=0.1)
+
+
 # --- the file, and fine-tuning ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("spoil", [hardened, with_outliers])
 def test_fine_tuning_recovers_what_rounding_takes_and_the_file_is_what_was_trained(
-    trained: keras.Model, splits: tuple[Dataset, Dataset], samples: np.ndarray
+    trained: keras.Model, splits: tuple[Dataset, Dataset], samples: np.ndarray, spoil: Callable[..., keras.Model]
 ) -> None:
-    from converters.parity import parity
-
-    (train, val), hard = splits, hardened(trained)
+    (train, val), hard = splits, spoil(trained)
     exact = embed(hard, INPUT, val.images)
-    np.testing.assert_allclose(exact, embed(trained, INPUT, val.images), rtol=1e-3, atol=1e-4)
     after = embed_all(Encoder(convert(hard, "int8", samples, 4, 4)), INPUT, val.images)
-    assert all(entry["drop"]["mean"] > 0.05 for entry in parity(exact, after, val)["episodes"])
+    assert all(entry["drop"]["mean"] > 0.08 for entry in parity(exact, after, val)["episodes"])
 
     tuned = fine_tune(hard, train, INPUT, samples, 300)
     found = embed_all(Encoder(convert(tuned, "int8", None, 4, 4)), INPUT, val.images)
-    assert all(entry["drop"]["mean"] < 0.01 for entry in parity(exact, found, val)["episodes"])
-    assert 3 * apart(embed(tuned, INPUT, val.images), found) < apart(exact, after)
+    assert all(entry["drop"]["mean"] < 0.02 for entry in parity(exact, found, val)["episodes"])
+    assert 2 * apart(embed(tuned, INPUT, val.images), found) < apart(exact, after)
     assert np.array_equal(embed(hard, INPUT, val.images), exact), "the encoder that was given has changed"
 
 
