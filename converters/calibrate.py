@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,9 +16,17 @@ Array = NDArray[np.float32]
 
 SEED = 7
 STEPS = 10
+EXAMPLES = 300
 # Learning rates tried, as multiples of 1 / mean ‖f(x)‖², which makes them independent of the embedding's scale.
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 HARM = 0.01  # of accuracy, that a rate may cost with fewer labels than it is chosen for
+
+
+def some_examples(data: Dataset) -> NDArray[Any]:
+    """At most 300 examples, (n, ...), that ranges are measured on."""
+    rng = np.random.default_rng(SEED)
+    chosen: NDArray[Any] = data.images[rng.choice(len(data.images), min(EXAMPLES, len(data.images)), replace=False)]
+    return chosen
 
 
 def check_embeddings(embeddings: Array) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from edge_meta.cli.common import emit, json_option
-from edge_meta.cli.progress import note
+from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.cli.targets import derived
+
+FORMATS = ["float32", "float16", "dynamic", "int8", "int16x8"]
 
 
 def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
@@ -38,7 +40,11 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
     help="What the encoder is exported for.",
 )
 @click.option("--store", metavar="FILE", help="For imprint: the store's .db file.  [default: in the user's data folder]")
-@click.option("--quantize", type=click.Choice(["float32", "int8"]), help="[default: int8; a .tflite file keeps its own]")
+@click.option(
+    "--quantize",
+    type=click.Choice(FORMATS),
+    help="Format of the encoder's weights and arithmetic.  [default: int8; a .tflite file keeps its own]",
+)
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
 @click.option(
     "--mirror", is_flag=True,
@@ -46,6 +52,15 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 )  # fmt: skip
 @click.option("--max-classes", default=64, show_default=True, metavar="N", help="Static size of the heads in the file.")
 @click.option("--max-shots", default=256, show_default=True, metavar="M", help="Shots in one train_step of the file.")
+@click.option(
+    "--quantize-aware", default=0, metavar="EPISODES",
+    help="Fine-tune the encoder for int8 first, where --quantize int8 alone loses too much; 300 is usual.  [default: none]",
+)  # fmt: skip
+@click.option(
+    "--max-drop", default=1.0, show_default=True, metavar="POINTS",
+    help="Accuracy that the format may cost on validation classes; beyond it nothing is written.",
+)  # fmt: skip
+@click.option("--explain", is_flag=True, help="Print which layers' quantization adds how much noise, worst first.")
 @click.option("--output-tensor", metavar="T", help="Name or index of the embedding's tensor.  [default: the only output]")
 @click.option("--input-kind", type=click.Choice(["image", "audio", "array"]), help="[default: by the input's shape]")
 @click.option("--input-shape", metavar="N,...", callback=_numbers(int), help="Where the model leaves it open; no batch.")
@@ -63,8 +78,11 @@ def export(
     quantize: str | None,
     calibration: str | None,
     mirror: bool,
+    quantize_aware: int,
     max_classes: int,
     max_shots: int,
+    max_drop: float,
+    explain: bool,
     overwrite: bool,
     as_json: bool,
     **of_model: Any,
@@ -74,7 +92,9 @@ def export(
     \b
     Examples:
       edge-meta export runs/omniglot --output omniglot.bundle
-      edge-meta export runs/omniglot --output omniglot32.bundle --quantize float32
+      edge-meta export runs/omniglot --output omniglot16.bundle --quantize float16
+      edge-meta export runs/hard --output hard.bundle --quantize-aware 300
+      edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
       edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
       edge-meta export speech.tflite --sample-rate 16000 --calibration folder:words --output speech.bundle
@@ -94,25 +114,29 @@ def export(
     """
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
-    from converters import export_bundle
+    from converters import export_bundle, layers
     from converters.foreign_input import ModelOptions
 
     given = {name: value for name, value in of_model.items() if value is not None}
     options = ModelOptions(**given) if given else None
     if target != "litert":
         settings = {
-            "quantize": quantize, "calibration": calibration, "mirror": mirror,
-            "max_classes": max_classes, "max_shots": max_shots, "model_options": options,
+            "quantize": quantize, "calibration": calibration, "mirror": mirror, "quantize_aware": quantize_aware,
+            "max_classes": max_classes, "max_shots": max_shots, "max_drop": max_drop, "model_options": options,
         }  # fmt: skip
         result, lines = derived(source, output, target, store, overwrite, settings)
         emit(result, as_json, lines)
         return
-    bundle = export_bundle(source, output, quantize, calibration, mirror, max_classes, max_shots, overwrite, note, options)
+    bundle = export_bundle(
+        source, output, quantize, calibration, mirror, quantize_aware, max_classes, max_shots, max_drop, overwrite, note,
+        TrainingProgress(), options,
+    )  # fmt: skip
     manifest = bundle.manifest
     result = {
         "bundle": str(bundle.path),
         "encoder_id": manifest.encoder_id,
         "quantization": manifest.quantization,
+        "runtimes": list(manifest.runtimes),
         "dim": manifest.dim,
         "model_bytes": len(bundle.model),
         "parity": manifest.parity,
@@ -123,6 +147,8 @@ def export(
             f"{entry['way']}-way {entry['shot']}-shot on validation classes: float32 {_percent(entry['float32'])}, "
             f"{manifest.quantization} {_percent(entry['quantized'])}, drop {_percent(entry['drop'])} points"
         )
+    if explain:
+        lines += layers.explain(manifest.parity.get("layers", []))
     lines.append(f"Next: edge-meta enroll {output} LABEL FILE...")
     emit(result, as_json, lines)
 

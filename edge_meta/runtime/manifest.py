@@ -20,8 +20,8 @@ FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest's fields that a device acts on, and those that it only shows (`signatures`, `parity`, `training`,
-    `target`).
+    """The manifest's fields that a device acts on, and those that it only shows (`runtimes`, `signatures`, `parity`,
+    `training`, `target`).
 
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
@@ -29,6 +29,7 @@ class Manifest:
         learning_rates: of the linear head, one for each gradient step of `adapt`.
         rates_learned: they were meta-learned with the encoder, not chosen after it.
         rejection: None when the bundle was not calibrated; then every query is known.
+        runtimes: what the converted file was checked for.
         target: what the bundle was made for, other than LiteRT, by its `name` and with what was measured there.
     """
 
@@ -40,6 +41,7 @@ class Manifest:
     learning_rates: tuple[float, ...]
     rejection: Rejection | None = None
     signatures: Mapping[str, Any] = field(default_factory=dict)
+    runtimes: tuple[str, ...] = ()
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     rates_learned: bool = False
@@ -53,6 +55,7 @@ class Manifest:
             "input": self.image_input.to_manifest(),
             "embedding": {"dim": self.dim, "metric": METRIC},
             "quantization": self.quantization,
+            "runtimes": list(self.runtimes),
             "signatures": dict(self.signatures),
             "head": {
                 "start": "prototypes",
@@ -119,6 +122,7 @@ class Manifest:
             learning_rates=rates,
             rejection=None if fields["rejection"] is None else Rejection.from_manifest(fields["rejection"]),
             signatures=dict(fields["signatures"]),
+            runtimes=tuple(str(name) for name in fields.get("runtimes", ())),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
             rates_learned=fields["head"].get("learned", False) is True,
