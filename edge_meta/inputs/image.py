@@ -36,11 +36,14 @@ class ImageInput(Input):
 
     @classmethod
     def for_shape(cls, shape: tuple[int, int, int]) -> ImageInput:
-        """The usual input for an encoder's (height, width, channels): ink on paper for grayscale, [−1, 1] for RGB."""
+        """The usual input for an encoder's (height, width, channels): ink on paper for grayscale, [−1, 1) for RGB.
+
+        128 and not 127.5, which would put each pixel halfway between two int8 values, where runtimes do not round alike.
+        """
         height, width, channels = shape
         if channels == 1:
             return cls(height, width, channels)
-        return cls(height, width, channels, mean=127.5, scale=1.0 / 127.5)
+        return cls(height, width, channels, mean=128.0, scale=1.0 / 128.0)
 
     @property
     def shape(self) -> tuple[int, int, int]:
