@@ -17,6 +17,7 @@ from converters.formats import FORMATS, RUNTIMES
 from converters.layers import layer_errors
 from converters.litert import convert
 from converters.metadata import licence_of, with_metadata
+from converters.model_edit import with_short_names
 from converters.model_file import ModelFile
 from converters.parity import parity, require_parity
 from converters.quantize_aware import fine_tune, without_rounding
@@ -131,8 +132,8 @@ def from_run(
 
     on_note(f"converting to {how.quantize}")
     # An encoder that was fine-tuned has its ranges in it.
-    model = convert(tuned, how.quantize, None if how.quantize_aware else samples, how.max_classes, how.max_shots)
-    model = with_metadata(model, image_input, encoder.output_shape[-1], licence_of(trained.provenance))
+    whole = convert(tuned, how.quantize, None if how.quantize_aware else samples, how.max_classes, how.max_shots)
+    model = with_metadata(with_short_names(whole), image_input, encoder.output_shape[-1], licence_of(trained.provenance))
     parsed = ModelFile.parse(model)
     check(parsed, how.quantize)
 
@@ -151,7 +152,7 @@ def from_run(
             reference = convert(tuned, "float32", None, how.max_classes, how.max_shots)
         some = np.linspace(0, len(val.images) - 1, EXPLAINING_IMAGES).astype(int)
         names = [layer.name for layer in trained.encoder.layers]
-        report["layers"] = layer_errors(reference, model, image_input.normalize(val.images[some]), names)
+        report["layers"] = layer_errors(reference, whole, image_input.normalize(val.images[some]), names)
     require_parity(report, how.quantize, how.max_drop)
     made_of = {"mirror": how.mirror, "quantize_aware": how.quantize_aware}
     return model, Manifest(

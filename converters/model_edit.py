@@ -61,6 +61,16 @@ def encoder_alone(content: bytes) -> Any:
     return model
 
 
+def with_short_names(content: bytes) -> bytes:
+    """The file with each tensor named by the first of the operations that were fused into it, and no longer by all of them,
+    which takes a few kilobytes."""
+    model = unpacked(content)
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.name = tensor.name.split(b";")[0]
+    return packed(model)
+
+
 def with_integer_ends(model: Any) -> Any:
     """The tree with the encoder's inputs and outputs in int8: the first QUANTIZE and the last DEQUANTIZE are left out, and
     who calls it does what they did.
