@@ -125,11 +125,9 @@ class _Axis:
         powers = range(math.ceil(self._low), math.floor(self._high) + 1)
         self.ticks = [10.0**power for power in powers[:: max(1, math.ceil(len(powers) / MOST_TICKS))]]
         if len(self.ticks) < 2:  # less than a decade
-            first, last = 10.0**self._low, 10.0**self._high
             decades = range(math.floor(self._low), math.ceil(self._high) + 1)
-            self.ticks = [
-                step * 10.0**power for power in decades for step in (1, 2, 5) if first <= step * 10.0**power <= last
-            ]
+            finer = [step * 10.0**power for power in decades for step in (1, 2, 5)]
+            self.ticks = [tick for tick in finer if self._low <= math.log10(tick) <= self._high]
 
     def __call__(self, value: float) -> float:
         share = (math.log10(value) - self._low) / (self._high - self._low)

@@ -38,8 +38,8 @@ with Classifier.load(bundle, store, **options) as classifier:
         try:
             import resource
 
-            # Kilobytes, but bytes on macOS.
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+            # In units of 1,024 bytes, but in bytes on macOS.
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
         except ImportError:
             pass
 print(json.dumps({"moments": moments, "peak_rss_mb": peak, "steady_rss_mb": steady}))

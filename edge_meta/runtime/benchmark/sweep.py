@@ -93,7 +93,7 @@ class _Worker:
         # The child finds the same packages as this process.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(bundle.path)], env=environment, encoding="utf-8", bufsize=1,
+            [sys.executable, "-c", f"from {__name__} import _main; _main()", str(bundle.path)], env=environment, encoding="utf-8", bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
@@ -161,7 +161,3 @@ def _main() -> None:
     os.dup2(2, 1)  # what native code prints is no answer
     for answer in _answers(iter(sys.stdin.readline, ""), Bundle.open(sys.argv[1])):
         answers.write(json.dumps(answer) + "\n")
-
-
-if __name__ == "__main__":
-    _main()
