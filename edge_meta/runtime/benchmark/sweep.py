@@ -92,8 +92,10 @@ class _Worker:
     def __init__(self, bundle: Bundle) -> None:
         # The child finds the same packages as this process.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        # Not -m: the package that is imported first has this module already, and Python warns of that.
+        command = [sys.executable, "-c", f"from {__name__} import _main; _main()", str(bundle.path)]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import _main; _main()", str(bundle.path)], env=environment, encoding="utf-8", bufsize=1,
+            command, env=environment, encoding="utf-8", bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
