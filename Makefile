@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint
+.PHONY: demo test lint check-targets
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -15,6 +15,9 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check-targets: .venv/installed
+	.ci/check-targets $(BIN)/python
 
 .venv/installed: pyproject.toml .ci/constraints/workstation.txt
 	$(PYTHON) -m venv .venv

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +14,10 @@ import numpy as np
 from converters import calibrate
 from converters.checks import check
 from converters.litert import QUANTIZATIONS, convert
+from converters.metadata import licence_of, with_metadata
 from converters.model_card import model_card
 from converters.model_file import ModelFile
+from converters.packing import check_output, write
 from converters.parity import parity
 from converters.rejection import calibrate_rejection
 from edge_meta.datasets import load_dataset
@@ -77,6 +76,7 @@ def export_bundle(
     rng = np.random.default_rng(calibrate.SEED)
     chosen = rng.choice(len(train.images), min(CALIBRATION_IMAGES, len(train.images)), replace=False)
     model = convert(encoder, quantize, image_input.normalize(train.images[chosen]), max_classes, max_shots)
+    model = with_metadata(model, image_input, encoder.output_shape[-1], licence_of(trained.provenance))
     parsed = ModelFile.parse(model)
     check(parsed, quantize)
 
@@ -91,6 +91,7 @@ def export_bundle(
         dim=interpreter.dim,
         quantization=quantize,
         learning_rates=trained.learning_rates or calibrate.learning_rates(embeddings, val),
+        rates_learned=trained.learning_rates is not None,
         rejection=calibrate_rejection(embeddings, val),
         signatures=_signatures(interpreter.interpreter),
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),
@@ -100,7 +101,7 @@ def export_bundle(
     files = {MODEL: model, MODEL_CARD: card}
     checksums = {name: _sha256(content) for name, content in files.items()}
     manifest = Manifest(**{**vars(manifest), "files": checksums})
-    _write(output, {MANIFEST: manifest.to_json().encode(), **files})
+    write(output, {MANIFEST: manifest.to_json().encode(), **files})
     return Bundle.open(output)
 
 
@@ -152,21 +153,7 @@ def _check_request(output: Path, quantize: str, max_classes: int, max_shots: int
         raise ExportError(f"There is no quantization {quantize!r}.", f"Use one of {', '.join(QUANTIZATIONS)}.")
     if not (2 <= max_classes <= 100_000 and 1 <= max_shots <= 100_000):
         raise ExportError("The heads' sizes are out of range.", "Use 2 to 100000 classes and 1 to 100000 shots.")
-    if output.exists():
-        if not overwrite:
-            raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")
-        if not _is_bundle(output):
-            raise ExportError(f"{output} is not a bundle, so it is not replaced.", "Choose another --output.")
-
-
-def _is_bundle(path: Path) -> bool:
-    if path.is_dir():
-        return (path / MANIFEST).exists()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return MANIFEST in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False
+    check_output(output, overwrite)
 
 
 def _signatures(interpreter: Any) -> dict[str, Any]:
@@ -179,33 +166,6 @@ def _signatures(interpreter: Any) -> dict[str, Any]:
             for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details()))
         }
     return described
-
-
-def _write(output: Path, files: dict[str, bytes]) -> None:
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
-            made = Path(scratch) / "new"
-            if output.suffix == ".zip":
-                with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
-                    for name, content in files.items():
-                        archive.writestr(zipfile.ZipInfo(name), content)
-            else:
-                made.mkdir()
-                for name, content in files.items():
-                    (made / name).write_bytes(content)
-            if output.is_dir():
-                # A folder cannot be replaced in one step; the old one is back if the second step fails.
-                old = Path(shutil.move(output, Path(scratch) / "old"))
-                try:
-                    made.rename(output)
-                except BaseException:
-                    old.rename(output)
-                    raise
-            else:
-                made.replace(output)
-    except OSError as error:
-        raise ExportError(f"{output} cannot be written ({error}).", "Choose another --output, or free space.") from None
 
 
 def _sha256(content: bytes) -> str:

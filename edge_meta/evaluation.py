@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.runtime import heads
+from edge_meta.runtime.adaptation import Plan
 
 Array = NDArray[np.float32]
 
@@ -44,8 +45,21 @@ def prototype_head(support: Array, query: Array) -> Array:
     return logits
 
 
+def adapted_head(plan: Plan) -> Head:
+    """The head that `Classifier.adapt` would leave after enrolling the support set."""
+
+    def head(support: Array, query: Array) -> Array:
+        way, shot, dim = support.shape
+        labels = np.repeat(np.arange(way), shot)
+        fit = plan.fit(support.reshape(-1, dim), labels, support.mean(axis=1))
+        logits: Array = query.reshape(-1, dim) @ fit.weights + fit.bias
+        return logits
+
+    return head
+
+
 def linear_head(learning_rates: Sequence[float]) -> Head:
-    """The linear head: from prototypes, one gradient step on the support set for each learning rate."""
+    """The linear head: from prototypes, one gradient step on the support set for each learning rate, none of them judged."""
 
     def head(support: Array, query: Array) -> Array:
         way, shot, dim = support.shape

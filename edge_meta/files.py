@@ -28,19 +28,29 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             raise
 
 
-def place_new(made: Path, path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing; when this returns, a power cut does not take them away."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(missing):
+        _sync(folder.parent)
+
+
+def place_new(made: Path, path: Path) -> bool:
     """Move a finished file to `path`, unless another process has put one there first; an empty file counts as none.
 
-    Both lie in one file system; `made` may be left behind.
+    Both lie in one file system; `made` may be left behind. Returns whether it was moved.
     """
     _sync(made)
     try:
         os.link(made, path)
     except OSError:
         # There is a file already; or the file system, such as a memory card's, knows no links.
-        if not path.exists() or path.stat().st_size == 0:
-            made.replace(path)
+        if path.exists() and path.stat().st_size:
+            return False
+        made.replace(path)
     _sync(path.parent)
+    return True
 
 
 def _sync(path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from edge_meta.datasets import Dataset
 from edge_meta.episodes import EpisodeSampler
-from edge_meta.evaluation import Interval, accuracies, linear_head, prototype_head
+from edge_meta.evaluation import Interval, accuracies, adapted_head, linear_head, prototype_head
+from edge_meta.runtime.adaptation import Plan
 
 Make = Callable[..., Dataset]
 
@@ -94,6 +95,17 @@ def test_linear_head_is_gradient_descent_on_the_mean_cross_entropy_from_the_prot
 def test_linear_head_without_steps_classifies_as_prototypes_do(sampler: EpisodeSampler) -> None:
     embeddings = scattered(sampler, 1.0)
     assert np.array_equal(accuracies(embeddings, sampler, 30, linear_head([])), accuracies(embeddings, sampler, 30))
+
+
+@pytest.mark.parametrize("plan", [Plan("lda"), Plan("ridge"), Plan("gradient", (0.3,) * 10)])
+def test_adapted_head_is_that_of_a_fit_to_the_support_set(sampler: EpisodeSampler, plan: Plan) -> None:
+    embeddings, moved = scattered(sampler, 0.7), 0
+    for episode in sampler.episodes(5):
+        support, query = embeddings[episode.support], embeddings[episode.query]
+        fit = plan.fit(support.reshape(15, 6), np.repeat(np.arange(5), 3), support.mean(axis=1))
+        assert np.allclose(adapted_head(plan)(support, query), query.reshape(20, 6) @ fit.weights + fit.bias)
+        moved += fit.chosen > 0
+    assert moved, "no fit left the prototypes"
 
 
 @pytest.mark.parametrize("head", [prototype_head, linear_head([0.01] * 5)])

@@ -14,8 +14,9 @@ import keras
 import numpy as np
 import pytest
 
-from converters import calibrate, export, export_bundle
+from converters import calibrate, export, export_bundle, packing
 from converters.litert import QUANTIZATIONS
+from converters.metadata import with_metadata
 from converters.model_file import ModelFile
 from converters.parity import parity
 from converters.rejection import calibrate_rejection
@@ -95,6 +96,11 @@ def test_the_manifest_says_all_that_the_format_asks_for(bundles: dict[str, Bundl
         assert manifest["signatures"]["score"]["outputs"] == {"distances": [1, 8], "scores": [1, 8]}
 
 
+def test_the_file_describes_its_ends_for_other_programs(bundles: dict[str, Bundle]) -> None:
+    for bundle in bundles.values():
+        assert with_metadata(bundle.model, INPUT, 8, "not stated") == bundle.model
+
+
 def test_calibration_and_parity_are_those_of_the_files_own_embeddings(bundles: dict[str, Bundle], trained: Any) -> None:
     for bundle in bundles.values():
         val = load_dataset(bundle.manifest.training["dataset"], "val", INPUT)
@@ -153,8 +159,7 @@ def test_manifest_and_model_card_say_with_what_command_and_how_it_was_trained(
 
 def test_the_model_card_does_not_claim_more_classes_than_it_was_calibrated_with(bundles: dict[str, Bundle]) -> None:
     card = (bundles["int8"].path / "README.md").read_text()
-    assert "accept 5% of strangers" in card
-    assert "20 enrolled classes" not in card  # the validation split has 6 classes, so 3 were enrolled
+    assert "of whom it accepts 5% unless asked otherwise, with 1 to 2 enrolled classes" in card
 
 
 # --- the request ------------------------------------------------------------------------------------------------------
@@ -229,6 +234,7 @@ def test_rates_that_a_run_has_learned_go_into_the_bundle(run: Path, tmp_path: Pa
     (run / "head.json").write_text('{"learning_rates": [0.5, 0.25, 0.125]}')
     made = export_bundle(run, tmp_path / "new.bundle", **SIZES)
     assert made.manifest.learning_rates == (0.5, 0.25, 0.125)
+    assert made.manifest.rates_learned
     (run / "head.json").write_text('{"learning_rates": [0.5, ')
     with pytest.raises(TrainingError, match=r"head\.json is damaged"):
         export_bundle(run, tmp_path / "other.bundle", **SIZES)
@@ -371,7 +377,7 @@ def test_a_failure_leaves_the_old_bundle_or_nothing(
     output: str, occupied: bool, where: str, what: Callable, error: type[BaseException],
 ) -> None:  # fmt: skip
     if occupied:
-        export._write(tmp_path / output, contents(bundles["float32"].path))
+        packing.write(tmp_path / output, contents(bundles["float32"].path))
     with monkeypatch.context() as patched:
         place = WRITING.get(where, export)
         patched.setattr(place, where, failing_once(getattr(place, where), what))

@@ -25,6 +25,9 @@ VERBS = {
     "forget": "device",
     "undo": "device",
     "inspect": "inspect",
+    "merge": "store",
+    "export-store": "store",
+    "import-store": "store",
     "benchmark": "benchmark",
     "data": "data",
     "demo": "demo",
@@ -41,7 +44,7 @@ class LazyGroup(click.Group):
         if cmd_name not in VERBS:
             return None
         module = importlib.import_module(f"edge_meta.cli.{VERBS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def invoke(self, ctx: click.Context) -> object:

@@ -28,6 +28,12 @@ def emit(result: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
 
 
 store_option = click.option("--store", metavar="FILE", help="The store's .db file.  [default: in the user's data folder]")
+solver_option = click.option(
+    "--solver",
+    type=click.Choice(["lda", "gradient", "ridge"]),
+    help="How the last layer is fitted: linear discriminant analysis, gradient steps from the prototypes, or ridge "
+    "regression.  [default: gradient where steps or rates are given or were learned with the encoder, else lda]",
+)
 
 
 def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

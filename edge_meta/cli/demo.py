@@ -110,7 +110,7 @@ class Task:
     Attributes:
         examples: (way, shot + query) indices into the test split; the first `TASK_SHOT` of each were enrolled.
         answers: (way, query) the nearest label of each query, as an index of the task's classes.
-        closed_set, adapted: accuracy of the nearest label before and after last-layer gradient steps.
+        closed_set, adapted: accuracy of the first label before and after adapting the last layer.
         rejected_known, rejected_strangers: fractions of queries, and of images of classes not enrolled, called unknown.
     """
 
@@ -192,7 +192,7 @@ def _account(result: dict[str, Any], folder: Path) -> list[str]:
         *lines,
         "",
         f"{task['way']} classes enrolled from {task['shot']} examples each, {task['query']} queries a class:",
-        f"  {task['closed_set']:.1%} right; {task['adapted']:.1%} after last-layer gradient steps "
+        f"  {task['closed_set']:.1%} right; {task['adapted']:.1%} after adapting the last layer "
         f"(loss {task['loss_before']:.4f} → {task['loss_after']:.4f});",
         f"  {task['rejected_strangers']:.0%} of strangers and {task['rejected_known']:.0%} of queries called unknown.",
         f"One classification: {stages['total']['p50_us']:,.0f} µs, of which {stages['embed']['p50_us']:,.0f} µs in the "

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from edge_meta.cli.common import emit, json_option, runtime_options, store_option
+from edge_meta.cli.common import emit, json_option, runtime_options, solver_option, store_option
+from edge_meta.runtime.adaptation import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
@@ -16,11 +17,18 @@ from edge_meta.runtime.classifier import Classifier
 @click.argument("bundle")
 @click.argument("label")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--no-shots", is_flag=True, help="Keep sums of embeddings alone, in a store that is made so from the start.")
 @store_option
 @runtime_options
 @json_option
 def enroll(
-    bundle: str, label: str, files: tuple[str, ...], store: str | None, options: RuntimeOptions, as_json: bool
+    bundle: str,
+    label: str,
+    files: tuple[str, ...],
+    no_shots: bool,
+    store: str | None,
+    options: RuntimeOptions,
+    as_json: bool,
 ) -> None:
     """Teach BUNDLE the class LABEL from example images; add to it if it is there already.
 
@@ -29,9 +37,10 @@ def enroll(
       edge-meta enroll omniglot alef alef1.png alef2.png alef3.png
       edge-meta enroll letters.bundle mug photos/mug/*.jpg --store kitchen.db
 
-    All files are added, or none when one of them cannot be read. Only embeddings are stored, never the images.
+    All files are added, or none when one of them cannot be read. Only embeddings are stored, never the images. A store
+    that is made with --no-shots keeps one sum for each label; there is no adapting then, and no forgetting of one shot.
     """
-    with Classifier.load(bundle, store, **vars(options)) as classifier:
+    with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
         done = classifier.enroll(label, list(files))
     emit(done._asdict(), as_json, [f"{done.label}: {done.added} added, {done.shots} shots; {done.classes} classes"])
 
@@ -78,24 +87,48 @@ def classify(
 
 @click.command()
 @click.argument("bundle")
-@click.option("--steps", type=int, help="Gradient steps.  [default: the bundle's]")
+@solver_option
+@click.option("--steps", type=int, help="Gradient steps, at most.  [default: the bundle's]")
 @click.option("--learning-rate", type=float, help="The same for all steps.  [default: the bundle's]")
 @store_option
 @json_option
-def adapt(bundle: str, steps: int | None, learning_rate: float | None, store: str | None, as_json: bool) -> None:
-    """Fit the last layer to all enrolled shots by gradient steps that start from the prototypes.
+def adapt(
+    bundle: str, solver: str | None, steps: int | None, learning_rate: float | None, store: str | None, as_json: bool
+) -> None:
+    """Fit the last layer to all enrolled shots, if it then does better than the prototypes on shots held out.
 
     \b
     Examples:
       edge-meta adapt omniglot
       edge-meta adapt letters.bundle --steps 20 --learning-rate 0.01
+      edge-meta adapt letters.bundle --solver ridge
 
-    `edge-meta undo` takes it back.
+    Labels need two shots or more to be held out. `edge-meta undo` takes an adaptation back.
     """
     with Classifier.load(bundle, store) as classifier:
-        done = classifier.adapt(steps, learning_rate)
-    losses = f"loss {done.loss_before:.4f} → {done.loss_after:.4f}"
-    emit(done._asdict(), as_json, [f"{done.steps} steps on {done.shots} shots of {done.classes} classes: {losses}"])
+        done = classifier.adapt(steps, learning_rate, solver)
+    emit(done._asdict(), as_json, [_adapted(done)])
+
+
+def _adapted(done: Adapted) -> str:
+    fitted = f"{done.solver} on {done.shots} shots of {done.classes} classes"
+    if done.steps_allowed:
+        fitted = f"{done.steps} of {done.steps_allowed} steps by {fitted}"
+    if done.held_out_loss_after is None:
+        nothing = "no label has two shots, so none could be held out to judge by"
+        if done.changed:
+            return f"{fitted}: loss {done.loss_before:.4f} → {done.loss_after:.4f}; {nothing}"
+        return f"Nothing was changed: {nothing}."
+    if not done.changed:
+        return (
+            f"Nothing was changed: on {done.held_out} held-out shots, {done.solver} did no better than the prototypes "
+            f"(loss {done.held_out_loss_before:.4f}, {done.held_out_accuracy_before:.1%} right)."
+        )
+    return (
+        f"{fitted}: on {done.held_out} held-out shots, "
+        f"loss {done.held_out_loss_before:.4f} → {done.held_out_loss_after:.4f}, "
+        f"{done.held_out_accuracy_before:.1%} → {done.held_out_accuracy_after:.1%} right"
+    )
 
 
 @click.command()
@@ -137,5 +170,5 @@ def undo(bundle: str, store: str | None, as_json: bool) -> None:
     with opened.open_store(store) as kept:
         undone = kept.undo()
         classes = len(kept.snapshot().labels)
-    what = f"{undone.shots} shots of {undone.label}" if undone.action == "enroll" else "the last layer's steps"
+    what = f"{undone.shots} shots of {undone.label}" if undone.action == "enroll" else "the adapted last layer"
     emit({**vars(undone), "classes": classes}, as_json, [f"Undone: {undone.action} ({what}); {classes} classes"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from edge_meta.cli.common import emit, json_option, runtime_options
+from edge_meta.cli.common import emit, json_option, runtime_options, solver_option
 from edge_meta.cli.progress import Counter
 
 
@@ -20,7 +20,8 @@ from edge_meta.cli.progress import Counter
 @click.option("--episodes", default=1000, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--head", default="prototype", show_default=True, type=click.Choice(["prototype", "linear"]))
-@click.option("--steps", type=int, help="Gradient steps of the linear head.  [default: the bundle's]")
+@solver_option
+@click.option("--steps", type=int, help="Gradient steps of the linear head, at most.  [default: the bundle's]")
 @click.option(
     "--within-alphabet", "--within-group", is_flag=True,
     help="Draw all classes of an episode from one alphabet (one group of the dataset), and its queries by other drawers "
@@ -37,7 +38,7 @@ def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
     Examples:
       edge-meta evaluate omniglot --dataset omniglot --way 5 --shot 1
       edge-meta evaluate omniglot --dataset omniglot --within-alphabet --query 1     Lake's one-shot task
-      edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear --steps 5
+      edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear     as edge-meta adapt would leave it
       edge-meta evaluate omniglot --dataset omniglot --shot 5 --strangers omniglot --false-accept 0.05
       edge-meta evaluate letters.bundle --dataset folder:photos --split all --way 5 --shot 3 --query 5
 
@@ -48,11 +49,14 @@ def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
     from edge_meta.runtime.evaluate import evaluate
 
     done = evaluate(Bundle.open(bundle), **protocol, on_progress=Counter("embedding"))
+    solved = f" by {done.solver}" if done.solver else ""
+    if done.steps:
+        solved += f", at most {done.steps} steps"
     result = {**vars(done), "accuracy": done.accuracy.mean, "ci95": done.accuracy.ci95}
     lines = [
         f"{done.accuracy}  {done.way}-way {done.shot}-shot, {done.query} queries, {done.episodes} episodes, "
         f"{done.split} classes of {done.dataset}{', within one group' * done.within_alphabet}, {done.head} head"
-        f"{f' after {done.steps} steps' if done.steps else ''}, {done.backend}, seed {done.seed}"
+        f"{solved}, {done.backend}, seed {done.seed}"
     ]
     open_set = result.pop("open_set")
     if open_set is not None:

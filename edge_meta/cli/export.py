@@ -6,11 +6,23 @@ import click
 
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import note
+from edge_meta.cli.targets import derived
 
 
 @click.command()
-@click.argument("source", metavar="RUN|ENCODER.keras")
-@click.option("--output", required=True, metavar="BUNDLE", help="The bundle's folder; NAME.zip makes one archive.")
+@click.argument("source", metavar="RUN|ENCODER.keras|BUNDLE")
+@click.option(
+    "--output", required=True, metavar="BUNDLE",
+    help="The bundle's folder; NAME.zip makes one archive. For imprint: the .tflite file.",
+)  # fmt: skip
+@click.option(
+    "--target",
+    default="litert",
+    show_default=True,
+    type=click.Choice(["litert", "tflm", "web", "edgetpu", "imprint"]),
+    help="What the encoder is exported for.",
+)
+@click.option("--store", metavar="FILE", help="For imprint: the store's .db file.  [default: in the user's data folder]")
 @click.option("--quantize", default="int8", show_default=True, type=click.Choice(["float32", "int8"]))
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
 @click.option(
@@ -24,6 +36,8 @@ from edge_meta.cli.progress import note
 def export(
     source: str,
     output: str,
+    target: str,
+    store: str | None,
     quantize: str,
     calibration: str | None,
     mirror: bool,
@@ -39,10 +53,26 @@ def export(
       edge-meta export runs/omniglot --output omniglot.bundle
       edge-meta export runs/omniglot --output omniglot32.bundle --quantize float32
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
+      edge-meta export omniglot --target tflm --output board.bundle
+      edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
 
     The encoder is quantized and put into one .tflite file with its heads; learning rate and rejection are calibrated, and
     the quantized encoder is compared with the float one, all on validation classes.
+
+    Other targets are made of BUNDLE, a finished one or a shipped one's name, or of a bundle made on the way: tflm for
+    microcontrollers, web for browsers, edgetpu for Coral's compiler. imprint makes a plain classifier of what is enrolled
+    in a store, one .tflite file. All targets of one bundle have its encoder id.
     """
+    if store is not None and target != "imprint":
+        raise click.UsageError("--store is for --target imprint.")
+    if target != "litert":
+        settings = {
+            "quantize": quantize, "calibration": calibration, "mirror": mirror,
+            "max_classes": max_classes, "max_shots": max_shots,
+        }  # fmt: skip
+        result, lines = derived(source, output, target, store, overwrite, settings)
+        emit(result, as_json, lines)
+        return
     from converters import export_bundle
 
     bundle = export_bundle(source, output, quantize, calibration, mirror, max_classes, max_shots, overwrite, note)

@@ -2,30 +2,76 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
 
-from edge_meta.cli.common import emit, json_option, store_option
+from edge_meta.cli.common import emit, json_option, runtime_options, store_option
+from edge_meta.runtime import survey
+from edge_meta.runtime.backends import RuntimeOptions
+from edge_meta.runtime.benchmark import host
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.manifest import FORMAT, METRIC
+from edge_meta.runtime.survey import Run
+from edge_meta.runtime.verify import check_bundle
+
+Part = tuple[dict[str, Any], list[str]]  # fields for --json, and lines for people
 
 
 @click.command()
 @click.argument("bundle")
 @click.option("--shots", "list_shots", is_flag=True, help="List every shot with its id and origin.")
+@click.option("--verify", is_flag=True, help="Run every signature of the encoder once, in a process of its own.")
+@click.option("--runtime", is_flag=True, help="Tell which interpreters are there, and how their embeddings differ.")
 @store_option
+@runtime_options
 @json_option
-def inspect(bundle: str, list_shots: bool, store: str | None, as_json: bool) -> None:
+def inspect(
+    bundle: str, list_shots: bool, verify: bool, runtime: bool, store: str | None, options: RuntimeOptions, as_json: bool
+) -> None:
     """Show what BUNDLE is and what is enrolled.
 
     \b
     Examples:
       edge-meta inspect omniglot
       edge-meta inspect letters.bundle --shots --json
+      edge-meta inspect download.zip --verify       a bundle from somewhere: does its encoder run, without a crash?
+      edge-meta inspect omniglot --runtime --delegate libedgetpu.so.1
+
+    --backend, --threads, --xnnpack and --delegate are for --runtime; --verify takes --backend.
     """
     opened = Bundle.open(bundle)
+    parts = [_bundle(opened), _store(opened, store, list_shots)]
+    if verify:
+        parts.append(_verified(opened, options))
+    if runtime:
+        parts.append(_runtime(opened, options))
+    emit({key: value for fields, _ in parts for key, value in fields.items()}, as_json, [at for _, of in parts for at in of])
+
+
+def _bundle(opened: Bundle) -> Part:
     manifest = opened.manifest
+    fields = {
+        "bundle": str(opened.path),
+        "format": FORMAT,
+        "encoder_id": manifest.encoder_id,
+        "input": manifest.image_input.to_manifest(),
+        "dim": manifest.dim,
+        "metric": METRIC,
+        "quantization": manifest.quantization,
+        "model_bytes": len(opened.model),
+    }
+    shape = "×".join(str(side) for side in manifest.image_input.shape)
+    return fields, [
+        f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
+        f"{len(opened.model):,} bytes",
+        f"{shape} image → {manifest.dim} values, {METRIC}",
+    ]
+
+
+def _store(opened: Bundle, store: str | None, list_shots: bool) -> Part:
     with opened.open_store(store) as kept:
         snapshot, shots = kept.snapshot(), kept.shots() if list_shots else []
         path = kept.path
@@ -35,27 +81,48 @@ def inspect(bundle: str, list_shots: bool, store: str | None, as_json: bool) -> 
         if list_shots:
             entry["ids"] = [{"id": shot, "origin": origin} for owner, shot, origin in shots if owner == label]
         classes.append(entry)
-    result = {
-        "bundle": str(opened.path),
-        "format": FORMAT,
-        "encoder_id": manifest.encoder_id,
-        "input": manifest.image_input.to_manifest(),
-        "dim": manifest.dim,
-        "metric": METRIC,
-        "quantization": manifest.quantization,
-        "model_bytes": len(opened.model),
-        "store": str(path),
-        "adapted": bool(snapshot.columns),
-        "classes": classes,
-    }
-    shape = "×".join(str(side) for side in manifest.image_input.shape)
-    lines = [
-        f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
-        f"{len(opened.model):,} bytes",
-        f"{shape} image → {manifest.dim} values, {METRIC}",
-        f"{path}: {len(classes)} classes{', adapted' if snapshot.columns else ''}",
-    ]
+    lines = [f"{path}: {len(classes)} classes{', adapted' if snapshot.columns else ''}"]
     for entry in classes:
         lines.append(f"  {entry['label']}: {entry['shots']} shots")
         lines += [f"    {shot['id']}  from {shot['origin'][:8]}" for shot in entry.get("ids", [])]
-    emit(result, as_json, lines)
+    return {"store": str(path), "adapted": bool(snapshot.columns), "classes": classes}, lines
+
+
+def _verified(opened: Bundle, options: RuntimeOptions) -> Part:
+    report = check_bundle(opened, options.backend)
+    ran = ", ".join(report.signatures) or "its graph"
+    return {"verified": asdict(report)}, [f"verified: {report.backend} ran {ran}"]
+
+
+def _runtime(opened: Bundle, options: RuntimeOptions) -> Part:
+    encoder = open_encoder(opened, options)
+    xnnpack = survey.uses_xnnpack(opened, encoder)
+    backends, runs = survey.availability(options.backend), survey.runs(opened, encoder.options)
+    cpu = {**host(), "features": survey.cpu_features()}
+    fields = {
+        "backend": encoder.backend,
+        "threads": encoder.options.threads,
+        "xnnpack": xnnpack,
+        "delegate": encoder.options.delegate,
+        "backends": [asdict(backend) for backend in backends],
+        "runs": [asdict(run) for run in runs],
+        "host": cpu,
+    }
+    lines = [f"runs in {encoder.backend}: {_way(xnnpack, encoder.options.delegate)}, {encoder.options.threads} thread(s)"]
+    lines += [f"  {backend.backend} {backend.version or '–'}: {backend.reason}" for backend in backends]
+    lines.append("largest difference of embeddings from those of the first:")
+    lines += [f"  {run.backend}, {_way(run.xnnpack, run.delegate)}: {_apart(run)}" for run in runs]
+    lines.append(f"{cpu['cpu']}, {cpu['cores']} cores: {' '.join(cpu['features']) or 'features not told'}")
+    return {"runtime": fields}, lines
+
+
+def _way(xnnpack: bool, delegate: object) -> str:
+    return f"{'with' if xnnpack else 'without'} XNNPACK" + (f", delegate {delegate}" if delegate else "")
+
+
+def _apart(run: Run) -> str:
+    if run.difference is None:
+        return f"none; {run.refusal}"
+    if run.steps is None or run.within_step is None:
+        return f"{run.difference:.3g}"
+    return f"{run.difference:.3g}, {run.steps:.0f} quantization steps; {run.within_step:.1%} of values within one"

@@ -58,7 +58,7 @@ def render(
         section(
             f"An enrolled {summary['way']}-way task",
             f"{summary['closed_set']:.1%} of the queries are nearest to their own class, {summary['adapted']:.1%} after "
-            f"last-layer gradient steps. {summary['rejected_strangers']:.0%} of strangers and "
+            f"adapting the last layer. {summary['rejected_strangers']:.0%} of strangers and "
             f"{summary['rejected_known']:.0%} of queries were called unknown. Rows: true class; columns: nearest label.",
             _confusion(test, task),
         ),

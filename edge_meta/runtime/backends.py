@@ -81,7 +81,7 @@ def open_interpreter(model: bytes, options: RuntimeOptions = DEFAULT) -> tuple[R
         except BundleError as refusal:
             _interpreter(module, model, options)  # raises if it is the model that is at fault
             raise BackendError(
-                f"The delegate {options.delegate} does not take encoder.tflite: {refusal.cause}", DELEGATE_REMEDY
+                f"The delegate {options.delegate} does not take the encoder: {refusal.cause}", DELEGATE_REMEDY
             ) from None
     except BackendError as error:
         if options.fallback is None:
@@ -103,7 +103,7 @@ def _interpreter(module: Any, model: bytes, options: RuntimeOptions, delegates: 
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError, SystemError, MemoryError) as error:
         raise BundleError(
-            f"The {options.backend} interpreter refuses encoder.tflite ({first_line(error)}).",
+            f"The {options.backend} interpreter refuses the model ({first_line(error)}).",
             "Use another --backend, or export the bundle again.",
         ) from None
     return interpreter

@@ -12,7 +12,8 @@ import os
 import stat
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,16 +75,30 @@ class Bundle:
         except Exception as error:
             raise BundleError(f"{source} cannot be read ({error}).", AGAIN) from None
 
-    def open_store(self, path: str | Path | None = None) -> Store:
+    def open_store(self, path: str | Path | None = None, keep_shots: bool = True) -> Store:
         """The store at a path; by default the one in the user's data folder, by the bundle's name and encoder id.
+
+        Args:
+            keep_shots: whether what is enrolled is kept shot by shot; see `Store`.
 
         Raises:
             StoreError: see `Store`.
         """
-        encoder_id = self.manifest.encoder_id
-        if path is None:
-            path = _data_folder() / "edge_meta" / f"{self.name}-{encoder_id[:12]}.db"
-        return Store(path, encoder_id, self.manifest.dim, self.seed)
+        return Store(self.store_path(path), self.manifest.encoder_id, self.manifest.dim, self.seed, keep_shots)
+
+    def store_path(self, path: str | Path | None = None) -> Path:
+        """Where the store is: at a path that was given, or in the user's data folder."""
+        if path is not None:
+            return Path(path)
+        return _data_folder() / "edge_meta" / f"{self.name}-{self.manifest.encoder_id[:12]}.db"
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Errors about a model, raised inside, name this bundle's."""
+        try:
+            yield
+        except BundleError as error:
+            raise BundleError(f"{MODEL} in {self.path}: {error.cause}", error.remedy) from None
 
     @classmethod
     def _read(cls, path: Path, read: Callable[[str, int], bytes]) -> Bundle:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_meta.errors import BundleError, InputError, LabelError
-from edge_meta.runtime import heads
+from edge_meta.errors import BundleError, InputError, LabelError, StoreError
+from edge_meta.runtime.adaptation import Adapted, Plan
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.runtime.rejection import Rejection, check_rate
-from edge_meta.runtime.store import Snapshot, Store, Undone
+from edge_meta.runtime.merge import Merged
+from edge_meta.runtime.rejection import check_rate
+from edge_meta.runtime.scoring import Head
+from edge_meta.runtime.store import Store, Undone
 
 Array = NDArray[np.float32]
-
-SLOWER = "Use a smaller learning rate, or fewer steps."
 
 
 class Prediction(NamedTuple):
@@ -56,42 +56,6 @@ class Enrolled(NamedTuple):
     classes: int
 
 
-class Adapted(NamedTuple):
-    """What `adapt` did: the mean cross-entropy over the enrolled shots before its first and after its last step."""
-
-    steps: int
-    shots: int
-    classes: int
-    loss_before: float
-    loss_after: float
-
-
-@dataclass(frozen=True)
-class _Head:
-    """The head that a snapshot gives, ready to score.
-
-    `linear` is None while no column has been moved. `limits` (N,) are the distances up to which a label is known.
-    """
-
-    snapshot: Snapshot
-    limits: NDArray[np.float64]
-    linear: tuple[Array, Array] | None
-
-    @classmethod
-    def of(cls, snapshot: Snapshot, rejection: Rejection | None, false_accept: float | None) -> _Head:
-        if rejection is None:
-            limits = np.full(len(snapshot.labels), np.inf)
-        else:
-            limits = rejection.limits(snapshot.counts, snapshot.scatters, false_accept)
-        if not snapshot.columns:
-            return cls(snapshot, limits, None)
-        weights, bias = heads.linear_from_prototypes(snapshot.prototypes)
-        weights = np.ascontiguousarray(weights)
-        for index, (column, value) in snapshot.columns.items():
-            weights[:, index], bias[index] = column, value
-        return cls(snapshot, limits, (weights, bias))
-
-
 class Classifier:
     """A bundle's encoder with a store of enrolled classes. May be shared between threads.
 
@@ -103,7 +67,8 @@ class Classifier:
         self._false_accept = false_accept
         self._lock = threading.RLock()
         self._version = store.version()
-        self._head = self._head_of(store.snapshot())
+        self._head = Head(store.snapshot())
+        self._limits: NDArray[np.float64] | None = None  # of the head, once they are asked for
 
     @classmethod
     def load(
@@ -111,6 +76,7 @@ class Classifier:
         bundle: str | Path | Bundle,
         store: str | Path | None = None,
         false_accept: float | None = None,
+        keep_shots: bool = True,
         **options: Any,
     ) -> Classifier:
         """Open a bundle and its store.
@@ -119,6 +85,7 @@ class Classifier:
             bundle: a path (folder or zip), a shipped bundle's name, or an opened one.
             store: the .db file; by default one in the user's data folder, by bundle name and encoder id.
             false_accept: the share of strangers that may count as known; as the bundle says unless given.
+            keep_shots: False if what is enrolled is not to be kept shot by shot; see `Store`.
             options: fields of `RuntimeOptions`, such as threads, backend or delegate.
 
         Raises:
@@ -128,19 +95,18 @@ class Classifier:
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         check_rate(opened.manifest.rejection, false_accept)
         encoder = open_encoder(opened, RuntimeOptions(**options))
-        return cls(opened, encoder, opened.open_store(store), false_accept)
+        return cls(opened, encoder, opened.open_store(store, keep_shots), false_accept)
 
     @property
     def labels(self) -> list[str]:
         """Enrolled labels, in the order of their first enrollment."""
         with self._lock:
-            return list(self._current().snapshot.labels)
+            return list(self._current().labels)
 
     def shots(self, label: str) -> int:
         """How many shots a label has; 0 if it is not enrolled."""
         with self._lock:
-            snapshot = self._current().snapshot
-            return int(snapshot.counts[snapshot.labels.index(label)]) if label in snapshot.labels else 0
+            return self._current().shots(label)
 
     def embed(self, image: Any) -> Array:
         """The embedding, float32 (D,), of one image: a path, or uint8 (H, W[, C])."""
@@ -165,9 +131,9 @@ class Classifier:
         embeddings = np.stack([self.embed(image) for image in images])
         with self._lock:
             self.store.enroll(label, embeddings)
-            snapshot = self._refresh().snapshot
-            shots = int(snapshot.counts[snapshot.labels.index(label)])
-            return Enrolled(label, len(embeddings), shots, len(snapshot.labels))
+            head = self._follow(label)
+            # Another process may have forgotten the label already.
+            return Enrolled(label, len(embeddings), head.shots(label), len(head.labels))
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
         """The nearest of the enrolled labels, or "unknown" when even that one is too far.
@@ -190,64 +156,73 @@ class Classifier:
         """
         with self._lock:
             head = self._current()
-        snapshot = head.snapshot
-        if not snapshot.labels:
-            raise LabelError(f"Nothing is enrolled in {self.store.path}.", ENROLL_FIRST)
-        distances = heads.squared_distances(embedding, snapshot.prototypes)
-        logits = -distances if head.linear is None else embedding @ head.linear[0] + head.linear[1]
-        scores = heads.softmax(logits)
-        order = (-logits).argsort(kind="stable")[: max(1, top_k)].tolist()
-        ranked = [Prediction(snapshot.labels[k], float(scores[k]), float(distances[k])) for k in order]
+            if not head.labels:
+                raise LabelError(f"Nothing is enrolled in {self.store.path}.", ENROLL_FIRST)
+            top = head.rank(embedding, top_k)
+            ranked = [Prediction(head.labels[near.label], near.score, near.distance) for near in top]
+            known = ranked[0].distance <= self._limit(top[0].label)
         best = ranked[0]
-        if best.distance > head.limits[order[0]]:
+        if not known:
             best = best._replace(label=None)
         return Result(best, ranked)
 
-    def adapt(self, steps: int | None = None, learning_rate: float | None = None) -> Adapted:
-        """Take gradient steps with the last layer on all enrolled shots, starting from the prototypes.
+    def adapt(self, steps: int | None = None, learning_rate: float | None = None, solver: str | None = None) -> Adapted:
+        """Fit the last layer to all enrolled shots, starting from the prototypes, if that does better on held-out shots.
+
+        See `runtime.adaptation` for how shots are held out, and how they choose among heads.
 
         Args:
-            steps: how many; as the bundle says unless given.
+            steps: gradient steps allowed; as the bundle says unless given.
             learning_rate: the same for all steps; as the bundle says unless given.
+            solver: `lda` (linear discriminant analysis), `gradient` (steps from the prototypes, as many as do best) or
+                `ridge` (ridge regression). Unless given, `gradient` where steps or a rate are given or the bundle's rates
+                were learned with its encoder, else `lda`.
 
         Raises:
             LabelError: fewer than two labels are enrolled.
-            InputError: steps below 1, a learning rate that is not above zero, or steps that make the loss on the enrolled
-                shots larger; nothing has changed.
+            InputError: no such solver, steps below 1, a learning rate that is not above zero, or either for a solver that
+                takes no steps.
         """
-        rates = heads.step_rates(self.bundle.manifest.learning_rates, steps, learning_rate)
+        manifest = self.bundle.manifest
+        plan = Plan.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
         with self._lock:
-            if len(self._current().snapshot.labels) < 2:
+            if len(self._current().labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
-            with self.store.adapting() as change, np.errstate(all="ignore"):
-                prototypes = change.snapshot.prototypes
-                weights, bias, losses = heads.adapt(change.embeddings, change.labels, prototypes, rates)
-                _, _, loss_after = heads.linear_step(change.embeddings, change.labels, weights, bias, 0.0)
-                if not (np.isfinite(loss_after) and np.isfinite(weights).all() and np.isfinite(bias).all()):
-                    raise InputError("The head's loss is no longer finite; nothing has changed.", SLOWER)
-                if loss_after > losses[0]:
-                    raise InputError(
-                        f"The steps would raise the loss from {losses[0]:.4g} to {loss_after:.4g}; nothing has changed.",
-                        SLOWER,
-                    )
-                change.replace_head(weights, bias)
+            with self.store.adapting() as change:
+                fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
+                if fit.chosen:
+                    change.replace_head(fit.weights, fit.bias)
+                else:
+                    change.keep_head()
             self._refresh()
-            return Adapted(len(rates), len(change.embeddings), len(prototypes), losses[0], loss_after)
+            return Adapted.of(plan, fit, change.embeddings, change.labels, change.snapshot.prototypes)
 
     def forget(self, label: str, shot: str | None = None) -> int:
         """Remove a label for good, or one shot of it by its id; returns how many shots went."""
         with self._lock:
             try:
-                return self.store.forget(label, shot)
-            finally:
+                removed = self.store.forget(label, shot)
+            except StoreError:  # perhaps after it is gone, of bytes that are still on the disk
                 self._refresh()
+                raise
+            self._follow(label)
+            return removed
 
     def undo(self) -> Undone:
         """Take back the last enroll or adapt."""
         with self._lock:
-            undone = self.store.undo()
-            self._refresh()
-            return undone
+            try:
+                return self.store.undo()
+            finally:
+                self._refresh()
+
+    def merge(self, *stores: str | Path) -> Merged:
+        """Take in what other stores of the same encoder have and have removed; see `Store.merge`."""
+        with self._lock:
+            try:
+                return self.store.merge(*stores)
+            finally:
+                self._refresh()
 
     def close(self) -> None:
         """Close the store; its file can then be copied as it is."""
@@ -260,16 +235,31 @@ class Classifier:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _head_of(self, snapshot: Snapshot) -> _Head:
-        return _Head.of(snapshot, self.bundle.manifest.rejection, self._false_accept)
+    def _limit(self, label: int) -> float:
+        """The distance up to which a label, by its index in the head, is known."""
+        rejection = self.bundle.manifest.rejection
+        if rejection is None:
+            return math.inf
+        if self._limits is None:
+            self._limits = rejection.limits(self._head.counts, self._head.scatters, self._false_accept)
+        return float(self._limits[label])
 
-    def _current(self) -> _Head:
+    def _current(self) -> Head:
         """The head, read anew if another process has changed the store."""
         return self._head if self.store.version() == self._version else self._refresh()
 
-    def _refresh(self) -> _Head:
+    def _follow(self, label: str) -> Head:
+        """The head after a change of one label, which alone is read again unless another process has changed the store."""
+        now = self.store.snapshot(label)
+        if self.store.version() != self._version or self._head.adapted:
+            return self._refresh()
+        self._head.update(label, now)
+        self._limits = None
+        return self._head
+
+    def _refresh(self) -> Head:
         self._version = self.store.version()
-        self._head = self._head_of(self.store.snapshot())
+        self._head, self._limits = Head(self.store.snapshot()), None
         return self._head
 
 
@@ -279,7 +269,8 @@ def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     Raises:
         BackendError, BundleError: no interpreter, or the file is not what the manifest says.
     """
-    encoder = Encoder(bundle.model, options)
+    with bundle.named():
+        encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
     if encoder.input_shape != (1, *manifest.image_input.shape) or encoder.dim != manifest.dim:
         raise BundleError(

@@ -1,6 +1,6 @@
 """The SQLite file under a store: connecting, transactions, and errors that a user can act on.
 
-The schema is in schema.sql beside this file; what its rows mean is store.py's business.
+The schema is in schema.sql beside this file; what its rows mean is reading.py's and rows.py's business.
 """
 
 from __future__ import annotations
@@ -8,17 +8,21 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from edge_meta import files
 from edge_meta.errors import LabelError, StoreError
+from edge_meta.runtime.upgrade import upgrade
 
-FORMAT = 1
+FORMAT = 2
 APPLICATION_ID = 0x454D5354  # "EMST", so that other SQLite files are told apart
 BUSY_SECONDS = 10.0
+# An acknowledged change is on the disk: in WAL mode it takes FULL to sync the log at each commit; NORMAL leaves it to the
+# next checkpoint. Forgotten bytes are overwritten (secure_delete).
+PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
 
 RESTORE = "Restore a copy of it, or choose another --store."
 ENROLL_FIRST = "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
@@ -32,13 +36,17 @@ class Database:
             puts an empty store there.
         encoder_id, dim: what the store belongs to.
         seed: the content of a store.
+        keeps_shots: whether a store that is made here does.
+
+    Attributes:
+        keeps_shots: whether the store does; as given while there is no file.
 
     Raises:
         StoreError: the file or the seed is not a store, of a newer format, of another encoder, or not readable.
     """
 
-    def __init__(self, path: Path, encoder_id: str, dim: int, seed: bytes | None = None) -> None:
-        self.path, self._encoder_id, self._dim = path, encoder_id, dim
+    def __init__(self, path: Path, encoder_id: str, dim: int, seed: bytes | None = None, keeps_shots: bool = True) -> None:
+        self.path, self._encoder_id, self._dim, self.keeps_shots = path, encoder_id, dim, keeps_shots
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         if not self.connected() and seed is not None:
@@ -83,13 +91,17 @@ class Database:
 
     def overwrite_removed(self) -> None:
         """Empty the write-ahead log, where rows that a change removed would otherwise live on for a while."""
+        cause, remedy = "", ""
         with self.explained():
-            busy, *_ = self.query("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
+            try:
+                if self.query("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    cause, remedy = "another program is still reading the store as it was before", "Close that program"
+            except sqlite3.OperationalError as error:  # a full disk, say: the file may need to grow
+                cause, remedy = str(error), "Free some space"
+        if cause:
             raise StoreError(
-                f"{self.path}: it is forgotten, but another program is still reading the store as it was before, so the "
-                "bytes are still on the disk.",
-                "Close that program; the bytes go when the last one closes the store.",
+                f"{self.path}: it is removed, but {cause}, so the bytes are still on the disk.",
+                f"{remedy}; the bytes go when the last program closes the store.",
             )
 
     @contextmanager
@@ -103,7 +115,9 @@ class Database:
                 remedy = "Another program is holding it; nothing was changed. Close that program and try again."
             elif "full" in reason:
                 remedy = "Nothing was changed. Free some space and try again."
-            elif "no such" in reason:
+            elif "disk I/O" in reason:
+                remedy = "Nothing was changed. Check that the disk works and has room, and try again."
+            elif "no such" in reason or "decode" in reason:
                 remedy = RESTORE
             else:
                 remedy = "Nothing was changed. Check that the folder exists and may be written, or use another --store."
@@ -125,11 +139,13 @@ class Database:
                 self._connection.rollback()
             raise
 
+    def _open(self, path: Path) -> sqlite3.Connection:
+        return sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
     def _connect(self, path: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = self._open(path)
         try:
-            # An acknowledged change is on the disk (FULL), and forgotten bytes are overwritten (secure_delete).
-            for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
+            for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
             self._check(connection)
         except BaseException:
@@ -140,42 +156,39 @@ class Database:
     def _make(self, seed: bytes | None) -> None:
         """Put a store at the path, whole or not at all; one that another process has put there first is left as it is."""
         with self.explained():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=f".{self.path.name[:40]}.") as folder:
-                made = Path(folder) / "made.db"
-                if seed is None:
-                    self._create(made)
-                else:
-                    made.write_bytes(seed)
-                    self._connect(made).close()
-                if not self.path.exists():
-                    # Left by a killed process beside a file that somebody has removed since; SQLite would replay them.
-                    for journal in ("-wal", "-shm", "-journal"):
-                        Path(f"{self.path}{journal}").unlink(missing_ok=True)
-                files.place_new(made, self.path)
+            place(self.path, self._create if seed is None else lambda made: self._sow(made, seed))
             self._connection = self._connect(self.path)
 
     def _create(self, path: Path) -> None:
-        schema = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")  # which the file remembers
-            connection.executescript(schema)
-            row = (self._encoder_id, self._dim, secrets.token_bytes(16))
-            connection.execute("INSERT INTO store VALUES (?, ?, ?)", row)
+            connection.execute("PRAGMA synchronous = OFF")  # the whole file is put on the disk before it is moved into place
+            # The file remembers it. A change costs one sync, 1 to 2 times as long as a bare append; a rollback journal
+            # takes several, 5 times as long (benchmarks/durability.py). And readers go on while a change is written.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(schema())
+            row = (self._encoder_id, self._dim, secrets.token_bytes(16), self.keeps_shots)
+            connection.execute("INSERT INTO store VALUES (?, ?, ?, ?)", row)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
 
+    def _sow(self, path: Path, seed: bytes) -> None:
+        path.write_bytes(seed)
+        with closing(self._connect(path)) as connection:
+            # What is enrolled into this copy of the seed does not come from the store that was copied.
+            connection.execute("UPDATE store SET origin = randomblob(16)")
+
     def _check(self, connection: sqlite3.Connection) -> None:
+        """Refuse what is not this encoder's store, and bring one of an older format up to this one."""
         if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
             raise StoreError(f"{self.path} is an SQLite file, but not a store.", "Choose another --store.")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > FORMAT:
             raise StoreError(
-                f"{self.path} is of store format {version}; this edge_meta reads format {FORMAT}.",
+                f"{self.path} is of store format {version}; this edge_meta reads formats 1 to {FORMAT}.",
                 "Run: pip install --upgrade edge-meta",
             )
         row = connection.execute("SELECT encoder_id, dim FROM store").fetchone()
-        if version != FORMAT or row is None:
+        if version < 1 or row is None:
             raise StoreError(f"{self.path} is damaged: it does not say what it is.", RESTORE)
         encoder_id, dim = row
         if (encoder_id, dim) != (self._encoder_id, self._dim):
@@ -184,3 +197,42 @@ class Database:
                 "embeddings of two encoders never mix.",
                 "Use the bundle that the store was made with, or another --store and enroll again.",
             )
+        if version == 1:
+            try:
+                upgrade(connection, schema())
+            except sqlite3.OperationalError as error:
+                raise StoreError(
+                    f"{self.path} is of store format 1 and cannot be brought up to format {FORMAT} ({error}).",
+                    "Nothing was changed. Close programs that use it, or copy it to where it may be written.",
+                ) from error
+        (self.keeps_shots,) = map(bool, connection.execute("SELECT keeps_shots FROM store").fetchone())
+
+
+class Copy(Database):
+    """A store's content in memory, as it is when it is first read; the file stays as it is, whatever its format."""
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        copy = sqlite3.connect(":memory:", isolation_level=None)
+        with closing(super()._open(path)) as source:
+            source.backup(copy)
+        return copy
+
+
+def schema() -> str:
+    return (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
+
+
+def place(path: Path, make: Callable[[Path], object]) -> bool:
+    """Make a store's file elsewhere and move it to `path`, unless there is one by then; returns whether it was moved."""
+    files.make_folder(path.parent)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:40]}.") as folder:
+        made = Path(folder) / "made.db"
+        make(made)
+        # Left by a killed process beside a file that somebody has removed since; SQLite would replay them. They are looked
+        # for before the file is: a journal that is in use is never there without it.
+        journals = [Path(f"{path}{journal}") for journal in ("-wal", "-shm", "-journal")]
+        left = [journal for journal in journals if journal.exists()]
+        if not path.exists():
+            for journal in left:
+                journal.unlink(missing_ok=True)
+        return files.place_new(made, path)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from edge_meta.datasets import load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import InputError
-from edge_meta.evaluation import Interval, accuracies, linear_head, prototype_head
+from edge_meta.evaluation import Interval, accuracies, adapted_head, prototype_head
 from edge_meta.inputs import ImageInput
-from edge_meta.runtime import heads
+from edge_meta.runtime.adaptation import Plan
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
@@ -26,7 +26,10 @@ from edge_meta.runtime.strangers import OpenSet, judge_strangers
 class Evaluation:
     """Closed-set accuracy over episodes, and how it came about.
 
-    `steps` is None for the prototype head, `open_set` unless strangers were asked for.
+    Attributes:
+        solver: of the linear head; None for the prototype head.
+        steps: gradient steps allowed; None where there are none to take.
+        open_set: None unless strangers were asked for.
     """
 
     dataset: str
@@ -37,6 +40,7 @@ class Evaluation:
     episodes: int
     seed: int
     head: str
+    solver: str | None
     steps: int | None
     within_alphabet: bool
     backend: str
@@ -54,6 +58,7 @@ def evaluate(
     episodes: int = 1000,
     seed: int = 0,
     head: str = "prototype",
+    solver: str | None = None,
     steps: int | None = None,
     within_alphabet: bool = False,
     strangers: str | None = None,
@@ -66,8 +71,8 @@ def evaluate(
     Args:
         bundle: an opened bundle.
         dataset, split: see `edge_meta.datasets.load_dataset`.
-        head: `prototype`, or `linear`, adapted to each episode's support set with the bundle's learning rates.
-        steps: of the linear head; the bundle's unless given.
+        head: `prototype`, or `linear`, adapted to each episode's support set as `Classifier.adapt` does.
+        solver, steps: of the linear head; see `Classifier.adapt`.
         strangers: a dataset from which as many strangers as queries are drawn for each episode. If it is `dataset` itself,
             they are of groups that the episode does not use, or of its other classes where there is no such group.
         false_accept: the share of strangers that may count as known; as the bundle says unless given.
@@ -76,24 +81,26 @@ def evaluate(
 
     Raises:
         DatasetError, BackendError, BundleError: see there.
-        InputError: no such head, steps for a head that takes none, or fewer than two episodes.
+        InputError: no such head or solver, one or steps for a head that takes none, or fewer than two episodes.
     """
     if episodes < 2:
         raise InputError(f"{episodes} episodes give no interval.", "Use 2 or more; 1000 is usual.")
     manifest = bundle.manifest
-    rates = heads.step_rates(manifest.learning_rates, steps) if head == "linear" else []
     if head not in ("prototype", "linear"):
         raise InputError(f"There is no head {head!r}.", "Use prototype or linear.")
-    if steps is not None and not rates:
-        raise InputError("The prototype head takes no steps.", "Leave the steps out, or use the linear head.")
+    if head == "prototype" and (steps is not None or solver is not None):
+        raise InputError("The prototype head takes no steps and no solver.", "Leave them out, or use the linear head.")
     if false_accept is not None and strangers is None:
         raise InputError("A false-accept rate is judged by strangers.", "Say where they come from with --strangers.")
     check_rate(manifest.rejection, false_accept)
+    plan = None
+    if head == "linear":
+        plan = Plan.of(manifest.learning_rates, manifest.rates_learned, solver, steps)
+    chosen = adapted_head(plan) if plan else prototype_head
     encoder = open_encoder(bundle, options)
     data = load_dataset(dataset, split, manifest.image_input)
     sampler = EpisodeSampler(data, way, shot, query, seed, within_alphabet)
     embeddings = embed_all(encoder, manifest.image_input, data.images, on_progress)
-    chosen = linear_head(rates) if rates else prototype_head
     accuracy = Interval.of(accuracies(embeddings, sampler, episodes, chosen))
     open_set = None
     if strangers is not None:
@@ -113,7 +120,8 @@ def evaluate(
         episodes,
         seed,
         head,
-        len(rates) or None,
+        plan.solver if plan else None,
+        (len(plan.learning_rates) or None) if plan else None,
         within_alphabet,
         encoder.backend,
         accuracy,

@@ -21,33 +21,12 @@ from edge_meta.errors import BundleError
 
 LARGEST_TENSOR = 1 << 28  # values
 LARGEST_RANK = 16
-# Tables and numbers of a graph. A file can name the same ones again and again, and so ask for much more work than its size.
-MOST_PARTS = 1_000_000
+# Fields and numbers of a graph. A file can name the same table again and again, and so ask for much more work than its size.
+MOST_PARTS = 2_000_000
 LINE = 100  # bytes of text that count as one part
 
 DEQUANTIZE = 6  # in BuiltinOperator
-# TensorType → bytes of a value, 0 where it is not fixed; int4 is stored in halves of a byte.
-WIDTHS = {
-    0: 4,
-    1: 2,
-    2: 4,
-    3: 1,
-    4: 8,
-    5: 0,
-    6: 1,
-    7: 2,
-    8: 8,
-    9: 1,
-    10: 8,
-    11: 16,
-    12: 8,
-    13: 0,
-    14: 0,
-    15: 4,
-    16: 2,
-    17: 0.5,
-}
-QUANTIZED = {3, 7, 9, 17}
+QUANTIZED = {3, 7, 9}  # uint8, int16 and int8 in TensorType
 
 T = TypeVar("T")
 
@@ -85,19 +64,19 @@ def read_graph(model: bytes) -> list[Subgraph]:
         BundleError: it is no such file, is cut short, or refers to what is not in it.
     """
     if model[4:8] != b"TFL3":
-        raise BundleError("encoder.tflite is not a TFLite model.", "Export the bundle again.")
+        raise BundleError("This is not a TFLite model.", "Export the bundle again.")
     try:
         return _model(_File(model).root())
     except (ValueError, struct.error) as error:
         raise BundleError(
-            f"encoder.tflite is malformed ({error}).", "Get it again from where it came, or export it again."
+            f"The model is malformed ({error}).", "Get it again from where it came, or export it again."
         ) from None
 
 
 def output_step(model: bytes) -> float | None:
     """One quantization step of the first output of subgraph 0: its own scale, or that of what is dequantized into it.
 
-    None if the output does not come from one quantized tensor.
+    None if the output does not come from a tensor that is quantized by one scale.
     """
     graph = read_graph(model)[0]
     at = graph.outputs[0]
@@ -106,7 +85,8 @@ def output_step(model: bytes) -> float | None:
             at = operator.inputs[0]
             break
     tensor = graph.tensors[at]
-    return tensor.scale if tensor.kind in QUANTIZED else None
+    usable = tensor.kind in QUANTIZED and tensor.scale is not None and math.isfinite(tensor.scale) and tensor.scale > 0
+    return tensor.scale if usable else None
 
 
 class _File:
@@ -141,12 +121,12 @@ class _Table:
     """A table: fields that may be absent, found through its vtable."""
 
     def __init__(self, file: _File, at: int) -> None:
-        file.count(1)
         self.file, self.at = file, at
         vtable = at - file.number("i", at)
         size, self.size = file.number("H", vtable), file.number("H", vtable + 2)
         if size < 4 or size % 2 or vtable + size > len(file.data) or self.size < 4 or at + self.size > len(file.data):
             raise ValueError(f"the table at {at} reaches out of the file")
+        file.count(4 + size // 2)
         self.fields = struct.unpack_from(f"<{size // 2 - 2}H", file.data, vtable + 4)
 
     def number(self, field: int, kind: str = "i", default: int = 0) -> int:

@@ -6,7 +6,8 @@ Shapes: D is the embedding's dimension, N the number of labels, M the number of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,10 @@ Array = NDArray[np.float32]
 MOST_STEPS = 100_000
 
 
-def squared_distances(embedding: Array, prototypes: Array) -> Array:
-    """‖f(x) − c_k‖² of one embedding (D,) to prototypes (N, D), as (N,)."""
+def squared_distances(embedding: NDArray[Any], prototypes: NDArray[Any]) -> NDArray[Any]:
+    """‖f(x) − c_k‖² of one embedding (D,) to prototypes (N, D), as (N,), in the wider type of the two."""
     difference = prototypes - embedding
-    distances: Array = np.einsum("nd,nd->n", difference, difference)
+    distances: NDArray[Any] = np.einsum("nd,nd->n", difference, difference)
     return distances
 
 
@@ -40,6 +41,58 @@ def linear_from_prototypes(prototypes: Array) -> tuple[Array, Array]:
     return 2.0 * prototypes.T, -np.einsum("nd,nd->n", prototypes, prototypes)
 
 
+def linear_from_columns(prototypes: Array, columns: Mapping[int, tuple[Array, float]]) -> tuple[Array, Array]:
+    """The linear head of labels some of which have a column of their own.
+
+    A solver may leave all its columns shifted alike, or on another scale than 2c and −‖c‖². A label without one, enrolled
+    since, gets the column of its prototype at the place and on the scale of the others: it stands to their mean as its
+    prototype's column does to theirs, times the slope of their logits on their prototypes' logits (least squares, at their
+    prototypes).
+
+    Args:
+        prototypes: (N, D).
+        columns: label index → (weights (D,), bias).
+    """
+    weights, bias = (np.ascontiguousarray(part) for part in linear_from_prototypes(prototypes))
+    own = sorted(columns)
+    others = np.setdiff1d(np.arange(len(bias)), own)
+    if not own:
+        return weights, bias
+    moved_weights = np.stack([columns[index][0] for index in own], axis=1)
+    moved_bias = np.array([columns[index][1] for index in own], np.float32)
+    if len(others):
+        still_weights, still_bias = weights[:, own], bias[own]
+        moved, still = (
+            logits - logits.mean(axis=1, keepdims=True)
+            for logits in (prototypes[own] @ w + b for w, b in ((moved_weights, moved_bias), (still_weights, still_bias)))
+        )
+        along, square = float(np.vdot(moved, still)), float(np.vdot(still, still))
+        slope = np.float32(along / square if along > 0 and square > 0 else 1.0)
+        weights[:, others] = moved_weights.mean(axis=1, keepdims=True) + slope * (
+            weights[:, others] - still_weights.mean(axis=1, keepdims=True)
+        )
+        bias[others] = moved_bias.mean() + slope * (bias[others] - still_bias.mean())
+    weights[:, own], bias[own] = moved_weights, moved_bias
+    return weights, bias
+
+
+def cross_entropy(logits: Array, labels: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Each row's cross-entropy (M,), and its gradient by the logits (M, N): the softmax minus the one-hot label.
+
+    Args:
+        logits: (M, N).
+        labels: (M,), from 0 to N − 1.
+    """
+    rows = np.arange(len(labels))
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    excess = np.exp(shifted)
+    totals = excess.sum(axis=1, keepdims=True)
+    losses: Array = np.log(totals[:, 0]) - shifted[rows, labels]
+    excess /= totals
+    excess[rows, labels] -= 1.0
+    return losses, excess
+
+
 def linear_step(
     embeddings: Array, labels: NDArray[np.int64], weights: Array, bias: Array, learning_rate: float
 ) -> tuple[Array, Array, float]:
@@ -53,17 +106,9 @@ def linear_step(
     Returns:
         New weights, new bias, and the loss before the step.
     """
-    logits = embeddings @ weights + bias
-    rows = np.arange(len(labels))
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    probabilities = np.exp(shifted)
-    totals = probabilities.sum(axis=1, keepdims=True)
-    loss = float(np.mean(np.log(totals[:, 0]) - shifted[rows, labels]))
-    probabilities /= totals
-    probabilities[rows, labels] -= 1.0
-    gradient = probabilities / np.float32(len(labels))
-    rate = np.float32(learning_rate)
-    return weights - rate * (embeddings.T @ gradient), bias - rate * gradient.sum(axis=0), loss
+    losses, excess = cross_entropy(embeddings @ weights + bias, labels)
+    rate = np.float32(learning_rate / len(labels))
+    return weights - rate * (embeddings.T @ excess), bias - rate * excess.sum(axis=0), float(losses.mean())
 
 
 def step_rates(learned: Sequence[float], steps: int | None = None, learning_rate: float | None = None) -> list[float]:
@@ -86,18 +131,28 @@ def step_rates(learned: Sequence[float], steps: int | None = None, learning_rate
     return [*learned[:count], *[learned[-1]] * (count - len(learned))]
 
 
+def descent(
+    embeddings: Array, labels: NDArray[np.int64], prototypes: Array, learning_rates: Iterable[float]
+) -> Iterator[tuple[Array, Array, float]]:
+    """The linear head after each step away from its prototypes, one `linear_step` for each learning rate, and the loss
+    before the step (Triantafillou et al. 2020, Proto-MAML, restricted to the last layer)."""
+    weights, bias = linear_from_prototypes(prototypes)
+    for rate in learning_rates:
+        weights, bias, loss = linear_step(embeddings, labels, weights, bias, rate)
+        yield weights, bias, loss
+
+
 def adapt(
-    embeddings: Array, labels: NDArray[np.int64], prototypes: Array, learning_rates: Sequence[float]
+    embeddings: Array, labels: NDArray[np.int64], prototypes: Array, learning_rates: Iterable[float]
 ) -> tuple[Array, Array, list[float]]:
-    """Move the linear head away from its prototypes: one `linear_step` for each learning rate (Triantafillou et al. 2020,
-    Proto-MAML, restricted to the last layer).
+    """Where the `descent` ends.
 
     Returns:
         Weights (D, N), bias (N,), and the loss before each step.
     """
     weights, bias = linear_from_prototypes(prototypes)
     losses = []
-    for rate in learning_rates:
-        weights, bias, loss = linear_step(embeddings, labels, weights, bias, rate)
-        losses.append(loss)
+    for step in descent(embeddings, labels, prototypes, learning_rates):
+        weights, bias = step[:2]
+        losses.append(step[2])
     return weights, bias, losses

@@ -20,13 +20,16 @@ FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest's fields that a device acts on, and those that it only shows (`signatures`, `parity`, `training`).
+    """The manifest's fields that a device acts on, and those that it only shows (`signatures`, `parity`, `training`,
+    `target`).
 
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
         files: file name → SHA-256, for every other file of the bundle.
-        learning_rates: of the linear head, one for each step of `adapt`.
+        learning_rates: of the linear head, one for each gradient step of `adapt`.
+        rates_learned: they were meta-learned with the encoder, not chosen after it.
         rejection: None when the bundle was not calibrated; then every query is known.
+        target: what the bundle was made for, other than LiteRT, by its `name` and with what was measured there.
     """
 
     encoder_id: str
@@ -39,6 +42,8 @@ class Manifest:
     signatures: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    rates_learned: bool = False
+    target: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         fields = {
@@ -53,10 +58,12 @@ class Manifest:
                 "start": "prototypes",
                 "steps": len(self.learning_rates),
                 "learning_rates": list(self.learning_rates),
+                **({"learned": True} if self.rates_learned else {}),
             },
             "rejection": self.rejection and self.rejection.to_manifest(),
             "parity": dict(self.parity),
             "training": dict(self.training),
+            **({"target": dict(self.target)} if self.target else {}),
         }
         return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -114,6 +121,8 @@ class Manifest:
             signatures=dict(fields["signatures"]),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
+            rates_learned=fields["head"].get("learned", False) is True,
+            target=dict(fields.get("target", {})),
         )
 
 

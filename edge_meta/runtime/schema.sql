@@ -1,26 +1,60 @@
--- The store, format 1 (PRAGMA user_version). SQLite; one file; every change is one transaction.
--- Embeddings are float32, little-endian, `dim` values. No image or recording is ever in here.
+-- The store, format 2 (PRAGMA user_version). SQLite; one file; every change is one transaction.
+-- Ids are 16 random bytes. Embeddings are float32, sums int64, both little-endian and of `dim` values. No image or recording
+-- is ever in here.
 
--- One row: which encoder the embeddings come from, and which store this is (the origin of the shots enrolled into it).
+-- One row: which encoder the embeddings come from, which store this is (the origin of what is enrolled into it), and whether
+-- it keeps single shots (1) or their sums alone (0).
 CREATE TABLE store (
-    encoder_id TEXT NOT NULL,
-    dim        INTEGER NOT NULL,
-    origin     BLOB NOT NULL
+    encoder_id  TEXT NOT NULL,
+    dim         INTEGER NOT NULL,
+    origin      BLOB NOT NULL,
+    keeps_shots INTEGER NOT NULL
 );
 
 CREATE TABLE labels (
-    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    id    INTEGER PRIMARY KEY,
     label TEXT NOT NULL UNIQUE
 );
 
--- Prototypes are not stored: each is the exact mean of its label's rows here (fixed point, so in whatever order).
+-- What a label's shots of one origin add up to: how many they are, their exact sum in units of 2^-24, and the exact sum of
+-- their squared lengths in units of 2^-48 (a 16-byte little-endian integer). A label's prototype is the sum of its rows,
+-- divided by their counts. The revision grows with each change.
+CREATE TABLE sums (
+    id       BLOB PRIMARY KEY,
+    label_id INTEGER NOT NULL REFERENCES labels ON DELETE CASCADE,
+    origin   BLOB NOT NULL,
+    revision INTEGER NOT NULL,
+    count    INTEGER NOT NULL,
+    sum      BLOB NOT NULL,
+    squares  BLOB NOT NULL
+);
+CREATE INDEX sums_of_label ON sums (label_id);
+
+-- The undo log, newest last; below are the columns that each change replaced, and what each enroll added.
+CREATE TABLE log (
+    id     INTEGER PRIMARY KEY,
+    action TEXT NOT NULL CHECK (action IN ('enroll', 'adapt'))
+);
+
+-- The shots that a row of sums adds up, in a store that keeps them; log_id is the enroll that undo would take back.
 CREATE TABLE shots (
     id        BLOB PRIMARY KEY,
-    label_id  INTEGER NOT NULL REFERENCES labels ON DELETE CASCADE,
-    origin    BLOB NOT NULL,
+    sum_id    BLOB NOT NULL REFERENCES sums ON DELETE CASCADE,
+    log_id    INTEGER REFERENCES log ON DELETE SET NULL,
     embedding BLOB NOT NULL
 );
-CREATE INDEX shots_of_label ON shots (label_id);
+CREATE INDEX shots_of_sum ON shots (sum_id);
+CREATE INDEX shots_of_log ON shots (log_id);
+
+-- In a store that keeps no shots: what an enroll added to a row of sums.
+CREATE TABLE log_sums (
+    log_id  INTEGER PRIMARY KEY REFERENCES log ON DELETE CASCADE,
+    sum_id  BLOB NOT NULL REFERENCES sums ON DELETE CASCADE,
+    count   INTEGER NOT NULL,
+    sum     BLOB NOT NULL,
+    squares BLOB NOT NULL
+);
+CREATE INDEX log_sums_of_sum ON log_sums (sum_id);
 
 -- The linear head's columns that adaptation has moved; labels without a row have the one their prototype gives.
 CREATE TABLE columns (
@@ -28,18 +62,6 @@ CREATE TABLE columns (
     weights  BLOB NOT NULL,
     bias     REAL NOT NULL
 );
-
--- What undo takes back, newest last: the shots an enroll added, and the columns that the change replaced.
-CREATE TABLE log (
-    id     INTEGER PRIMARY KEY AUTOINCREMENT,
-    action TEXT NOT NULL CHECK (action IN ('enroll', 'adapt'))
-);
-CREATE TABLE log_shots (
-    log_id  INTEGER NOT NULL REFERENCES log ON DELETE CASCADE,
-    shot_id BLOB NOT NULL REFERENCES shots ON DELETE CASCADE
-);
-CREATE INDEX log_shots_of_log ON log_shots (log_id);
-CREATE INDEX log_shots_of_shot ON log_shots (shot_id);
 CREATE TABLE log_columns (
     log_id   INTEGER NOT NULL REFERENCES log ON DELETE CASCADE,
     label_id INTEGER NOT NULL REFERENCES labels ON DELETE CASCADE,
@@ -48,3 +70,9 @@ CREATE TABLE log_columns (
 );
 CREATE INDEX log_columns_of_log ON log_columns (log_id);
 CREATE INDEX log_columns_of_label ON log_columns (label_id);
+
+-- Ids of removed shots, or of removed rows of sums in a store without shots, so that merging an older copy does not bring
+-- them back.
+CREATE TABLE removed (
+    id BLOB PRIMARY KEY
+) WITHOUT ROWID;

@@ -22,12 +22,11 @@ import numpy as np
 
 from edge_meta.errors import BackendError, BundleError
 from edge_meta.runtime.backends import RuntimeOptions, first_line, open_interpreter
+from edge_meta.runtime.bundle import AGAIN, Bundle
 
 SECONDS = 60.0
 ADDRESS_SPACE = 4 << 30  # bytes; TensorFlow, the largest of the interpreters, takes 1.5 GB of it
 OUTPUT = 1 << 20  # bytes that the child may write
-
-AGAIN = "Get it again from where it came, or export it again."
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def check_model(model: bytes, backend: str | None = None, seconds: float = SECON
                 command, input=model, stdout=said, stderr=errors, env=environment, timeout=seconds, check=False
             ).returncode
         except subprocess.TimeoutExpired:
-            raise BundleError(f"encoder.tflite was still not done after {seconds:g} s.", AGAIN) from None
+            raise BundleError(f"The model was still not done after {seconds:g} s.", AGAIN) from None
         except OSError as error:
             _not_started(str(error))
         answers = [json.loads(line) for line in _lines(said) if line.endswith("\n")]
@@ -108,9 +107,29 @@ def check_model(model: bytes, backend: str | None = None, seconds: float = SECON
     raise BundleError(f"The interpreter crashed while it was {answer.get('doing', 'ending')} ({last_error}).", AGAIN)
 
 
+def check_bundle(bundle: Bundle, backend: str | None = None) -> ModelReport:
+    """As `check_model` for a bundle's encoder, whose signatures must be those that the manifest lists.
+
+    Raises:
+        BundleError, BackendError: as `check_model`; or the manifest lists other signatures, or other shapes.
+    """
+    with bundle.named():
+        report = check_model(bundle.model, backend)
+
+    def shapes(tensors: tuple[Tensor, ...]) -> dict[str, list[int]]:
+        return {tensor.name: list(tensor.shape) for tensor in tensors}
+
+    has = {name: {"inputs": shapes(of.inputs), "outputs": shapes(of.outputs)} for name, of in report.signatures.items()}
+    told = bundle.manifest.signatures
+    for name in sorted({*has, *told}):
+        if has.get(name) != told.get(name):
+            raise BundleError(f"{bundle.path}: the manifest says otherwise of the signature {name!r} than the model.", AGAIN)
+    return report
+
+
 def _not_started(reason: str) -> NoReturn:
     raise BackendError(
-        f"No process could be started to run encoder.tflite in ({reason}).", "Run it with a Python that has edge_meta."
+        f"No process could be started to run the model in ({reason}).", "Run it with a Python that has edge_meta."
     )
 
 
@@ -145,7 +164,7 @@ def _main() -> None:
     answer(doing="starting")
     model = sys.stdin.buffer.read()
     try:
-        answer(doing="loading encoder.tflite")
+        answer(doing="loading the model")
         ran, interpreter = open_interpreter(model, RuntimeOptions(sys.argv[1] if sys.argv[1:] else None))
         answer(doing="running subgraph 0")
         main = _run_main(interpreter)
@@ -155,12 +174,12 @@ def _main() -> None:
             signatures[name] = _run_signature(interpreter, name)
         report = asdict(ModelReport(str(ran.backend), main, signatures))
         if len(json.dumps(report)) > OUTPUT // 2:
-            raise BundleError("encoder.tflite has too many inputs and outputs to tell.", AGAIN)
+            raise BundleError("The model has too many inputs and outputs to tell.", AGAIN)
         answer(report=report)
     except (BundleError, BackendError) as error:
         answer(error=type(error).__name__, cause=error.cause, remedy=error.remedy)
     except Exception as error:
-        answer(error="BundleError", cause=f"encoder.tflite does not run ({first_line(error)}).", remedy=AGAIN)
+        answer(error="BundleError", cause=f"The model does not run ({first_line(error)}).", remedy=AGAIN)
 
 
 def _limit() -> None:

@@ -19,8 +19,9 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
-from edge_meta import Classifier
+from edge_meta import Classifier, files
 from edge_meta.cli import main
+from edge_meta.runtime import database
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.store import Store
 
@@ -62,6 +63,13 @@ def draw() -> Callable[..., NDArray[np.uint8]]:
 def takes(draw: Callable[..., NDArray[np.uint8]]) -> Callable[..., NDArray[np.uint8]]:
     """takes(kind, count, first=0): several takes of a kind, (count, 28, 28)."""
     return lambda kind, count, first=0: np.stack([draw(kind, take) for take in range(first, first + count)])
+
+
+@pytest.fixture(scope="session")
+def mixed(takes: Callable[..., NDArray[np.uint8]]) -> Callable[..., NDArray[np.uint8]]:
+    """mixed(label, count, first=0): several takes of each of three kinds, (3 · count, 28, 28), so that labels 0 to 2 have
+    prototypes that are near to each other's examples."""
+    return lambda label, count, first=0: np.concatenate([takes(label + 3 * kind, count, first) for kind in range(3)])
 
 
 @pytest.fixture
@@ -151,7 +159,7 @@ def state() -> Callable[[Store], tuple[object, ...]]:
     def read(store: Store) -> tuple[object, ...]:
         now = store.snapshot()
         columns = {now.labels[k]: (weights.tobytes(), bias) for k, (weights, bias) in now.columns.items()}
-        return now.labels, now.counts.tolist(), now.prototypes.tobytes(), columns
+        return now.labels, now.counts.tolist(), now.prototypes.tobytes(), now.scatters.tolist(), columns
 
     return read
 
@@ -166,6 +174,13 @@ def adapt() -> Callable[..., None]:
             change.replace_head(rng.normal(size=shape).astype("f4"), rng.normal(size=shape[1]).astype("f4"))
 
     return move
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that do not wait for the disk, for tests that make many."""
+    monkeypatch.setattr(files, "_sync", lambda path: None)
+    monkeypatch.setattr(database, "PRAGMAS", ("synchronous = OFF", *database.PRAGMAS[1:]))
 
 
 @pytest.fixture

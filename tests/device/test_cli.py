@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -119,14 +120,58 @@ def test_inspect_prints_what_the_bundle_is_and_what_is_enrolled(cli: Cli, shop: 
     assert all(shot["id"] in text for entry in with_shots for shot in entry["ids"])
 
 
-def test_adapt_undo_and_forget_print_what_they_did(cli: Cli, shop: Path, said: Said) -> None:
-    store = ["--store", shop / "store.db", "--json"]
-    adapted = said(cli("adapt", "omniglot", "--steps", 4, "--learning-rate", 0.01, *store))
-    assert set(adapted) == {"steps", "shots", "classes", "loss_before", "loss_after"}
-    assert (adapted["steps"], adapted["shots"], adapted["classes"]) == (4, 4, 2)
+@pytest.fixture
+def teach(cli: Cli, tmp_path: Path, png: Png) -> Callable[..., list[object]]:
+    """teach(name, *images): enroll an array of images for each label, and give the option that names the store."""
+
+    def enroll(name: str, *images: NDArray[np.uint8]) -> list[object]:
+        for label, examples in enumerate(images):
+            files = [png(f"{name}/{label}-{index}.png", image) for index, image in enumerate(examples)]
+            cli("enroll", "omniglot", label, *files, "--store", tmp_path / f"{name}.db")
+        return ["--store", tmp_path / f"{name}.db"]
+
+    return enroll
+
+
+def test_adapt_and_undo_print_what_they_did(cli: Cli, teach: Callable[..., list[object]], mixed: Takes, said: Said) -> None:
+    store = [*teach("mixed", mixed(0, 2), mixed(1, 2)), "--json"]
+    adapted = said(cli("adapt", "omniglot", "--steps", 4, "--learning-rate", 0.1, *store))
+    assert set(adapted) == {
+        "steps", "shots", "classes", "loss_before", "loss_after", "solver", "changed", "steps_allowed", "held_out",
+        "held_out_loss_before", "held_out_loss_after", "held_out_accuracy_before", "held_out_accuracy_after",
+    }  # fmt: skip
+    assert (adapted["steps"], adapted["shots"], adapted["classes"]) == (4, 12, 2)
+    assert (adapted["solver"], adapted["changed"], adapted["steps_allowed"], adapted["held_out"]) == (
+        "gradient",
+        True,
+        4,
+        12,
+    )
+    assert adapted["held_out_loss_after"] < adapted["held_out_loss_before"]
     assert said(cli("inspect", "omniglot", *store))["adapted"] is True
     assert said(cli("undo", "omniglot", *store)) == {"action": "adapt", "label": None, "shots": 0, "classes": 2}
     assert said(cli("inspect", "omniglot", *store))["adapted"] is False
+
+
+def test_adapt_in_text_says_what_it_judged_by_and_why_nothing_changed(
+    cli: Cli, teach: Callable[..., list[object]], takes: Takes, mixed: Takes
+) -> None:
+    def adapted(*arguments: object) -> str:
+        return cli("adapt", "omniglot", *arguments).stdout
+
+    store = teach("mixed", mixed(0, 2), mixed(1, 2))
+    better = adapted(*store, "--steps", 4, "--learning-rate", 0.1)
+    assert better.startswith("4 of 4 steps by gradient on 12 shots of 2 classes: on 12 held-out shots, loss ")
+    assert re.search(r"loss [\d.]+ → [\d.]+, [\d.]+% → [\d.]+% right\n$", better)
+    assert adapted(*store, "--solver", "ridge").startswith("ridge on 12 shots of 2 classes: on 12 held-out shots, loss ")
+    worse = adapted(*store, "--learning-rate", 1e30)
+    assert worse.startswith("Nothing was changed: on 12 held-out shots, gradient did no better than the prototypes (loss ")
+    nothing = "Nothing was changed: no label has two shots, so none could be held out to judge by.\n"
+    assert adapted(*teach("single", takes(0, 1), takes(1, 1))) == nothing
+
+
+def test_forget_and_undo_print_what_they_did(cli: Cli, shop: Path, said: Said) -> None:
+    store = ["--store", shop / "store.db", "--json"]
     shot = said(cli("inspect", "omniglot", "--shots", *store))["classes"][0]["ids"][0]["id"]
     forgotten = said(cli("forget", "omniglot", "alef", "--shot", shot, *store))
     assert forgotten == {"label": "alef", "removed": 1, "classes": 2}
@@ -186,6 +231,7 @@ def test_the_shipped_bundle_is_never_written(
         (["enroll", "omniglot", "alef", "0-0.png", "--threads", "0"], ["0 threads", "1 or more"]),
         (["adapt", "omniglot", "--store", "empty.db"], ["at least two labels"]),
         (["adapt", "omniglot", "--steps", "0"], ["0 steps"]),
+        (["adapt", "omniglot", "--solver", "ridge", "--steps", "5"], ["ridge takes no steps", "gradient"]),
         (["forget", "omniglot", "dalet"], ["'dalet' is not enrolled", "alef, bet"]),
         (["forget", "omniglot", "alef", "--shot", "00"], ["no shot '00'", "inspect"]),
         (["undo", "omniglot", "--store", "empty.db"], ["empty.db"]),
@@ -212,7 +258,8 @@ def test_a_users_problem_is_one_paragraph_and_exit_code_1(
     [
         ["nosuch"], ["enroll"], ["enroll", "omniglot"], ["enroll", "omniglot", "alef"], ["classify", "omniglot"],
         ["classify", "omniglot", "x.png", "--top-k", "0"], ["classify", "omniglot", "x.png", "--backend", "onnx"],
-        ["adapt", "omniglot", "--steps", "many"], ["inspect", "omniglot", "--nosuch"], ["evaluate", "omniglot"],
+        ["adapt", "omniglot", "--steps", "many"], ["adapt", "omniglot", "--solver", "sgd"],
+        ["inspect", "omniglot", "--nosuch"], ["evaluate", "omniglot"],
         ["evaluate", "omniglot", "--dataset", "npz:x.npz", "--head", "cosine"],
         ["evaluate", "omniglot", "--dataset", "npz:x.npz", "--head", "linear", "--steps", "many"],
         ["evaluate", "omniglot", "--dataset", "npz:x.npz", "--within-alphabet", "Latin"],

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_meta.errors import LabelError, StoreError
-from edge_meta.runtime import database
+from edge_meta.runtime import database, rows
 from edge_meta.runtime import store as store_module
 from edge_meta.runtime.store import Store
 
@@ -147,15 +147,16 @@ def test_a_failing_change_leaves_nothing_half_written(
 ) -> None:
     adapt(filled)
     before, shots = state(filled), filled.shots()
-    pack, packed = store_module._packed, []
+    pack, seen = rows.packed, []
 
     def failing(vector: Array) -> bytes:
-        packed.append(vector)
-        if len(packed) % 2 == 0:
+        seen.append(vector)
+        if len(seen) % 2 == 0:
             raise MemoryError
         return pack(vector)
 
-    monkeypatch.setattr(store_module, "_packed", failing)
+    monkeypatch.setattr(rows, "packed", failing)
+    monkeypatch.setattr(store_module, "packed", failing)
     for change in (
         lambda: filled.enroll("dalet", embeddings(4, 3)),
         lambda: filled.enroll("alef", embeddings(4, 3)),
@@ -167,7 +168,7 @@ def test_a_failing_change_leaves_nothing_half_written(
         assert filled.shots() == shots
         with opened(path) as other:
             assert state(other) == before
-    assert len(packed) == 6
+    assert len(seen) == 6
     monkeypatch.undo()
     filled.enroll("dalet", embeddings(4, 3))
     filled.undo()
@@ -219,7 +220,7 @@ def spoil(opened: Open, embeddings: Vectors) -> Callable[[str, Path], None]:
                 store.enroll(f"label {seed}", embeddings(seed, 4, store.dim))
         if kind == "newer":
             with closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA user_version = 2")
+                connection.execute("PRAGMA user_version = 3")
         elif kind == "other SQLite":
             path.unlink()
             with closing(sqlite3.connect(path)) as connection:
@@ -237,7 +238,7 @@ def spoil(opened: Open, embeddings: Vectors) -> Callable[[str, Path], None]:
     [
         ("other encoder", "belongs to encoder ffffffffffff"),
         ("other dimension", "belongs to encoder"),
-        ("newer", "store format 2.*upgrade"),
+        ("newer", "store format 3.*upgrade"),
         ("other SQLite", "not a store"),
         ("text", "not a store"),
         ("first 60", "not a store"),
@@ -314,3 +315,27 @@ def test_a_journal_that_outlived_its_store_does_not_bring_it_back(
     with opened(path) as anew:
         anew.enroll("bet", embeddings(1, 1))
         assert anew.snapshot().labels == ("bet",)
+
+
+def test_the_journal_of_a_store_that_another_process_has_just_put_there_is_left_alone(
+    path: Path, opened: Open, embeddings: Vectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exists, other = Path.exists, opened(path)
+
+    def overtaken(asked: Path) -> bool:
+        """The other process comes right after the last look at whether there is a file."""
+        answer = exists(asked)
+        if asked == path and list(path.parent.glob(".*/made.db")):
+            monkeypatch.undo()
+            other.enroll("theirs", embeddings(0, 1))
+        return answer
+
+    with opened(path) as mine:
+        monkeypatch.setattr(Path, "exists", overtaken)
+        mine.enroll("mine", embeddings(1, 1))
+        other.enroll("theirs", embeddings(2, 1))
+        assert mine.snapshot().labels == other.snapshot().labels == ("theirs", "mine")
+        assert mine.snapshot().counts.tolist() == [2, 1]
+        other.close()
+    with opened(path) as again:
+        assert again.snapshot().counts.tolist() == [2, 1]

@@ -114,7 +114,7 @@ def test_a_delegate_that_does_not_take_the_model_is_an_error_that_names_it(
     bundle: Bundle, delegate: Path, status: int
 ) -> None:
     options = RuntimeOptions(delegate=delegate, delegate_options={"status": str(status)})
-    with pytest.raises(BackendError, match=r"delegate\.so does not take encoder\.tflite: .*delegate.*--fallback cpu"):
+    with pytest.raises(BackendError, match=r"delegate\.so does not take the encoder: .*delegate.*--fallback cpu"):
         Encoder(bundle.model, options)
 
 

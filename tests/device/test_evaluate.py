@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import InputError
-from edge_meta.evaluation import Head, Interval, accuracies, linear_head, prototype_head
-from edge_meta.runtime import heads
+from edge_meta.evaluation import Head, Interval, accuracies, adapted_head, prototype_head
+from edge_meta.runtime.adaptation import Plan
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.evaluate import embed_all, evaluate
@@ -62,7 +62,7 @@ def test_evaluate_prints_an_accuracy_and_how_it_came_about(
     accuracy, ci95, backend = done.pop("accuracy"), done.pop("ci95"), done.pop("backend")
     assert done == {
         "dataset": name, "split": "all", "way": 3, "shot": 1, "query": 2, "episodes": 20, "seed": 7, "head": head,
-        "steps": len(bundle.manifest.learning_rates) if head == "linear" else None, "within_alphabet": False,
+        "solver": "lda" if head == "linear" else None, "steps": None, "within_alphabet": False,
     }  # fmt: skip
     assert 0.4 < accuracy < 1.0
     assert 0.0 < ci95 < 0.5
@@ -119,34 +119,44 @@ def judged(bundle: Bundle, data: Dataset, head: Head, within_group: bool = False
     return Interval.of(accuracies(embeddings, EpisodeSampler(data, **protocol, within_group=within_group), episodes, head))
 
 
-TWO_SHOTS = {"way": 3, "shot": 2, "query": 2, "episodes": 50, "seed": 7}
+@pytest.fixture
+def confusing(tmp_path: Path, mixed: Takes) -> str:
+    """Three classes of twelve images which prototypes confuse."""
+    images = np.concatenate([mixed(label, 4) for label in range(3)])
+    np.savez(tmp_path / "mixed.npz", x=images, y=np.repeat(["a", "b", "c"], 12))
+    return f"npz:{tmp_path / 'mixed.npz'}"
+
+
+SIX_SHOTS = {"way": 3, "shot": 6, "query": 6, "episodes": 40, "seed": 7}
 
 
 @pytest.mark.parametrize("steps", [None, 1, 2, 4])
 def test_evaluates_linear_head_takes_so_many_steps_at_the_bundles_rates_and_then_at_the_last(
-    cli: Cli, dataset: Callable[[str], str], altered: Callable[..., Path], steps: int | None, said: Said
+    cli: Cli, confusing: str, altered: Callable[..., Path], steps: int | None, said: Said
 ) -> None:
-    folder, name = altered(lambda fields: fields["head"].update(steps=2, learning_rates=[0.02, 0.3])), dataset("npz")
+    folder, name = altered(lambda fields: fields["head"].update(steps=2, learning_rates=[0.1, 1.0])), confusing
     bundle = Bundle.open(folder)
     data = load_dataset(name, "all", bundle.manifest.image_input)
-    rates = {None: [0.02, 0.3], 1: [0.02], 2: [0.02, 0.3], 4: [0.02, 0.3, 0.3, 0.3]}
-    by_hand = {count: judged(bundle, data, linear_head(those), **TWO_SHOTS) for count, those in rates.items()}
-    others = [judged(bundle, data, linear_head(those), **TWO_SHOTS) for those in ([0.02, 0.3] * 2, [0.02, 0.3, 0.02, 0.02])]
+    rates = {None: (0.1, 1.0), 1: (0.1,), 2: (0.1, 1.0), 4: (0.1, 1.0, 1.0, 1.0)}
+
+    def after(*those: float) -> Interval:
+        return judged(bundle, data, adapted_head(Plan("gradient", those)), **SIX_SHOTS)
+
+    by_hand = {count: after(*those) for count, those in rates.items()}
+    others = [after(0.1, 1.0, 0.1, 1.0), after(0.1, 1.0, 0.1, 0.1)]
     assert len({by_hand[1], by_hand[2], by_hand[4], *others}) == 5, "the data does not tell which steps were taken"
 
-    found = evaluate(bundle, name, "all", **TWO_SHOTS, head="linear", steps=steps)
+    found = evaluate(bundle, name, "all", **SIX_SHOTS, head="linear", solver="gradient", steps=steps)
     assert found.accuracy == by_hand[steps]
-    learned = linear_head(heads.step_rates(bundle.manifest.learning_rates, steps))
-    assert found.accuracy == judged(bundle, data, learned, **TWO_SHOTS)
     assert (found.steps, found.head, found.within_alphabet) == (steps or 2, "linear", False)
 
-    options = [part for key, value in TWO_SHOTS.items() for part in (f"--{key}", value)]
-    options += ["--split", "all", "--head", "linear", *([] if steps is None else ["--steps", steps])]
+    options = [part for key, value in SIX_SHOTS.items() for part in (f"--{key}", value)]
+    options += ["--split", "all", "--head", "linear", "--solver", "gradient", *([] if steps is None else ["--steps", steps])]
     done = said(cli("evaluate", folder, "--dataset", name, *options, "--json"))
     assert (done["accuracy"], done["ci95"]) == (by_hand[steps].mean, by_hand[steps].ci95)
     assert (done["steps"], done["head"], done["within_alphabet"]) == (steps or 2, "linear", False)
     text = cli("evaluate", folder, "--dataset", name, *options).stdout
-    assert f"linear head after {steps or 2} steps, " in text
+    assert f"linear head by gradient, at most {steps or 2} steps, " in text
 
 
 def test_evaluate_refuses_a_head_that_there_is_not_and_steps_without_the_linear_head(bundle: Bundle) -> None:
@@ -154,8 +164,11 @@ def test_evaluate_refuses_a_head_that_there_is_not_and_steps_without_the_linear_
         evaluate(bundle, "nosuch", head="cosine")
     with pytest.raises(InputError, match="There is no head 'cosine'"):
         evaluate(bundle, "nosuch", head="cosine", steps=5)
-    with pytest.raises(InputError, match="The prototype head takes no steps"):
-        evaluate(bundle, "nosuch", steps=5)
+    for option in ({"steps": 5}, {"solver": "lda"}):
+        with pytest.raises(InputError, match="The prototype head takes no steps and no solver"):
+            evaluate(bundle, "nosuch", **option)
+    with pytest.raises(InputError, match="There is no solver 'newton'"):
+        evaluate(bundle, "nosuch", head="linear", solver="newton")
 
 
 @pytest.fixture
@@ -179,7 +192,7 @@ ONE_SHOT_OPTIONS = [part for key, value in ONE_SHOT.items() for part in (f"--{ke
 def test_evaluate_within_an_alphabet_draws_episodes_within_one_group_and_by_other_authors(
     cli: Cli, alphabets: Dataset, bundle: Bundle, option: str, head: str, said: Said
 ) -> None:
-    rule = prototype_head if head == "prototype" else linear_head(bundle.manifest.learning_rates)
+    rule = prototype_head if head == "prototype" else adapted_head(Plan("lda"))
     expected = judged(bundle, alphabets, rule, within_group=True, **ONE_SHOT)
     anywhere = judged(bundle, alphabets, rule, **ONE_SHOT)
     anyones = judged(bundle, replace(alphabets, authors=None), rule, within_group=True, **ONE_SHOT)
@@ -188,7 +201,7 @@ def test_evaluate_within_an_alphabet_draws_episodes_within_one_group_and_by_othe
     arguments = ["evaluate", "omniglot", "--dataset", "made", *ONE_SHOT_OPTIONS, "--head", head]
     done = said(cli(*arguments, option, "--json"))
     assert (done["accuracy"], done["ci95"], done["within_alphabet"]) == (expected.mean, expected.ci95, True)
-    assert done["steps"] == (None if head == "prototype" else len(bundle.manifest.learning_rates))
+    assert (done["solver"], done["steps"]) == (None if head == "prototype" else "lda", None)
     without = said(cli(*arguments, "--json"))
     assert (without["accuracy"], without["ci95"], without["within_alphabet"]) == (anywhere.mean, anywhere.ci95, False)
     assert f"test classes of made, within one group, {head} head" in cli(*arguments, option).stdout

@@ -71,6 +71,31 @@ def test_the_linear_head_starts_out_classifying_as_the_prototypes_do(shape: tupl
         np.testing.assert_allclose(heads.softmax(linear), heads.softmax(-distances), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("own", [[], [0], [1, 3], [0, 1, 2, 3, 4]])
+def test_columns_that_did_not_move_leave_the_prototypes_head(own: list[int]) -> None:
+    _, _, prototypes = task(5, 2, 8)
+    weights, bias = heads.linear_from_prototypes(prototypes)
+    found = heads.linear_from_columns(prototypes, {index: (weights[:, index], float(bias[index])) for index in own})
+    for part, wanted in zip(found, (weights, bias), strict=True):
+        np.testing.assert_allclose(part, wanted, rtol=1e-5, atol=1e-5)
+        assert part.dtype == np.float32
+
+
+@pytest.mark.parametrize("own", [[0, 1], [1, 3, 4], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("scale", [0.05, 1.0, 20.0])
+def test_a_label_without_a_column_joins_on_the_scale_and_at_the_place_of_the_others(own: list[int], scale: float) -> None:
+    """On a head of another scale, with all columns shifted alike, it is as if the label had been there from the start."""
+    shots, _, prototypes = task(5, 2, 8)
+    weights, bias = heads.linear_from_prototypes(prototypes)
+    aside = np.random.default_rng(0).normal(0, 5, (8, 1)).astype(np.float32)
+    moved_weights, moved_bias = scale * weights + aside, scale * bias - 3.0
+    columns = {index: (moved_weights[:, index], float(moved_bias[index])) for index in own}
+    found_weights, found_bias = heads.linear_from_columns(prototypes, columns)
+    np.testing.assert_allclose(
+        heads.softmax(shots @ found_weights + found_bias), heads.softmax(shots @ moved_weights + moved_bias), atol=1e-3
+    )
+
+
 @pytest.mark.parametrize("shape", WAYS_SHOTS_DIMS)
 def test_a_step_goes_down_the_finite_difference_gradient_of_the_cross_entropy(shape: tuple[int, int, int]) -> None:
     shots, labels, prototypes = task(*shape)

@@ -29,6 +29,7 @@ WHOLE = Manifest(
     signatures={"embed": {"inputs": {"image": [1, 32, 48, 3]}, "outputs": {"embedding": [1, 64]}}},
     parity={"cosine": {"p50": 0.999}},
     training={"dataset": "folder:фото 👴", "seed": None},
+    target={"name": "tflm", "arena_bytes": 4096},
 )
 
 Path = tuple[Any, ...]
@@ -70,7 +71,7 @@ def changed(fields: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     return fields
 
 
-@pytest.mark.parametrize("manifest", [WHOLE, replace(WHOLE, rejection=None)])
+@pytest.mark.parametrize("manifest", [WHOLE, replace(WHOLE, rejection=None, target={})])
 def test_a_manifest_is_read_back_as_written(manifest: Manifest) -> None:
     assert Manifest.from_json(manifest.to_json(), "it") == manifest
     assert Manifest.from_json(manifest.to_json().encode(), "it") == manifest
@@ -86,6 +87,7 @@ def test_the_contracts_fields_are_there() -> None:
     assert fields["embedding"] == {"dim": 64, "metric": "squared_euclidean"}
     assert fields["input"].items() >= {"kind": "image", "height": 32, "width": 48, "channels": 3, "dtype": "uint8"}.items()
     assert fields["head"] == {"start": "prototypes", "steps": 3, "learning_rates": [0.1, 0.05, 0.025]}
+    assert fields_of(replace(WHOLE, rates_learned=True))["head"] == {**fields["head"], "learned": True}
     assert {"encoder_id", "files", "quantization", "signatures", "rejection", "parity", "training"} <= fields.keys()
 
 
@@ -138,7 +140,8 @@ def test_a_format_that_never_was_is_refused(version: object) -> None:
         (("rejection", "spread"), None),
         (("rejection",), 4.5),
         (("signatures",), 1),
-        *(((key,), ...) for key in fields_of(WHOLE) if key != "format"),
+        (("target",), 1),
+        *(((key,), ...) for key in fields_of(WHOLE) if key not in ("format", "target")),
     ],
 )
 def test_missing_and_absurd_fields_are_refused(path: Path, value: Any) -> None:

@@ -86,7 +86,7 @@ def test_a_change_of_nothing_creates_no_file(store: Store, path: Path, change: C
 
 def test_the_file_is_documented_by_its_header(filled: Store, path: Path, embeddings: Vectors) -> None:
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
         assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"EMST", "big"),)
         blob = connection.execute("SELECT embedding FROM shots ORDER BY rowid LIMIT 1").fetchone()[0]
     np.testing.assert_array_equal(np.frombuffer(blob, "<f4"), embeddings(0, 2)[0])
@@ -118,6 +118,8 @@ def test_what_is_no_label_is_refused(filled: Store, label: Any, embeddings: Vect
     before = state(filled)
     with pytest.raises(LabelError):
         filled.enroll(label, embeddings(9, 1))
+    with pytest.raises(LabelError):
+        filled.forget(label)
     assert state(filled) == before
 
 
@@ -186,6 +188,7 @@ VALUES = st.lists(st.floats(-32767, 32767, width=32), min_size=3, max_size=3)
 SHOTS = st.lists(st.tuples(st.integers(0, 2), VALUES), min_size=1, max_size=9)
 
 
+@pytest.mark.usefixtures("hasty")
 @settings(max_examples=25)
 @given(shots=SHOTS, rng=st.randoms(use_true_random=False))
 def test_the_same_shots_give_the_same_bits_whatever_was_done_in_between(
@@ -223,6 +226,7 @@ def test_the_same_shots_give_the_same_bits_whatever_was_done_in_between(
 # Undo
 
 
+@pytest.mark.usefixtures("hasty")
 @settings(max_examples=25)
 @given(steps=st.lists(st.sampled_from(["alef", "bet", "gimel", "adapt", "undo"]), max_size=25))
 def test_undo_goes_back_step_by_step(
@@ -345,6 +349,7 @@ def test_a_forgotten_label_can_be_enrolled_anew(filled: Store, embeddings: Vecto
     assert filled.snapshot().labels == ("bet", "gimel")
 
 
+@pytest.mark.usefixtures("hasty")
 def test_forgotten_bytes_are_in_no_file(
     store: Store, path: Path, bytes_in: Callable[[Path], bytes], embeddings: Vectors, adapt: Adapt
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,8 @@ from edge_meta.runtime import verify
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.verify import check_model
+
+FLOOR, CUSTOM, ADD_N = 8, 32, 106  # in BuiltinOperator
 
 Instead = Callable[[str], None]
 
@@ -44,6 +48,66 @@ def test_a_report_has_the_inputs_and_outputs_of_every_signature(bundle: Bundle) 
         of = report.signatures[name]
         assert {tensor.name: list(tensor.shape) for tensor in of.inputs} == signature["inputs"]
         assert {tensor.name: list(tensor.shape) for tensor in of.outputs} == signature["outputs"]
+
+
+def flatbuffer(root: Any) -> bytes:
+    """A .tflite file from tables (dicts from field number to value), vectors (lists), texts, and numbers of 32 bits."""
+    out = bytearray(b"\0\0\0\0TFL3")
+
+    def place(thing: Any, slot: int) -> None:
+        """Append what the offset in the slot is to point to."""
+        if isinstance(thing, dict):
+            vtable, count = len(out), max(thing, default=-1) + 1
+            out.extend(struct.pack("<HH", 4 + 2 * count, 4 + 4 * count))
+            out.extend(struct.pack(f"<{count}H", *(4 + 4 * field if field in thing else 0 for field in range(count))))
+            out.extend(bytes(-len(out) % 4))
+            at = len(out)
+            out.extend(struct.pack("<i", at - vtable))
+            values = [thing.get(field, 0) for field in range(count)]
+        elif isinstance(thing, str):
+            at = len(out)
+            out.extend(struct.pack("<I", len(thing)) + thing.encode() + bytes(4 - len(thing) % 4))
+            values = []
+        else:
+            at, values = len(out), thing
+            out.extend(struct.pack("<I", len(thing)))
+        struct.pack_into("<I", out, slot, at - slot)
+        first = len(out)
+        out.extend(bytes(4 * len(values)))
+        for index, value in enumerate(values):
+            if isinstance(value, int):
+                struct.pack_into("<i", out, first + 4 * index, value)
+            else:
+                place(value, first + 4 * index)
+
+    place(root, 0)
+    return bytes(out)
+
+
+def one_operator(code: int, name: str = "", inputs: int = 1, shape: tuple[int, ...] = (1, 4)) -> bytes:
+    """A model of one operator, from as many float32 inputs to one output, all of one shape."""
+    tensors = [{0: list(shape), 3: f"tensor {index}"} for index in range(inputs + 1)]
+    given, taken = list(range(inputs)), [inputs]
+    graph = {0: tensors, 1: given, 2: taken, 3: [{0: 0, 1: given, 2: taken}]}
+    return flatbuffer({0: 3, 1: [{0: code, 1: name, 2: 1, 3: code}], 2: [graph], 4: [{}]})
+
+
+def test_a_model_without_signatures_is_told_by_its_graph() -> None:
+    report = check_model(one_operator(FLOOR))
+    assert report.signatures == {}
+    assert [(tensor.name, tensor.shape, tensor.dtype) for tensor in report.main.inputs] == [("tensor 0", (1, 4), "float32")]
+    assert [tensor.name for tensor in report.main.outputs] == ["tensor 1"]
+
+
+def test_an_operator_that_no_interpreter_has_is_named() -> None:
+    with pytest.raises(BundleError, match=r"interpreter refuses .*Mystery"):
+        check_model(one_operator(CUSTOM, "Mystery"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps to a limit on address space")
+def test_a_model_that_wants_all_memory_does_not_get_it() -> None:
+    with pytest.raises(BundleError):
+        check_model(one_operator(ADD_N, inputs=6, shape=(16384, 16384)))
 
 
 def test_a_refusal_is_the_interpreters(bundle: Bundle) -> None:

@@ -1,0 +1,80 @@
+"""Writing a bundle's files: as a folder or as one zip, whole or not at all, and the same bytes each time."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_meta.errors import ExportError
+from edge_meta.runtime.bundle import MANIFEST
+
+# Models begin at a multiple of a page in the zip, so that an app maps one into memory where it lies in its package.
+PAGE = 4096
+# The extra field in which Android's build tools keep such padding: an id, its size, the alignment, zeros.
+PADDING_ID = 0xD935
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """Raises ExportError when `output` is taken: by a bundle that may not be replaced, or by anything else."""
+    if output.exists():
+        if not overwrite:
+            raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")
+        if not is_bundle(output):
+            raise ExportError(f"{output} is not a bundle, so it is not replaced.", "Choose another --output.")
+
+
+def is_bundle(path: Path) -> bool:
+    if path.is_dir():
+        return (path / MANIFEST).exists()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def write(output: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, or into a zip if the name ends in .zip, in place of what is there.
+
+    Raises:
+        ExportError: it cannot be written; what was there still is.
+    """
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
+            made = Path(scratch) / "new"
+            if output.suffix == ".zip":
+                _write_zip(made, files)
+            else:
+                made.mkdir()
+                for name, content in files.items():
+                    (made / name).write_bytes(content)
+            if output.is_dir():
+                # A folder cannot be replaced in one step; the old one is back if the second step fails.
+                old = Path(shutil.move(output, Path(scratch) / "old"))
+                try:
+                    made.rename(output)
+                except BaseException:
+                    old.rename(output)
+                    raise
+            else:
+                made.replace(output)
+    except OSError as error:
+        raise ExportError(f"{output} cannot be written ({error}).", "Choose another --output, or free space.") from None
+
+
+def _write_zip(path: Path, files: Mapping[str, bytes]) -> None:
+    with path.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)  # of 1980, and with the same attributes on every system
+            entry.create_system, entry.external_attr = 3, 0o644 << 16
+            if name.endswith(".tflite"):
+                header = 30 + len(name.encode()) + 6  # the local header, and the extra field's own
+                gap = -(file.tell() + header) % PAGE
+                entry.extra = struct.pack("<HHH", PADDING_ID, 2 + gap, PAGE) + bytes(gap)
+            archive.writestr(entry, content)
+            entry.extra = b""  # the directory at the end need not repeat it

@@ -1,0 +1,82 @@
+"""What an encoder is exported for, other than LiteRT: a finished bundle's encoder in the form that the target takes.
+
+All targets of one bundle have its encoder id, so that what one device has enrolled another can use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from converters.export import export_bundle
+from converters.model_card import model_card
+from converters.packing import check_output, is_bundle, write
+from converters.targets import edgetpu, tflm, web
+from converters.targets.imprint import imprint
+from edge_meta.errors import ExportError
+from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle, shipped
+
+__all__ = ["TARGETS", "export_target", "imprint", "is_finished", "opened"]
+
+TARGETS = {"tflm": tflm.make, "web": web.make, "edgetpu": edgetpu.make}
+
+
+def export_target(
+    bundle: Bundle,
+    output: str | Path,
+    target: str,
+    overwrite: bool = False,
+    on_note: Callable[[str], None] = lambda note: None,
+) -> Bundle:
+    """Make a bundle for a target of a finished one.
+
+    Args:
+        bundle: in the form for LiteRT.
+        output: the new bundle's folder; a name that ends in .zip makes one archive.
+        target: one of `TARGETS`.
+        overwrite: replace a bundle that is at `output`.
+
+    Raises:
+        ExportError: the target does not take this encoder, or `output` is taken; nothing is written.
+        BackendError: what the target is checked with is not installed.
+    """
+    output = Path(output)
+    if target not in TARGETS:
+        raise ExportError(f"There is no target {target!r}.", f"Use one of {', '.join(TARGETS)}.")
+    check_output(output, overwrite)
+    if bundle.manifest.target:
+        raise ExportError(f"{bundle.path} is made for {bundle.manifest.target['name']}.", "Name the bundle it came from.")
+    made = TARGETS[target](bundle, on_note)
+    card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage
+    files = {**made.files, MODEL_CARD: card.encode(), **({SEED: bundle.seed} if bundle.seed else {})}
+    signatures = bundle.manifest.signatures
+    if made.files[MODEL] != bundle.model:
+        signatures = {name: ends for name, ends in signatures.items() if name == "embed"}
+    manifest = replace(
+        bundle.manifest,
+        files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        signatures=signatures,
+        target={"name": target, **made.facts},
+    )
+    write(output, {MANIFEST: manifest.to_json().encode(), **files})
+    return Bundle.open(output)
+
+
+def is_finished(source: str | Path) -> bool:
+    """Whether there is a bundle at a path, or a shipped one of that name."""
+    return is_bundle(Path(source)) or str(source) in shipped()
+
+
+@contextmanager
+def opened(source: str | Path, **settings: Any) -> Iterator[Bundle]:
+    """A bundle by its path or shipped name; or one made for the moment of what `export_bundle` takes, with its settings."""
+    if is_finished(source):
+        yield Bundle.open(source)
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        yield export_bundle(source, Path(scratch) / f"{Path(source).stem}.bundle", **settings)

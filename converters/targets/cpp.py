@@ -1,0 +1,148 @@
+"""An encoder as C++17 to compile into a board's program: its bytes, its constants, and what is done around it."""
+
+from __future__ import annotations
+
+from converters.targets.integer import IntegerEncoder
+from edge_meta.runtime.manifest import Manifest
+
+HEADER, SOURCE = "encoder.h", "encoder.cc"
+
+TEXT = """\
+// Encoder {encoder_id}: {height}x{width}x{channels} pixels in, {dim} values out. Made by edge-meta export --target tflm.
+#ifndef EDGE_META_ENCODER_H_
+#define EDGE_META_ENCODER_H_
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+
+namespace edge_meta {{
+
+extern const unsigned char kEncoder[];  // the .tflite file, aligned to 16 bytes
+constexpr std::size_t kEncoderBytes = {model_bytes};
+constexpr char kEncoderId[] = "{encoder_id}";
+
+// Measured with reference kernels and 64-bit pointers. A chip's own kernels may want scratch memory on top.
+constexpr std::size_t kArenaBytes = {arena};
+
+constexpr int kHeight = {height};
+constexpr int kWidth = {width};
+constexpr int kChannels = {channels};
+constexpr int kDim = {dim};
+
+constexpr float kPixelMean = {mean}f;
+constexpr float kPixelScale = {scale}f;
+constexpr float kInputScale = {input_scale}f;
+constexpr int kInputZeroPoint = {input_zero};
+constexpr float kOutputScale = {output_scale}f;
+constexpr int kOutputZeroPoint = {output_zero};
+
+// What the encoder takes for a pixel, 0 to 255. Rows from the top, pixels from the left{colours}.
+inline std::int8_t InputOfPixel(std::uint8_t pixel) {{
+  const float value = (static_cast<float>(pixel) - kPixelMean) * kPixelScale;
+  const long quantized = std::lround(value / kInputScale) + kInputZeroPoint;
+  return static_cast<std::int8_t>(quantized < -128 ? -128 : quantized > 127 ? 127 : quantized);
+}}
+
+// What a value of the encoder's output stands for.
+inline float ValueOfOutput(std::int8_t output) {{ return kOutputScale * static_cast<float>(output - kOutputZeroPoint); }}
+
+// Moves a class's prototype, the mean of its `shots` embeddings so far, to that with one more.
+inline void Enroll(const float* embedding, float* prototype, int shots) {{
+  for (int i = 0; i < kDim; ++i) prototype[i] += (embedding[i] - prototype[i]) / static_cast<float>(shots + 1);
+}}
+
+// The index of the nearest of `classes` prototypes, kDim values each; its squared distance goes to `distance`.
+inline int Nearest(const float* embedding, const float* prototypes, int classes, float* distance) {{
+  int best = -1;
+  for (int k = 0; k < classes; ++k) {{
+    float sum = 0.0f;
+    for (int i = 0; i < kDim; ++i) {{
+      const float difference = embedding[i] - prototypes[k * kDim + i];
+      sum += difference * difference;
+    }}
+    if (best < 0 || sum < *distance) {{
+      best = k;
+      *distance = sum;
+    }}
+  }}
+  return best;
+}}
+
+// Registers what the encoder needs with a tflite::MicroMutableOpResolver<kOperators>; false if one cannot be had.
+constexpr unsigned int kOperators = {operators};
+template <typename Resolver>
+bool AddOperators(Resolver& resolver) {{
+  return {registrations};
+}}
+
+}}  // namespace edge_meta
+
+#endif  // EDGE_META_ENCODER_H_
+"""
+
+USAGE = """\
+## On a microcontroller
+
+`encoder.tflite` has the encoder alone, int8 in and out, without the heads. `encoder.h` and `encoder.cc` are the same as
+C++17 to compile in, next to TensorFlow Lite Micro, which was measured to need an arena of {arena:,} bytes (reference
+kernels, 64-bit pointers):
+
+```cpp
+alignas(16) static std::uint8_t arena[edge_meta::kArenaBytes];
+static tflite::MicroMutableOpResolver<edge_meta::kOperators> resolver;
+edge_meta::AddOperators(resolver);
+static tflite::MicroInterpreter interpreter(tflite::GetModel(edge_meta::kEncoder), resolver, arena, sizeof(arena));
+interpreter.AllocateTensors();
+for (std::size_t i = 0; i < pixels; ++i) interpreter.input(0)->data.int8[i] = edge_meta::InputOfPixel(image[i]);
+interpreter.Invoke();
+for (int i = 0; i < edge_meta::kDim; ++i) embedding[i] = edge_meta::ValueOfOutput(interpreter.output(0)->data.int8[i]);
+int label = edge_meta::Nearest(embedding, prototypes, classes, &distance);
+```
+"""
+
+
+def header(manifest: Manifest, encoder: IntegerEncoder, arena_bytes: int) -> str:
+    """encoder.h."""
+    image_input = manifest.image_input
+    names = sorted({operator.name for operator in encoder.operators})
+    return TEXT.format(
+        encoder_id=manifest.encoder_id,
+        height=image_input.height,
+        width=image_input.width,
+        channels=image_input.channels,
+        colours=", red, green and blue of each" if image_input.channels == 3 else "",
+        dim=manifest.dim,
+        model_bytes=len(encoder.model),
+        arena=arena_bytes,
+        mean=_literal(image_input.mean),
+        scale=_literal(image_input.scale),
+        input_scale=_literal(encoder.input.scale),
+        input_zero=encoder.input.zero_point,
+        output_scale=_literal(encoder.output.scale),
+        output_zero=encoder.output.zero_point,
+        operators=len(names),
+        registrations=" &&\n         ".join(f"static_cast<int>(resolver.{_method(name)}()) == 0" for name in names),
+    )
+
+
+def source(model: bytes) -> str:
+    """encoder.cc."""
+    rows = (model[start : start + 16] for start in range(0, len(model), 16))
+    data = "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in row) for row in rows)
+    return (
+        f'#include "{HEADER}"\n\nnamespace edge_meta {{\n\n'
+        f"alignas(16) extern const unsigned char kEncoder[kEncoderBytes] = {{\n{data}\n}};\n\n"
+        "}  // namespace edge_meta\n"
+    )
+
+
+def _literal(value: float) -> str:
+    """A C++ floating literal, short of its suffix: nine digits give a float32 back to the bit."""
+    text = f"{value:.9g}"
+    return text if any(mark in text for mark in ".e") else f"{text}.0"
+
+
+def _method(name: str) -> str:
+    """TensorFlow Lite Micro's method that registers an operator: CONV_2D → AddConv2D."""
+    return "Add" + "".join(f"{part[:-1]}D" if part == "2D" else part.capitalize() for part in name.split("_"))

@@ -1,0 +1,170 @@
+"""The target edgetpu: the encoder in int8, ready for Coral's compiler, and what that compiler will leave to the CPU.
+
+The compiler is not run here; the report follows its documented requirements and table of operators, "TensorFlow models on
+the Edge TPU", coral.ai/docs/edgetpu/models-intro: 8-bit tensors of constant size, in which only the three innermost
+dimensions are larger than 1; and one Edge TPU part, so that all from the first operator that does not map is the CPU's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from converters.model_file import Operator, Tensor
+from converters.targets.base import Made
+from converters.targets.integer import IntegerEncoder
+from edge_meta.runtime.bundle import MODEL, Bundle
+
+REPORT, TEXT = "edgetpu.json", "edgetpu.txt"
+SOURCE = "coral.ai/docs/edgetpu/models-intro"
+NOT_RUN = "Made from Coral's documentation; the compiler itself was not run, and may differ."
+# Of SRAM for parameters, "roughly 8 MB" by coral.ai/docs/edgetpu/compiler.
+CACHE = 8 << 20
+
+USAGE = """\
+## On an Edge TPU
+
+`encoder.tflite` has the encoder alone, int8 in and out: run `edgetpu_compiler encoder.tflite`. {summary}
+`edgetpu.txt` lists the operators. {not_run}
+"""
+
+Rule = Callable[[Operator], "str | None"]
+
+
+def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
+    """The int8 file and the report, as JSON and as text.
+
+    Raises:
+        ExportError: the encoder is not in int8 from end to end.
+    """
+    encoder = IntegerEncoder.of(bundle)
+    found = report(encoder.operators)
+    if found["on_cpu"] and bundle.manifest.training.get("mirror"):
+        found["summary"] += " Without --mirror, no tensor holds two images: export it so for an Edge TPU."
+    on_note(found["summary"])
+    files = {
+        MODEL: encoder.model,
+        REPORT: (json.dumps(found, indent=1) + "\n").encode(),
+        TEXT: as_text(found).encode(),
+    }
+    ends = {"input": encoder.input.to_manifest(), "output": encoder.output.to_manifest()}
+    facts = {**ends, "on_tpu": found["on_tpu"], "on_cpu": found["on_cpu"]}
+    return Made(files, facts, USAGE.format(summary=found["summary"], not_run=NOT_RUN))
+
+
+def report(operators: tuple[Operator, ...]) -> dict[str, Any]:
+    """Where each operator will run by the documentation.
+
+    Returns:
+        `operators`: for each its `operator`, `runs_on` (tpu or cpu) and the `reason` for the CPU; `on_tpu` and `on_cpu`, how
+        many; `parameter_bytes`; `summary`, `source` and `note` for people.
+    """
+    rows: list[dict[str, Any]] = []
+    first: str | None = None
+    for operator in operators:
+        reason = _obstacle(operator)
+        if reason is None and first is not None:
+            reason = f"comes after {first}, and there is one Edge TPU part only"
+        elif reason is not None and first is None:
+            first = operator.name
+        rows.append({"operator": operator.name, "runs_on": "cpu" if reason else "tpu", "reason": reason})
+    on_cpu = sum(row["runs_on"] == "cpu" for row in rows)
+    on_tpu = len(rows) - on_cpu
+    parameters = sum(len(data) for data in {tensor.data for each in operators for tensor in each.inputs if tensor})
+    summary = f"{on_tpu} of {len(rows)} operators run on the Edge TPU, {on_cpu} on the CPU."
+    if parameters > CACHE:
+        summary += f" The parameters, {parameters:,} bytes, do not fit into its memory and are sent for each image."
+    return {
+        "operators": rows,
+        "on_tpu": on_tpu,
+        "on_cpu": on_cpu,
+        "parameter_bytes": parameters,
+        "summary": summary,
+        "source": SOURCE,
+        "note": NOT_RUN,
+    }
+
+
+def as_text(found: dict[str, Any]) -> str:
+    width = max(len(row["operator"]) for row in found["operators"])
+    rows = [
+        f"{row['operator']:{width}}  {row['runs_on'].upper()}{'  ' + row['reason'] if row['reason'] else ''}".rstrip()
+        for row in found["operators"]
+    ]
+    return "\n".join([*rows, "", found["summary"], f"{found['note']} Source: {found['source']}"]) + "\n"
+
+
+def _obstacle(operator: Operator) -> str | None:
+    """Why an operator does not map, whatever comes before it; None if it does."""
+    if operator.name not in RULES:
+        return "is not among the operators of the Edge TPU"
+    computed = [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor is not None and not tensor.data]
+    for tensor in computed:
+        if tensor.dtype not in ("int8", "uint8"):
+            return f"works on {tensor.dtype}"
+        if min(tensor.shape, default=1) < 0:
+            return "has a size that is not constant"
+        if any(size > 1 for size in tensor.shape[:-3]):
+            return f"has a tensor of {'×'.join(map(str, tensor.shape))}; only three inner dimensions may be larger than 1"
+    rule = RULES[operator.name]
+    return rule(operator) if rule else None
+
+
+def _constant(tensor: Tensor | None) -> list[int]:
+    return [] if tensor is None or not tensor.data else np.frombuffer(tensor.data, "<i4").tolist()
+
+
+def _unfused(operator: Operator) -> str | None:
+    return "has a fused activation function" if operator.options.get("fusedActivationFunction") else None
+
+
+def _same_dilation(operator: Operator) -> str | None:
+    factors = {operator.options.get(key, 1) for key in ("dilationHFactor", "dilationWFactor")}
+    return "has different dilations in x and y" if len(factors) > 1 else None
+
+
+def _fully_connected(operator: Operator) -> str | None:
+    if operator.options.get("weightsFormat"):
+        return "has weights in another format than the default"
+    return "has an output of more than one dimension" if any(size > 1 for size in operator.outputs[0].shape[:-1]) else None
+
+
+def _concatenation(operator: Operator) -> str | None:
+    constants = [tensor for tensor in operator.inputs if tensor is not None and tensor.data]
+    if constants and (len(operator.inputs) > 2 or any(any(tensor.data) for tensor in constants)):
+        return "has a constant input that is not mere padding"
+    return _unfused(operator)
+
+
+def _reduction(operator: Operator) -> str | None:
+    shape = operator.inputs[0].shape if operator.inputs[0] else ()
+    axes = {axis % max(1, len(shape)) for axis in _constant(operator.inputs[1])}
+    if 0 in axes:
+        return "reduces the batch dimension"
+    if operator.name == "MEAN" and len(shape) - 1 in axes and shape[-1] % 4:
+        return "averages over channels, whose number is no multiple of 4"
+    return None
+
+
+def _softmax(operator: Operator) -> str | None:
+    shape = operator.outputs[0].shape
+    return "works on more than one dimension" if any(size > 1 for size in shape[:-1]) or shape[-1] > 16_000 else None
+
+
+# The documented operators that have no documented limit, or one on shapes that no encoder meets, and those with a rule.
+RULES: dict[str, Rule | None] = {
+    **dict.fromkeys(
+        ("ADD", "EXPAND_DIMS", "L2_NORMALIZATION", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL", "PACK", "PAD", "PRELU",
+         "QUANTIZE", "RELU", "RELU6", "RELU_N1_TO_1", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE",
+         "SPACE_TO_DEPTH", "SPLIT", "SQUEEZE", "STRIDED_SLICE", "SUB", "TANH", "TRANSPOSE_CONV")
+    ),
+    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), _unfused),
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), _same_dilation),
+    **dict.fromkeys(("MEAN", "REDUCE_MAX", "REDUCE_MIN", "SUM"), _reduction),
+    "CONCATENATION": _concatenation,
+    "FULLY_CONNECTED": _fully_connected,
+    "SOFTMAX": _softmax,
+}  # fmt: skip

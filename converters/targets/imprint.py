@@ -1,0 +1,77 @@
+"""The target imprint: a plain classifier, its last layer made of the enrolled prototypes, for apps that know nothing else.
+
+Weight imprinting (Qi et al. 2018) with the linear head of prototypical networks, W = 2c and b = −‖c‖² (Snell et al. 2017,
+eq. 8), or the columns that `adapt` has moved; a softmax follows. The classifier cannot say "unknown".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from converters.metadata import licence_of, with_labels
+from converters.model_edit import add_operator, add_tensor, encoder_alone, packed
+from edge_meta.errors import ExportError, LabelError
+from edge_meta.files import replacing
+from edge_meta.runtime import heads
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.database import ENROLL_FIRST
+from edge_meta.runtime.reading import Snapshot
+
+
+def imprint(bundle: Bundle, store: str | Path | None, output: str | Path, overwrite: bool = False) -> tuple[str, ...]:
+    """Write a classifier of what is enrolled, one .tflite file with its labels in it; returns the labels.
+
+    Args:
+        store: the .db file; by default the one in the user's data folder, as for `Classifier.load`.
+        overwrite: replace a .tflite file that is at `output`.
+
+    Raises:
+        LabelError: fewer than two labels are enrolled. StoreError: see there.
+        ExportError: `output` is taken or cannot be written, or a label is of several lines.
+    """
+    output = Path(output)
+    if output.exists():
+        if not overwrite:
+            raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")
+        if output.is_dir() or output.read_bytes()[4:8] != b"TFL3":
+            raise ExportError(f"{output} is not a .tflite file, so it is not replaced.", "Choose another --output.")
+    with bundle.open_store(store) as kept:
+        snapshot, path = kept.snapshot(), kept.path
+    if len(snapshot.labels) < 2:
+        raise LabelError(f"A classifier needs at least two labels; {path} has {len(snapshot.labels)}.", ENROLL_FIRST)
+    content = classifier(bundle, snapshot)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(output) as file:
+            file.write(content)
+    except OSError as error:
+        raise ExportError(f"{output} cannot be written ({error}).", "Choose another --output, or free space.") from None
+    return snapshot.labels
+
+
+def classifier(bundle: Bundle, snapshot: Snapshot) -> bytes:
+    """The file: image [1, H, W, C] → scores [1, N], float32, the softmax that `classify` gives."""
+    if several := [label for label in snapshot.labels if len(label.splitlines()) > 1]:
+        raise ExportError(
+            f"The label {several[0]!r} has several lines, and labels.txt one for each label.", "Enroll it anew."
+        )
+    weights, bias = heads.linear_from_columns(snapshot.prototypes, snapshot.columns)
+    model = encoder_alone(bundle.model)
+    graph = model.subgraphs[0]
+    count, embedding = len(snapshot.labels), int(graph.outputs[0])
+    dense = schema.FullyConnectedOptionsT()
+    softmax = schema.SoftmaxOptionsT()
+    softmax.beta = 1.0
+    kernel = add_tensor(model, "prototypes", (count, bundle.manifest.dim), weights.T)
+    offsets = add_tensor(model, "bias", (count,), bias)
+    logits = add_operator(model, dense, [embedding, kernel, offsets], "logits", (1, count))
+    scores = add_operator(model, softmax, [logits], "scores", (1, count))
+    graph.outputs = np.array([scores], np.int32)
+    for signature in model.signatureDefs:
+        signature.outputs[0].name, signature.outputs[0].tensorIndex = "scores", scores
+        signature.signatureKey = "serving_default"
+    manifest = bundle.manifest
+    return with_labels(packed(model), manifest.image_input, snapshot.labels, licence_of(manifest.training))

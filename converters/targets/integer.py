@@ -1,0 +1,58 @@
+"""What targets without floats have in common: the encoder alone, with int8 in and out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.model_edit import encoder_alone, packed, with_integer_ends
+from converters.model_file import ModelFile, Operator, Tensor
+from edge_meta.runtime.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class End:
+    """An input or output in int8, which stands for the floats (q − zero_point) · scale."""
+
+    scale: float
+    zero_point: int
+
+    @classmethod
+    def of(cls, tensor: Tensor) -> End:
+        return cls(tensor.scales[0], tensor.zero_points[0])
+
+    def quantized(self, values: NDArray[np.float32]) -> NDArray[np.int8]:
+        steps = np.round(values / np.float32(self.scale)) + self.zero_point
+        return np.clip(steps, -128, 127).astype(np.int8)
+
+    def values(self, quantized: NDArray[np.int8]) -> NDArray[np.float32]:
+        return (quantized.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+
+    def to_manifest(self) -> dict[str, Any]:
+        return {"dtype": "int8", "scale": self.scale, "zero_point": self.zero_point}
+
+
+@dataclass(frozen=True)
+class IntegerEncoder:
+    """A bundle's encoder without its heads, and without the operators that turned floats to int8 and back.
+
+    Attributes:
+        model: the file's bytes, with one subgraph and the signature `embed`.
+    """
+
+    model: bytes
+    operators: tuple[Operator, ...]
+    input: End
+    output: End
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> IntegerEncoder:
+        """Raises ExportError when the bundle's encoder is not in int8 from end to end."""
+        model = packed(with_integer_ends(encoder_alone(bundle.model)))
+        operators = ModelFile.parse(model).subgraphs[0]
+        first = operators[0].inputs[0]
+        assert first is not None
+        return cls(model, operators, End.of(first), End.of(operators[-1].outputs[0]))

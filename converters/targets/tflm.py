@@ -1,0 +1,119 @@
+"""The target tflm: the encoder for microcontrollers, as an int8 file and as C++ to compile in.
+
+It is handed out only after TensorFlow Lite Micro has run it on this machine, and given what the bundle's own file gives with
+TFLite's reference kernels. Faster kernels round elsewhere: how near the runtime's embeddings are stands in the manifest. The
+same runs tell how large an arena it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from numpy.typing import NDArray
+
+from converters.targets import cpp
+from converters.targets.base import Made
+from converters.targets.integer import IntegerEncoder
+from edge_meta.errors import BackendError, ExportError
+from edge_meta.runtime.bundle import MODEL, Bundle
+from edge_meta.runtime.interpreter import Encoder
+
+try:
+    from tflite_micro.python.tflite_micro import runtime
+except ImportError:
+    runtime = None
+
+PROBES = 8
+LARGEST_ARENA = 1 << 26
+MOST_STEPS = 1.01  # of the output's quantization
+
+
+def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
+    """The int8 file, a header and a source for it.
+
+    Raises:
+        BackendError: tflite-micro is not installed.
+        ExportError: the encoder is not in int8, or TensorFlow Lite Micro does not run it, or not as TFLite does.
+    """
+    if runtime is None:
+        raise BackendError("Measuring the arena needs tflite-micro.", 'Run: pip install "edge-meta[tflm]"')
+    encoder = IntegerEncoder.of(bundle)
+    on_note("running it in TensorFlow Lite Micro")
+    steps, cosine = compared(encoder, bundle)
+    if steps > MOST_STEPS:
+        raise ExportError(
+            f"TensorFlow Lite Micro's embeddings are up to {steps:.0f} quantization steps from TFLite's.",
+            "Use an encoder of other layers.",
+        )
+    arena = smallest_arena(encoder, bundle.manifest.image_input.shape)
+    facts = {
+        "arena_bytes": arena,
+        "cosine": round(cosine, 6),
+        "input": encoder.input.to_manifest(),
+        "output": encoder.output.to_manifest(),
+        "operators": sorted({operator.name for operator in encoder.operators}),
+    }
+    files = {
+        MODEL: encoder.model,
+        cpp.HEADER: cpp.header(bundle.manifest, encoder, arena).encode(),
+        cpp.SOURCE: cpp.source(encoder.model).encode(),
+    }
+    return Made(files, facts, cpp.USAGE.format(arena=arena))
+
+
+def embed(model: bytes, image: NDArray[np.int8], arena_bytes: int = LARGEST_ARENA) -> NDArray[np.int8]:
+    """The embedding, int8 (D,), of a quantized image (1, H, W, C), in TensorFlow Lite Micro.
+
+    Raises:
+        RuntimeError: the arena is too small, or an operator is not there.
+    """
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
+    interpreter.set_input(image, 0)
+    interpreter.invoke()
+    embedding: NDArray[np.int8] = interpreter.get_output(0)[0].copy()
+    return embedding
+
+
+def compared(encoder: IntegerEncoder, bundle: Bundle) -> tuple[float, float]:
+    """How embeddings of random images in TensorFlow Lite Micro compare with those of the bundle's own file.
+
+    Returns:
+        The largest difference from the reference kernels, in steps of the output's quantization; and the smallest cosine to
+        the runtime's embeddings.
+    """
+    exact = Interpreter(model_content=bundle.model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
+    exact.allocate_tensors()
+    fast, image_input = Encoder(bundle.model), bundle.manifest.image_input
+    rng = np.random.default_rng(0)
+    steps, cosines = [], []
+    for _ in range(PROBES):
+        image = image_input.normalize(rng.integers(0, 256, image_input.shape).astype(np.uint8))[None]
+        try:
+            found = encoder.output.values(embed(encoder.model, encoder.input.quantized(image)))
+        except RuntimeError as error:
+            raise ExportError(
+                f"TensorFlow Lite Micro does not run this encoder ({error}).", "Use one of other layers."
+            ) from None
+        exact.set_tensor(exact.get_input_details()[0]["index"], image)
+        exact.invoke()
+        expected = exact.get_tensor(exact.get_output_details()[0]["index"])[0]
+        steps.append(float(np.abs(found - expected).max()) / encoder.output.scale)
+        near = fast.embed(image)
+        cosines.append(float(found @ near / max(np.linalg.norm(found) * np.linalg.norm(near), np.finfo(np.float32).tiny)))
+    return max(steps), min(cosines)
+
+
+def smallest_arena(encoder: IntegerEncoder, shape: tuple[int, ...]) -> int:
+    """The fewest bytes, a multiple of 16, in which TensorFlow Lite Micro runs the file."""
+    image = np.zeros((1, *shape), np.int8)
+    too_few, enough = 0, LARGEST_ARENA
+    while enough - too_few > 16:
+        half = (too_few + enough) // 32 * 16
+        try:
+            embed(encoder.model, image, half)
+            enough = half
+        except RuntimeError:
+            too_few = half
+    return enough

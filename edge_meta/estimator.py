@@ -1,0 +1,192 @@
+"""A scikit-learn classifier over the same store and heads as the device's, to cross-validate and compare with others."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_meta.errors import BackendError, InputError, LabelError, StoreError
+from edge_meta.runtime import heads
+from edge_meta.runtime.adaptation import Plan
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.evaluate import embed_all
+from edge_meta.runtime.reading import Snapshot
+from edge_meta.runtime.store import Store
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.utils import check_consistent_length
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError:
+    raise BackendError(
+        "The estimator needs scikit-learn, which is not installed.", 'Run: pip install "edge-meta[sklearn]"'
+    ) from None
+
+ENCODER_ID = "embeddings"  # of stores whose embeddings come without a bundle
+STEPS = 10
+
+Array = NDArray[np.float32]
+
+
+class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Prototypes, or a linear head that starts from them (Snell et al. 2017; Triantafillou et al. 2020), as an estimator.
+
+    X is images, uint8 (n, H, W[, C]) or a list of paths, with a bundle; without one it is embeddings (n, D), in magnitude
+    below 2¹⁵. Nothing is rejected as unknown.
+
+    Args:
+        bundle: a path, a shipped bundle's name, an opened bundle, or None.
+        store: a file to keep the classes in, so that the device's commands can go on with it: its labels are those of y as
+            text. Without one they are kept in memory.
+        head: `prototype`, or `linear`, adapted to all shots after each fit.
+        solver, steps, learning_rate: of the linear head; see `Classifier.adapt`. Without a bundle gradient steps are 10
+            unless given, at a rate of 2 / (1 + the mean of ‖x‖²), at which none can raise the loss (the bound of Böhning
+            1992 on its curvature).
+
+    Attributes:
+        classes_: the labels that have been fitted, sorted; `predict_proba` has a column for each.
+        snapshot_: the store as the last fit left it, which predictions are made from.
+    """
+
+    def __init__(
+        self,
+        bundle: str | Path | Bundle | None = None,
+        store: str | Path | None = None,
+        head: str = "prototype",
+        solver: str | None = None,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+    ) -> None:
+        self.bundle, self.store, self.head = bundle, store, head
+        self.solver, self.steps, self.learning_rate = solver, steps, learning_rate
+
+    def fit(self, X: Any, y: Any) -> FewShotClassifier:  # noqa: N803
+        """Enroll X (n, ...) under the labels y (n,), and forget what was fitted before.
+
+        Raises:
+            StoreError: the file at `store` holds classes already, which are left as they are.
+            InputError: X is no images that the encoder takes, or there is no such head or learning rate.
+            ValueError: X or y is not of the form that scikit-learn asks for.
+        """
+        return self._learn(X, y, None, anew=True)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> FewShotClassifier:  # noqa: N803
+        """Enroll more examples of the same labels or of new ones; at `store`, besides what it holds.
+
+        Args:
+            classes: labels that will come later, to have their columns in `predict_proba` from now on.
+
+        Raises:
+            LabelError: the file at `store` holds labels that are not text as y's are.
+        """
+        return self._learn(X, y, classes, anew=False)
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """The softmax over all labels, (n, labels) in the order of `classes_`; 0 for those without a shot."""
+        check_is_fitted(self)
+        embeddings = self._embeddings(X if self._opened_bundle() else validate_data(self, X, reset=False))
+        texts = [str(label) for label in self.classes_.tolist()]
+        places = [texts.index(label) for label in self.snapshot_.labels]
+        probabilities = np.zeros((len(embeddings), len(texts)))
+        for row, embedding in zip(probabilities, embeddings, strict=True):
+            row[places] = heads.softmax(self._logits(embedding).astype(np.float64))
+        return probabilities
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """The label of each example, (n,), of the dtype of y."""
+        probabilities = self.predict_proba(X)
+        answers: NDArray[Any] = self.classes_[probabilities.argmax(axis=1)]
+        return answers
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = self.bundle is None, self.bundle is not None
+        return tags
+
+    def _learn(self, X: Any, y: Any, classes: Any, anew: bool) -> FewShotClassifier:  # noqa: N803
+        if self.head not in ("prototype", "linear"):
+            raise InputError(f"There is no head {self.head!r}.", "Use prototype or linear.")
+        first = anew or not hasattr(self, "classes_")
+        if self.bundle is None:
+            X, y = validate_data(self, X, y, reset=first)  # noqa: N806
+        else:
+            y = validate_data(self, y=y, reset=first)
+            check_consistent_length(X, y)
+        check_classification_targets(y)
+        labels, owners = np.unique(y, return_inverse=True)
+        known = labels if first else np.union1d(self.classes_, labels)
+        known = known if classes is None else np.union1d(known, classes)
+        embeddings = self._embeddings(X)
+        with self._kept(embeddings.shape[1], first) as store:
+            kept = store.snapshot().labels
+            if kept and anew:
+                raise StoreError(
+                    f"{self.store} holds classes already.", "Add to them with partial_fit, or use another store."
+                )
+            if not {*kept} <= {str(label) for label in known.tolist()}:
+                if known.dtype.kind not in "UO":
+                    raise LabelError(f"{self.store} holds labels that are text, and y's are not.", "Give y as text.")
+                known = np.union1d(known, kept)
+            for index, label in enumerate(labels.tolist()):
+                store.enroll(str(label), embeddings[owners == index])
+            if self.head == "linear":
+                self._adapt(store)
+            self.snapshot_: Snapshot = store.snapshot()
+        self.classes_: NDArray[Any] = known
+        return self
+
+    @contextmanager
+    def _kept(self, dim: int, first: bool) -> Iterator[Store]:
+        """The store, to change it: the file; or a temporary one that starts from the bytes `content_` and leaves its own."""
+        bundle = self._opened_bundle()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "store.db" if self.store is None else Path(self.store)
+            content = None if first else self.content_
+            with Store(path, bundle.manifest.encoder_id if bundle else ENCODER_ID, dim, content) as store:
+                yield store
+            self.content_: bytes | None = path.read_bytes() if self.store is None else None
+
+    def _opened_bundle(self) -> Bundle | None:
+        return self.bundle if self.bundle is None or isinstance(self.bundle, Bundle) else Bundle.open(self.bundle)
+
+    def _embeddings(self, X: Any) -> Array:  # noqa: N803
+        bundle = self._opened_bundle()
+        if bundle is None:
+            with np.errstate(over="ignore"):  # the store says what is too large
+                return np.asarray(X).astype(np.float32)
+        image_input = bundle.manifest.image_input
+        images = image_input.read_all(X)
+        if not images:
+            raise InputError("No images were given.", "Give at least one.")
+        return embed_all(open_encoder(bundle), image_input, np.stack(images))
+
+    def _adapt(self, store: Store) -> None:
+        bundle = self._opened_bundle()
+        with store.adapting() as change:
+            if bundle is None:
+                safe = 2.0 / (1.0 + np.square(change.embeddings, dtype=np.float64).sum(axis=1).mean())
+                learned, trusted = (float(safe),) * STEPS, False
+            else:
+                learned, trusted = bundle.manifest.learning_rates, bundle.manifest.rates_learned
+            plan = Plan.of(learned, trusted, self.solver, self.steps, self.learning_rate)
+            fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
+            if fit.chosen:
+                change.replace_head(fit.weights, fit.bias)
+            else:
+                change.keep_head()
+
+    def _logits(self, embedding: Array) -> Array:
+        prototypes, columns = self.snapshot_.prototypes, self.snapshot_.columns
+        if not columns:
+            return -heads.squared_distances(embedding, prototypes)
+        weights, bias = heads.linear_from_columns(prototypes, columns)
+        logits: Array = embedding @ weights + bias
+        return logits
