@@ -35,9 +35,10 @@ from edge_meta import Classifier, files
 from edge_meta.cli import charts
 from edge_meta.images import resize
 from edge_meta.runtime import heads
-from edge_meta.runtime.benchmark import machine, timing
+from edge_meta.runtime.benchmark import timing
 from edge_meta.runtime.benchmark.stages import fill
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.machine import host
 from edge_meta.runtime.store import Store
 
 RUNS, WARMUP, LIMIT = 30, 2, 3.0
@@ -240,7 +241,7 @@ def main(output: Path | None, as_json: bool) -> None:
         click.echo(f"{growth.cost} by {growth.by}", err=True)
         with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
             rows.append(measure(growth, Workbench(Path(folder), Bundle.open("omniglot"), opened)))
-    result = {"growths": rows, "dim": DIM, "host": machine.host()}
+    result = {"growths": rows, "dim": DIM, "host": host()}
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         files.write_text(output / "growth.json", json.dumps(result, indent=1) + "\n")

@@ -57,10 +57,12 @@ def benchmark(
     decode       a PNG of the encoder's size, in memory; needs Pillow
     resize       an image of twice the encoder's height and width
     preprocess   checks and normalization of an image at its size
-    embed        the encoder; score: head, softmax, ranking, rejection
+    embed        the encoder
+    score        head, softmax, ranking, rejection
     total        a whole classification of an image at the encoder's size
     enroll       one shot, until it is on the disk
-    adapt_step   one gradient step over all shots; adapt: as many as the bundle takes, until they are on the disk
+    adapt_step   one gradient step over all shots
+    adapt        a whole adaptation, until it is on the disk
 
     The first bundle is looked at most closely. Warnings tell what about the machine spoils the figures.
     """

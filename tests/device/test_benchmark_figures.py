@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_meta.errors import BackendError, InputError
-from edge_meta.runtime.benchmark import baseline, machine, rapl, timing
+from edge_meta.runtime.benchmark import baseline, disturbances, rapl, timing
 
 
 class Clock:
@@ -87,7 +87,7 @@ QUIET = {"embed": {"spread": 1.02}, "total": {"spread": None}}
 
 @pytest.fixture
 def system(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """system(governors, mounts): a machine's files, as `machine.warnings` takes them."""
+    """system(governors, mounts): a machine's files, as `disturbances.warnings` takes them."""
 
     def make(governors: str = "", mounts: str = "/dev/sda1 / ext4 rw 0 0") -> dict[str, Any]:
         for cpu, governor in enumerate(governors.split()):
@@ -102,12 +102,12 @@ def system(tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.mark.parametrize("governors", ["", "performance performance"])
 def test_a_quiet_machine_gives_no_warning(system: Callable[..., dict[str, Any]], governors: str) -> None:
-    assert machine.warnings(0.4, 1, QUIET, **system(governors)) == []
-    assert machine.warnings(None, 1, QUIET, **system()) == []
+    assert disturbances.warnings(0.4, 1, QUIET, **system(governors)) == []
+    assert disturbances.warnings(None, 1, QUIET, **system()) == []
 
 
 def test_frequency_scaling_is_a_warning(system: Callable[..., dict[str, Any]]) -> None:
-    (warning,) = machine.warnings(0.4, 1, QUIET, **system("performance powersave schedutil"))
+    (warning,) = disturbances.warnings(0.4, 1, QUIET, **system("performance powersave schedutil"))
     assert "powersave and schedutil" in warning
 
 
@@ -115,25 +115,25 @@ def test_frequency_scaling_is_a_warning(system: Callable[..., dict[str, Any]]) -
 def test_load_is_a_warning_when_the_cores_do_not_suffice(
     system: Callable[..., dict[str, Any]], load: float, threads: int, warns: bool
 ) -> None:
-    assert len(machine.warnings(load, threads, QUIET, **system())) == warns
+    assert len(disturbances.warnings(load, threads, QUIET, **system())) == warns
 
 
 def test_a_speed_that_changes_is_a_warning(system: Callable[..., dict[str, Any]]) -> None:
-    (warning,) = machine.warnings(0.0, 1, {"embed": {"spread": 1.9}, "total": {"spread": 1.1}}, **system())
+    (warning,) = disturbances.warnings(0.0, 1, {"embed": {"spread": 1.9}, "total": {"spread": 1.1}}, **system())
     assert "1.9" in warning
     assert "total" not in warning
 
 
 def test_a_store_in_memory_is_a_warning(system: Callable[..., dict[str, Any]]) -> None:
-    (warning,) = machine.warnings(0.0, 1, QUIET, **system(mounts="/dev/sda1 / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0"))
+    (warning,) = disturbances.warnings(0.0, 1, QUIET, **system(mounts="/dev/sda1 / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0"))
     assert "TMPDIR" in warning
     mounts = "tmpfs / tmpfs rw 0 0\n/dev/sda1 /tmp ext4 rw 0 0\ntmpfs /tmp/timed2 tmpfs rw 0 0"
-    assert machine.warnings(0.0, 1, QUIET, **system(mounts=mounts)) == []
+    assert disturbances.warnings(0.0, 1, QUIET, **system(mounts=mounts)) == []
 
 
 def test_nothing_is_said_where_the_system_tells_nothing(tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere"
-    assert machine.warnings(None, 1, QUIET, Path("/tmp"), cores=1, cpufreq=nowhere, mounts=nowhere) == []
+    assert disturbances.warnings(None, 1, QUIET, Path("/tmp"), cores=1, cpufreq=nowhere, mounts=nowhere) == []
 
 
 # Energy

@@ -12,12 +12,13 @@ from typing import Any
 
 from edge_meta.errors import BackendError, InputError
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
-from edge_meta.runtime.benchmark import machine, rapl, stages, timing
+from edge_meta.runtime.benchmark import disturbances, rapl, stages, timing
 from edge_meta.runtime.benchmark.fresh import fresh_processes
 from edge_meta.runtime.benchmark.litert_benchmark import litert_benchmark_us
 from edge_meta.runtime.benchmark.stages import Subject
 from edge_meta.runtime.benchmark.sweep import installed, side_by_side, variants
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.machine import host
 
 RUNS = 500
 LIMIT = 5.0  # seconds a stage, unless a number of runs is asked for
@@ -60,7 +61,7 @@ def benchmark(
     count = RUNS if runs is None else runs
     if count < 1 or warmup < 0 or not bundles:
         raise InputError(f"{count} runs after {warmup} for warm-up are not possible.", "Use 1 or more, and 0 or more.")
-    load_before = machine.load()
+    load_before = disturbances.load()
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="edge-meta-") as temporary:
         folder = Path(temporary).resolve()
@@ -94,7 +95,7 @@ def benchmark(
         if sweep:
             on_note("running it in other ways")
             rows = side_by_side(bundles[0], variants(ran[0], installed(), os.cpu_count() or 1), count, SIDE_LIMIT)
-        warnings = machine.warnings(load_before, ran[0].threads, facts[0]["stages"], folder)
+        warnings = disturbances.warnings(load_before, ran[0].threads, facts[0]["stages"], folder)
     if not stages.has_pillow():
         notes.append('Decoding is not timed: Pillow is not installed (pip install "edge-meta[image]").')
     return {
@@ -111,7 +112,7 @@ def benchmark(
         "others": facts[1:],
         "warnings": warnings,
         "notes": notes,
-        "host": machine.host(),
+        "host": host(),
     }
 
 

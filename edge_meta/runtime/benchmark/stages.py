@@ -69,14 +69,10 @@ class Subject:
         return {**classification(self.classifier, self.images[0, 0]), **teaching(self.classifier)}
 
     def adapt(self, runs: int) -> None:
-        """The stage `adapt`: as many steps as the bundle takes, until they are on the disk. Leaves the store as it was."""
-        with self.classifier.store.adapting() as enrolled:
-            longest = float((enrolled.embeddings**2).sum(axis=1).max())
-        # Random images need not suit the learned rates. A step of less than 2/L lowers a convex loss whose gradient is
-        # L-Lipschitz, and here L is at most half the largest squared length of (embedding, 1) (Böhning 1992).
-        steps, rate, taken = len(self.bundle.manifest.learning_rates), 1.0 / (1.0 + longest), []
+        """The stage `adapt`: as the bundle says, until it is on the disk. Leaves the store as it was."""
+        taken = []
         for _ in range(min(runs, ADAPTATIONS)):
-            taken.append(timing.seconds(partial(self.classifier.adapt, steps, rate)))
+            taken.append(timing.seconds(self.classifier.adapt))
             self.classifier.undo()
         self.timed["adapt"] = [taken]
 

@@ -1,9 +1,8 @@
-"""The machine: what it is, and what about it spoils a measurement."""
+"""What about a machine spoils a measurement."""
 
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,6 @@ CPUFREQ = Path("/sys/devices/system/cpu")
 MOUNTS = Path("/proc/mounts")
 SPREAD = 1.25  # between rounds of a stage; on a quiet machine they differ by a few percent
 IN_ROUNDS = ("embed", "total")
-
-
-def host() -> dict[str, Any]:
-    """This machine: cpu, cores, os, python."""
-    return {
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "os": platform.platform(terse=True),
-        "python": platform.python_version(),
-    }
 
 
 def load() -> float | None:
@@ -92,13 +81,3 @@ def in_memory(folder: Path, mounts: Path = MOUNTS) -> bool:
         return False
     inside = [(point, kind) for _, point, kind, *_ in lines if folder.is_relative_to(point)]
     return bool(inside) and max(inside, key=lambda each: len(each[0]))[1] in ("tmpfs", "ramfs")
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith(("model name", "Model")):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
