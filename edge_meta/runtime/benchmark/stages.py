@@ -110,16 +110,22 @@ def has_pillow() -> bool:
 
 def score_by_classes(classifier: Classifier, folder: Path, runs: int, limit: float) -> dict[str, dict[str, Any]]:
     """The stage `score` with other numbers of classes, of one synthetic shot each, in stores of their own."""
-    bundle, rng = classifier.bundle, np.random.default_rng(0)
+    bundle, embedding = classifier.bundle, random_embeddings(classifier.bundle.manifest.dim)
     samplers: dict[int, timing.Sampler] = {}
     with ExitStack() as opened:
         for classes in BY_CLASSES:
             store = opened.enter_context(bundle.open_store(folder / f"{classes}.db"))
-            fill(store, rng.normal(size=(classes, 1, bundle.manifest.dim)).astype(np.float32))
+            fill(store, random_embeddings(classes, 1, bundle.manifest.dim))
             scorer = Classifier(bundle, classifier.encoder, store)
-            embedding = rng.normal(size=bundle.manifest.dim).astype(np.float32)
             samplers[classes] = timing.sampler(partial(scorer.classify_embedding, embedding))
         return {str(name): timing.summary(rounds) for name, rounds in timing.in_turn(samplers, runs, 3, limit).items()}
+
+
+def random_embeddings(*shape: int) -> NDArray[np.float32]:
+    """Of about unit length. Longer ones would be so far apart that probabilities underflow to denormal numbers, which take a
+    CPU many times as long."""
+    random = np.random.default_rng(shape).normal(scale=shape[-1] ** -0.5, size=shape)
+    return random.astype(np.float32)
 
 
 def fill(store: Store, embeddings: NDArray[np.float32]) -> None:
