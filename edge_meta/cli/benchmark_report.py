@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_meta.cli import charts
-from edge_meta.cli.benchmark_text import cold_start, way
+from edge_meta.cli.benchmark_text import FIGURES, cold_start, way
 from edge_meta.cli.page import page, section
 
 
@@ -69,7 +69,7 @@ def _table(facts: Mapping[str, Any]) -> str:
     heads = "".join(f"<th>{head}" for head in ("p50", "p90", "p99", "max", "runs"))
     rows = [f"<tr><th>{html.escape(_name(facts))}, {facts['model_bytes']:,} bytes; µs{heads}"]
     for name, stage in facts["stages"].items():
-        figures = "".join(f"<td>{stage[figure]:,.1f}" for figure in ("p50_us", "p90_us", "p99_us", "max_us"))
+        figures = "".join(f"<td>{stage[figure]:,.1f}" for figure in FIGURES)
         rows.append(f"<tr><td>{name}{figures}<td>{stage['runs']:,}")
     return f"<table>{''.join(rows)}</table>"
 

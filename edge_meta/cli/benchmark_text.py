@@ -63,7 +63,6 @@ def cold_start(facts: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def _table(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield f"{'µs':<12}{'p50':>10}{'p90':>10}{'p99':>10}{'max':>12}{'runs':>8}"
+    yield f"{'µs':<12}{'p50':>13}{'p90':>13}{'p99':>13}{'max':>13}{'runs':>7}"
     for name, stage in stages.items():
-        figures = "".join(f"{stage[figure]:>10,.1f}" for figure in FIGURES[:-1])
-        yield f"{name:<12}{figures}{stage['max_us']:>12,.1f}{stage['runs']:>8,}"
+        yield f"{name:<12}" + "".join(f"{stage[figure]:>13,.1f}" for figure in FIGURES) + f"{stage['runs']:>7,}"

@@ -31,6 +31,7 @@ def few() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "BY_CLASSES", (5, 40))
         patch.setattr(fresh, "STARTS", 2)
+        patch.setattr(stages, "ADAPTATIONS", 3)
         yield
 
 
@@ -56,9 +57,10 @@ def test_every_stage_has_its_percentiles(result: dict[str, Any]) -> None:
     for stage in (*result["stages"].values(), *result["score_by_classes"].values()):
         assert set(stage) == FIGURES
         assert 0 < stage["p50_us"] <= stage["p90_us"] <= stage["p99_us"] <= stage["max_us"]
-    assert {name: stage["runs"] for name, stage in result["stages"].items()} == {
-        **dict.fromkeys(stages.ORDER, 60), "enroll": stages.CLASSES * stages.SHOTS, "adapt": stages.ADAPTATIONS
-    }  # fmt: skip
+    runs = {name: stage["runs"] for name, stage in result["stages"].items()}
+    assert 1 <= runs.pop("adapt") <= stages.ADAPTATIONS
+    assert runs.pop("enroll") == stages.CLASSES * stages.SHOTS
+    assert set(runs.values()) == {60}
 
 
 def test_embed_is_set_against_the_interpreter_alone(result: dict[str, Any]) -> None:
@@ -165,9 +167,11 @@ def test_adapting_leaves_the_store_as_it_was(bundle: Bundle, tmp_path: Path, sta
     with subject.classifier as classifier:
         subject.enroll()
         before = state(classifier.store)
-        subject.adapt(3)
+        subject.adapt(3, math.inf)
         assert state(classifier.store) == before
-    assert [len(round_) for round_ in subject.timed["adapt"]] == [3]
+        assert [len(round_) for round_ in subject.timed["adapt"]] == [3]
+        subject.adapt(3, 1e-9)
+        assert [len(round_) for round_ in subject.timed["adapt"]] == [1]
 
 
 # Side by side

@@ -48,6 +48,7 @@ def measured(result: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[st
 def test_measures_and_prints_one_object(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "BY_CLASSES", (5,))
     monkeypatch.setattr(fresh, "STARTS", 1)
+    monkeypatch.setattr(stages, "ADAPTATIONS", 1)
     done = cli("benchmark", "omniglot", "--runs", 3, "--warmup", 0, "--no-sweep", "--threads", 2, "--no-xnnpack", "--json")
     assert done.stdout.count("\n") == 1
     told = json.loads(done.stdout)

@@ -22,7 +22,7 @@ from edge_meta.runtime.machine import host
 
 RUNS = 500
 LIMIT = 5.0  # seconds a stage, unless a number of runs is asked for
-SIDE_LIMIT = 2.0  # seconds for each number of classes, and for each variant
+SIDE_LIMIT = 2.0  # seconds for adapting, for each number of classes, and for each variant
 
 
 def benchmark(
@@ -81,7 +81,7 @@ def benchmark(
             for (at, name), rounds in timing.in_turn(samplers, count, warmup, limit).items():
                 subjects[at].timed[name] = rounds
             for subject in subjects:
-                subject.adapt(count)
+                subject.adapt(count, SIDE_LIMIT)
             on_note(f"scoring up to {stages.BY_CLASSES[-1]:,} classes")
             by_classes = stages.score_by_classes(first, folder, count, SIDE_LIMIT)
             joules = _or_note(notes, partial(_energy, subjects[0])) if energy else None

@@ -68,10 +68,13 @@ class Subject:
         """What can be timed in turn with other subjects: the stages of `classification` and of `teaching`."""
         return {**classification(self.classifier, self.images[0, 0]), **teaching(self.classifier)}
 
-    def adapt(self, runs: int) -> None:
-        """The stage `adapt`: as the bundle says, until it is on the disk. Leaves the store as it was."""
-        taken = []
-        for _ in range(min(runs, ADAPTATIONS)):
+    def adapt(self, runs: int, limit: float) -> None:
+        """The stage `adapt`: as the bundle says, until it is on the disk. Leaves the store as it was.
+
+        A few runs are enough for what takes long, and no more are begun after so many seconds as the limit says.
+        """
+        taken: list[float] = []
+        while len(taken) < min(runs, ADAPTATIONS) and sum(taken) < limit:
             taken.append(timing.seconds(self.classifier.adapt))
             self.classifier.undo()
         self.timed["adapt"] = [taken]
