@@ -27,9 +27,10 @@ FIGURES = {"p50_us", "p90_us", "p99_us", "max_us", "runs", "spread"}
 
 @pytest.fixture(scope="module", autouse=True)
 def few() -> Any:
-    """Fewer classes and processes than a user gets."""
+    """Fewer shots, classes and processes than a user gets."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "BY_CLASSES", (5, 40))
+        patch.setattr(stages, "SHOTS", 2)
         patch.setattr(fresh, "STARTS", 2)
         patch.setattr(stages, "ADAPTATIONS", 3)
         yield

@@ -28,6 +28,7 @@ def result(bundle: Bundle) -> dict[str, Any]:
     """What the benchmark measures, with energy counters of which no machine here can be sure, and a back end that fails."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stages, "BY_CLASSES", (5, 40))
+        patch.setattr(stages, "SHOTS", 2)
         patch.setattr(fresh, "STARTS", 1)
         patch.setattr(sweep, "THREADS", (1,))
         patch.setattr(package, "installed", list)
@@ -47,12 +48,13 @@ def measured(result: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[st
 
 def test_measures_and_prints_one_object(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "BY_CLASSES", (5,))
+    monkeypatch.setattr(stages, "SHOTS", 2)
     monkeypatch.setattr(fresh, "STARTS", 1)
     monkeypatch.setattr(stages, "ADAPTATIONS", 1)
-    done = cli("benchmark", "omniglot", "--runs", 3, "--warmup", 0, "--no-sweep", "--threads", 2, "--no-xnnpack", "--json")
+    done = cli("benchmark", "omniglot", "--runs", 3, "--warmup", 0, "--no-sweep", "--no-xnnpack", "--json")
     assert done.stdout.count("\n") == 1
     told = json.loads(done.stdout)
-    assert (told["runs"], told["threads"], told["xnnpack"], told["side_by_side"]) == (3, 2, False, [])
+    assert (told["runs"], told["xnnpack"], told["side_by_side"]) == (3, False, [])
     assert "fresh processes" in done.stderr
 
 
