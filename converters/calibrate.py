@@ -48,3 +48,8 @@ def learning_rates(embeddings: Array, data: Dataset, episodes: int = 100) -> tup
     best = max(harmless or RATES[:1], key=lambda rate: accuracy(way, rate))  # the smallest of equals
     # Three digits are all that the choice is worth, and keep the manifest readable.
     return (float(f"{best * scale:.3g}"),) * STEPS
+
+
+def fallback_rates(squared_norm: float) -> tuple[float, ...]:
+    """Rates for an encoder without calibration data: 1 / mean ‖f(x)‖², the middle of what `learning_rates` tries."""
+    return (float(f"{1.0 / squared_norm:.3g}"),) * STEPS

@@ -14,19 +14,22 @@ LICENCES = {
 
 def model_card(name: str, manifest: Manifest, size: int) -> str:
     """The card as Markdown; `size` is encoder.tflite's, in bytes."""
-    shape = "×".join(str(side) for side in manifest.image_input.shape)
     training = manifest.training
     dataset = str(training.get("dataset", "unknown"))
     lines = [
         f"# {name}",
         "",
-        f"An encoder for few-shot classification on devices: a {shape} image in, {manifest.dim} values out.",
+        f"An encoder for few-shot classification on devices: {manifest.image_input} in, {manifest.dim} values out.",
         f"`encoder.tflite` is {size:,} bytes, {manifest.quantization}; encoder id `{manifest.encoder_id}`.",
         "",
         "## Training",
         "",
-        f"* Data: {LICENCES.get(dataset, dataset)}; meta-train classes only.",
+        f"* Data: {LICENCES.get(dataset, dataset)}; meta-train classes only."
+        if "source" not in training
+        else f"* By others: made of `{training['source']}`, tensor `{training['tensor']}`, with its weights as they were.",
     ]
+    if training.get("centred"):
+        lines.append("* Embeddings are centred on the calibration data and brought to one length (Wang et al. 2019).")
     if "method" in training:
         lines.append(
             f"* {training['method']}, {training['encoder']}, {training['way']}-way {training['shot']}-shot with "

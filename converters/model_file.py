@@ -38,6 +38,10 @@ class Operator:
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
 
+    @property
+    def weights(self) -> bytes:
+        return b"".join(tensor.data for tensor in self.inputs if tensor)
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -73,6 +77,15 @@ class ModelFile:
             signatures={entry.signatureKey.decode(): entry.subgraphIndex for entry in model.signatureDefs or []},
             min_runtime=tuple(int(part) for part in version.split(".")),
         )
+
+    @property
+    def quantization(self) -> str:
+        """In which dtype the operator with the most weights computes; `dynamic`, `float16`: its weights alone are less."""
+        heaviest = max(self.subgraphs[self.signatures.get("embed", 0)], key=lambda operator: len(operator.weights))
+        dtype, weights = heaviest.outputs[0].dtype, {tensor.dtype for tensor in heaviest.inputs if tensor and tensor.data}
+        if dtype != "float32":
+            return dtype
+        return "float16" if "float16" in weights else "dynamic" if "int8" in weights else dtype
 
     def encoder_id(self, image_input: dict[str, Any]) -> str:
         """32 hexadecimal digits: SHA-256 over the encoder's operators, weights, quantization, and its input.

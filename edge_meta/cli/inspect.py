@@ -63,11 +63,10 @@ def _bundle(opened: Bundle) -> Part:
         "quantization": manifest.quantization,
         "model_bytes": len(opened.model),
     }
-    shape = "×".join(str(side) for side in manifest.image_input.shape)
     return fields, [
         f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
         f"{len(opened.model):,} bytes",
-        f"{shape} image → {manifest.dim} values, {METRIC}",
+        f"{manifest.image_input} → {manifest.dim} values, {METRIC}",
     ]
 
 

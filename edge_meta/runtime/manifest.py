@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_meta.errors import BundleError
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import Input, input_from_manifest
 from edge_meta.runtime.rejection import Rejection
 
 FORMAT = 1
@@ -34,7 +34,7 @@ class Manifest:
 
     encoder_id: str
     files: Mapping[str, str]
-    image_input: ImageInput
+    image_input: Input
     dim: int
     quantization: str
     learning_rates: tuple[float, ...]
@@ -113,7 +113,7 @@ class Manifest:
         return cls(
             encoder_id=encoder_id,
             files=files,
-            image_input=ImageInput.from_manifest(fields["input"]),
+            image_input=input_from_manifest(fields["input"]),
             dim=dim,
             quantization=quantization,
             learning_rates=rates,

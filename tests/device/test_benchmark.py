@@ -15,6 +15,7 @@ from click.testing import Result
 from edge_meta import Classifier
 from edge_meta.errors import BackendError, InputError
 from edge_meta.images import read_image
+from edge_meta.inputs import ArrayInput
 from edge_meta.runtime.backends import BACKENDS, DEFAULT, RuntimeOptions, backend_module
 from edge_meta.runtime.benchmark import benchmark, fresh, litert_benchmark, rapl, stages, sweep
 from edge_meta.runtime.bundle import Bundle
@@ -140,6 +141,13 @@ def test_what_cannot_be_measured_is_left_out_with_a_note(
     assert "energy counters" in energy
     assert "litert-benchmark" in opinion
     assert "Pillow" in pillow
+
+
+def test_an_encoder_that_takes_no_images_has_no_stages_of_images(altered: Callable[..., Path]) -> None:
+    vectors = Bundle.open(altered(lambda fields: fields.update(input=ArrayInput((28, 28, 1), "float32").to_manifest())))
+    result = benchmark([vectors], runs=1, warmup=0, sweep=False)
+    assert set(stages.ORDER) - result["stages"].keys() == {"decode", "resize"}
+    assert any("takes no images" in note for note in result["notes"])
 
 
 # What the stages do

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_meta.errors import BackendError, InputError
+from edge_meta.inputs import ImageInput
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.benchmark import disturbances, rapl, stages, timing
 from edge_meta.runtime.benchmark.fresh import fresh_processes
@@ -96,7 +97,9 @@ def benchmark(
             on_note("running it in other ways")
             rows = side_by_side(bundles[0], variants(ran[0], installed(), os.cpu_count() or 1), count, SIDE_LIMIT)
         warnings = disturbances.warnings(load_before, ran[0].threads, facts[0]["stages"], folder)
-    if not stages.has_pillow():
+    if not isinstance(bundles[0].manifest.image_input, ImageInput):
+        notes.append("Decoding and resizing are not timed: the encoder takes no images.")
+    elif not stages.has_pillow():
         notes.append('Decoding is not timed: Pillow is not installed (pip install "edge-meta[image]").')
     return {
         "backend": ran[0].backend,

@@ -23,7 +23,7 @@ PARTS = ("process_ms", "import_ms", "load_ms", "first_inference_ms", "first_answ
 
 
 def fresh_processes(
-    bundle: Bundle, store: Path, options: RuntimeOptions, image: NDArray[np.uint8], folder: Path
+    bundle: Bundle, store: Path, options: RuntimeOptions, image: NDArray[Any], folder: Path
 ) -> dict[str, Any]:
     """Start processes that each classify one image with a store, one after the other.
 

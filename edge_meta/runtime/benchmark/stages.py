@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.images import read_image
+from edge_meta.inputs import ImageInput
 from edge_meta.runtime import heads
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.benchmark import timing
@@ -37,20 +38,21 @@ class Subject:
 
     Attributes:
         store: file that the classes are enrolled in.
-        images: uint8 (N, M, H, W, C), random pixels at the encoder's size.
+        images: (N, M, ...), random examples of what the encoder takes, at its size.
         timed: stage → seconds of each call, by round.
     """
 
     bundle: Bundle
     classifier: Classifier
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     store: Path
     timed: dict[str, list[list[float]]]
 
     @classmethod
     def load(cls, bundle: Bundle, store: Path, options: RuntimeOptions) -> Subject:
         """Raises what `Classifier.load` raises."""
-        images = np.random.default_rng(0).integers(0, 256, (CLASSES, SHOTS, *bundle.manifest.image_input.shape), np.uint8)
+        takes = bundle.manifest.image_input
+        images = takes.synthetic(np.random.default_rng(0), CLASSES * SHOTS).reshape(CLASSES, SHOTS, *takes.shape)
         unseeded = replace(bundle, seed=None)  # which would add its classes to ours
         return cls(bundle, Classifier.load(unseeded, store, **vars(options)), images, store, {})
 
@@ -80,30 +82,30 @@ class Subject:
         self.timed["adapt"] = [taken]
 
 
-def classification(classifier: Classifier, image: NDArray[np.uint8]) -> dict[str, timing.Work]:
+def classification(classifier: Classifier, image: NDArray[Any]) -> dict[str, timing.Work]:
     """The stages of one classification, each on what the one before gives.
 
     Returns:
-        `decode`, a PNG file in memory at the encoder's size, only if Pillow is there; `resize`, an image of twice its height
-        and width; `preprocess`, checks and normalization of an image at its size; `embed`: set_tensor, invoke, get_tensor;
-        `bare`, the same interpreter's invoke alone; `score`: head, softmax, ranking, rejection; `total`, a whole
-        `Classifier.classify` of an image at the encoder's size.
+        Only if the encoder takes images: `decode`, a PNG file in memory at its size, if Pillow is there; `resize`, an image
+        of twice its height and width. For all: `preprocess`, checks and normalization of an example at its size; `embed`:
+        set_tensor, invoke, get_tensor; `bare`, the same interpreter's invoke alone; `score`: head, softmax, ranking,
+        rejection; `total`, a whole `Classifier.classify` of an example at the encoder's size.
     """
     image_input, encoder = classifier.bundle.manifest.image_input, classifier.encoder
     normalized = image_input.normalize(image)[None]
     embedding = encoder.embed(normalized)
-    file, large = png(image), image.repeat(2, axis=0).repeat(2, axis=1)
     works: dict[str, timing.Work] = {
-        "decode": lambda: read_image(file, image_input.channels),
-        "resize": lambda: image_input.read(large),
         "preprocess": lambda: image_input.normalize(image_input.read(image))[None],
         "embed": lambda: encoder.embed(normalized),
         "bare": encoder.interpreter.invoke,
         "score": lambda: classifier.classify_embedding(embedding),
         "total": lambda: classifier.classify(image),
     }
-    if not has_pillow():
-        del works["decode"]
+    if isinstance(image_input, ImageInput):
+        file, large, channels = png(image), image.repeat(2, axis=0).repeat(2, axis=1), image_input.channels
+        works["resize"] = lambda: image_input.read(large)
+        if has_pillow():
+            works["decode"] = lambda: read_image(file, channels)
     return works
 
 

@@ -139,7 +139,8 @@ class _Worker:
 
 def _answers(questions: Iterator[str], bundle: Bundle) -> Iterator[dict[str, Any]]:
     encoders: dict[int, Encoder] = {}
-    image = np.random.default_rng(0).random((1, *bundle.manifest.image_input.shape), np.float32)
+    takes = bundle.manifest.image_input
+    image = takes.normalize(takes.synthetic(np.random.default_rng(0), 1))
     for line in questions:
         question = json.loads(line)
         try:
