@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 
 from edge_meta import Classifier
-from edge_meta.runtime.benchmark import host
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.machine import host
 from edge_meta.runtime.scoring import Head
 from edge_meta.runtime.store import Store
 

@@ -42,6 +42,10 @@ class BackendError(EdgeMetaError):
     """No interpreter can run the encoder, or a needed package is not installed."""
 
 
+class RegressionError(EdgeMetaError):
+    """A benchmark is slower than an earlier one allows."""
+
+
 class FallbackWarning(UserWarning):
     """A delegate could not be used, and the encoder runs on the CPU, as was asked for in that case."""
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options
@@ -10,34 +14,86 @@ from edge_meta.runtime.backends import RuntimeOptions
 
 
 @click.command()
-@click.argument("bundle")
-@click.option("--runs", default=500, show_default=True, type=click.IntRange(min=1), help="Classifications that count.")
-@click.option("--warmup", default=50, show_default=True, type=click.IntRange(min=0), help="Classifications before that.")
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...")
+@click.option(
+    "--runs", type=click.IntRange(min=1), help="Calls of each stage that count.  [default: 500, within 5 seconds a stage]"
+)
+@click.option("--warmup", default=50, show_default=True, type=click.IntRange(min=0), help="Calls of each before those.")
+@click.option(
+    "--sweep/--no-sweep", default=True, help="Run it in other back ends and on other numbers of threads.  [default: yes]"
+)
+@click.option("--energy", is_flag=True, help="Measure joules, where the CPU has counters that this user may read.")
+@click.option("--baseline", metavar="FILE", help="Compare with what an earlier run printed with --json.")
+@click.option(
+    "--max-regression", default=1.2, show_default=True, type=click.FloatRange(min=1.0),
+    help="With --baseline: a stage that takes more than so many times as long as then is an error.",
+)  # fmt: skip
+@click.option("--report", metavar="FILE", help="Write a page with charts, .html.")
 @runtime_options
 @json_option
-def benchmark(bundle: str, runs: int, warmup: int, options: RuntimeOptions, as_json: bool) -> None:
-    """Time BUNDLE on this machine, stage by stage, against 20 synthetic classes in a temporary store.
+def benchmark(
+    bundles: tuple[str, ...],
+    runs: int | None,
+    warmup: int,
+    sweep: bool,
+    energy: bool,
+    baseline: str | None,
+    max_regression: float,
+    report: str | None,
+    options: RuntimeOptions,
+    as_json: bool,
+) -> None:
+    """Time each BUNDLE on this machine, stage by stage, against 20 synthetic classes in a temporary store.
 
     \b
     Examples:
       edge-meta benchmark omniglot
-      edge-meta benchmark letters.bundle --runs 2000 --backend tflite --json
+      edge-meta benchmark omniglot --report benchmark.html --energy
+      edge-meta benchmark float32.bundle int8.bundle              side by side, timed in turn
+      edge-meta benchmark omniglot --json > before.json
+      edge-meta benchmark omniglot --baseline before.json         exit code 1 if a stage has become slower
+
+    \b
+    decode       a PNG of the encoder's size, in memory; needs Pillow
+    resize       an image of twice the encoder's height and width
+    preprocess   checks and normalization of an image at its size
+    embed        the encoder
+    score        head, softmax, ranking, rejection
+    total        a whole classification of an image at the encoder's size
+    enroll       one shot, until it is on the disk
+    adapt_step   one gradient step over all shots
+    adapt        a whole adaptation, until it is on the disk
+
+    The first bundle is looked at most closely. Warnings tell what about the machine spoils the figures.
     """
+    from edge_meta import files
+    from edge_meta.cli.benchmark_report import render
+    from edge_meta.cli.benchmark_text import lines
+    from edge_meta.errors import InputError
+    from edge_meta.runtime.benchmark import baseline as baselines
     from edge_meta.runtime.benchmark import benchmark
     from edge_meta.runtime.bundle import Bundle
 
-    result = benchmark(Bundle.open(bundle), runs, warmup, options, note)
-    host = result["host"]
-    lines = [
-        f"{host['cpu']}, {host['cores']} cores, {host['os']}, Python {host['python']}",
-        f"{result['backend']}, {result['threads']} thread(s), {result['model_bytes']:,} bytes, {result['runs']} runs",
-        f"{'µs':<12}{'p50':>10}{'p90':>10}{'p99':>10}",
-    ]
-    for name, stage in result["stages"].items():
-        lines.append(f"{name:<12}{stage['p50_us']:>10,.1f}{stage['p90_us']:>10,.1f}{stage['p99_us']:>10,.1f}")
-    peak = "" if result["peak_rss_mb"] is None else f", peak memory {result['peak_rss_mb']:,.0f} MB"
-    lines += [
-        f"enroll one shot {result['enroll_us']:,.0f} µs, adapt step {result['adapt_step_us']:,.0f} µs",
-        f"cold start {result['cold_start_ms']:,.0f} ms{peak}",
-    ]
-    emit(result, as_json, lines)
+    earlier = None if baseline is None else baselines.read(baseline)
+    if report is not None and not Path(report).absolute().parent.is_dir():
+        raise InputError(f"The folder of {report} does not exist.", "Make it first.")
+    result = benchmark([Bundle.open(bundle) for bundle in bundles], runs, warmup, options, sweep, energy, note)
+    if earlier is not None:
+        result["baseline"] = baselines.compare(result, earlier, max_regression)
+    if report is not None:
+        files.write_text(Path(report), render(result))
+        note(f"{report} written")
+    emit(result, as_json, lines(result))
+    if earlier is not None:
+        _judge(result["baseline"], str(baseline))
+
+
+def _judge(compared: Mapping[str, Any], name: str) -> None:
+    from edge_meta.errors import RegressionError
+
+    if compared["slower"]:
+        told = ", ".join(f"{stage} {compared['ratios'][stage]:.2f}" for stage in compared["slower"])
+        raise RegressionError(
+            f"Slower than {name} by more than a factor of {compared['max_regression']:g}: {told}.",
+            "Run it again when nothing else runs on the machine; if it stays so, what changed since has made it slower.",
+        )

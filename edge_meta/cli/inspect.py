@@ -10,9 +10,9 @@ import click
 from edge_meta.cli.common import emit, json_option, runtime_options, store_option
 from edge_meta.runtime import survey
 from edge_meta.runtime.backends import RuntimeOptions
-from edge_meta.runtime.benchmark import host
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.machine import host
 from edge_meta.runtime.manifest import FORMAT, METRIC
 from edge_meta.runtime.survey import Run
 from edge_meta.runtime.verify import check_bundle

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_meta.cli.page import page, section
 from edge_meta.datasets import Dataset
 from edge_meta.evaluation import Interval
 
@@ -23,20 +24,6 @@ if TYPE_CHECKING:
 COLOURS = {"float32": "#1f6feb", "int8": "#d9730d"}
 PERCENTILES = {"p50_us": "#1f6feb", "p90_us": "#79b8ff", "p99_us": "#c8e1ff"}
 STAGES = ("preprocess", "embed", "score", "total")
-
-_STYLE = """
-:root { color-scheme: light; --ink: #1c2128; --quiet: #59636e; --line: #d8dee4; --right: #1a7f37; --wrong: #cf222e; }
-body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 960px; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem; }
-p { margin: .4rem 0; } .quiet { color: var(--quiet); }
-table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .3rem .9rem; border-bottom: 1px solid var(--line); }
-th { text-align: left; font-weight: 600; } td { text-align: right; font-variant-numeric: tabular-nums; }
-td:first-child { text-align: left; }
-.episode td { padding: 2px; border: 0; } .episode td:first-child { padding-right: 1rem; }
-.episode img { width: 48px; height: 48px; image-rendering: pixelated; display: block; border: 3px solid var(--line); }
-.episode img.right { border-color: var(--right); } .episode img.wrong { border-color: var(--wrong); }
-figure { margin: 0; } svg { max-width: 100%; height: auto; }
-"""
 
 
 def render(
@@ -59,32 +46,25 @@ def render(
         f"<h1>edge_meta on {html.escape(result['dataset'])}</h1>",
         f'<p class="quiet">An encoder was meta-learned, exported to int8, and taught classes it never saw, in '
         f"{result['seconds']:.0f} s.</p>",
-        _section(
+        section(
             "Sample episodes",
             f"Each row is a class that training never saw: on the left one of the {summary['shot']} examples it was "
             "enrolled from, then images to classify. Green: the right label was nearest; red: another was.",
             _episode(test, task),
         ),
-        _section("Training curve", "Loss of the training episodes, and accuracy on validation classes.", _curve(history)),
-        _section("Accuracy on new classes", html.escape(result["protocol"]) + "; 95 % intervals.", _table(result)),
-        _section("Accuracy by shots", "20-way, on new classes; bars are 95 % intervals.", _by_shots(by_shots)),
-        _section(
+        section("Training curve", "Loss of the training episodes, and accuracy on validation classes.", _curve(history)),
+        section("Accuracy on new classes", html.escape(result["protocol"]) + "; 95 % intervals.", _table(result)),
+        section("Accuracy by shots", "20-way, on new classes; bars are 95 % intervals.", _by_shots(by_shots)),
+        section(
             f"An enrolled {summary['way']}-way task",
             f"{summary['closed_set']:.1%} of the queries are nearest to their own class, {summary['adapted']:.1%} after "
             f"adapting the last layer. {summary['rejected_strangers']:.0%} of strangers and "
             f"{summary['rejected_known']:.0%} of queries were called unknown. Rows: true class; columns: nearest label.",
             _confusion(test, task),
         ),
-        _section("Latency", _host(result["benchmark"]), _latency(result["benchmark"])),
+        section("Latency", _host(result["benchmark"]), _latency(result["benchmark"])),
     ]
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>edge_meta: {html.escape(result['dataset'])}</title><style>{_STYLE}</style>{''.join(sections)}</html>\n"
-    )
-
-
-def _section(title: str, text: str, figure: str) -> str:
-    return f"<h2>{title}</h2><p>{text}</p><figure>{figure}</figure>"
+    return page(f"edge_meta: {result['dataset']}", sections)
 
 
 def _picture(image: NDArray[np.uint8]) -> str:

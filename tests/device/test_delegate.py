@@ -197,7 +197,7 @@ def test_every_verb_that_runs_an_encoder_takes_a_delegate(
     rest = {
         "enroll": ["ink", image, *store],
         "classify": [image, *store],
-        "benchmark": ["--runs", 1, "--warmup", 0],
+        "benchmark": ["--runs", 1, "--warmup", 0, "--no-sweep"],
         "evaluate": ["--dataset", f"npz:{tmp_path / 'x.npz'}", *protocol],
     }[verb]
     told = ["--delegate-option", f"log={log}", "--delegate-option", "device=a=b"]

@@ -1,0 +1,33 @@
+"""An HTML page that needs no other file: what the reports share."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+_STYLE = """
+:root { color-scheme: light; --ink: #1c2128; --quiet: #59636e; --line: #d8dee4; --right: #1a7f37; --wrong: #cf222e; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 960px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin: 2.2rem 0 .4rem; }
+p { margin: .4rem 0; } .quiet { color: var(--quiet); }
+table { border-collapse: collapse; margin: .6rem 0; } th, td { padding: .3rem .9rem; border-bottom: 1px solid var(--line); }
+th { text-align: left; font-weight: 600; } td { text-align: right; font-variant-numeric: tabular-nums; }
+td:first-child { text-align: left; }
+.episode td { padding: 2px; border: 0; } .episode td:first-child { padding-right: 1rem; }
+.episode img { width: 48px; height: 48px; image-rendering: pixelated; display: block; border: 3px solid var(--line); }
+.episode img.right { border-color: var(--right); } .episode img.wrong { border-color: var(--wrong); }
+figure { margin: 0; } svg { max-width: 100%; height: auto; }
+"""
+
+
+def page(title: str, sections: Iterable[str]) -> str:
+    """A whole page of sections."""
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>{''.join(sections)}</html>\n"
+    )
+
+
+def section(title: str, text: str, figure: str) -> str:
+    """A heading, a paragraph and a figure, each HTML already."""
+    return f"<h2>{title}</h2><p>{text}</p><figure>{figure}</figure>"

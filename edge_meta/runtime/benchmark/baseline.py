@@ -1,0 +1,61 @@
+"""Comparing a benchmark with an earlier one: of another version, or of another machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edge_meta.errors import InputError
+
+NOISE_US = 5.0  # a difference below this comes from caches and the clock, not from the code
+SAME = ("bundle", "backend", "threads", "xnnpack", "delegate", "model_bytes", "host")
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """An earlier output of `edge-meta benchmark --json`.
+
+    Raises:
+        InputError: it is not there, or is something else.
+    """
+    remedy = "Make one with: edge-meta benchmark BUNDLE --json > FILE"
+    try:
+        earlier: dict[str, Any] = json.loads(Path(path).read_bytes())
+        if not all(value > 0 for value in medians(earlier).values()):
+            raise ValueError
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}).", remedy) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise InputError(f"{path} is not what edge-meta benchmark --json printed.", remedy) from None
+    return earlier
+
+
+def medians(result: Mapping[str, Any]) -> dict[str, float]:
+    """Stage → median in µs: the stages, scoring by number of classes, and the cold start."""
+    found = {name: float(stage["p50_us"]) for name, stage in result["stages"].items()}
+    for classes, stage in result.get("score_by_classes", {}).items():
+        found[f"score of {int(classes):,} classes"] = float(stage["p50_us"])
+    # Outputs of before these were stages have them too.
+    found.setdefault("enroll", float(result["enroll_us"]))
+    found.setdefault("adapt_step", float(result["adapt_step_us"]))
+    found["cold_start"] = 1e3 * float(result["cold_start_ms"])
+    return found
+
+
+def compare(result: Mapping[str, Any], earlier: Mapping[str, Any], max_regression: float) -> dict[str, Any]:
+    """Set a benchmark's medians against an earlier one's.
+
+    Returns:
+        ratios, stage → median over the earlier median, for the stages of both; slower, the stages whose ratio is above
+        max_regression by more than noise; differs, what else is not the same, such as the host.
+    """
+    now, then = medians(result), medians(earlier)
+    ratios = {stage: now[stage] / then[stage] for stage in now if stage in then}
+    slower = [stage for stage, ratio in ratios.items() if ratio > max_regression and now[stage] - then[stage] > NOISE_US]
+    return {
+        "max_regression": max_regression,
+        "ratios": {stage: round(ratio, 3) for stage, ratio in ratios.items()},
+        "slower": slower,
+        "differs": [fact for fact in SAME if fact in earlier and earlier[fact] != result.get(fact)],
+    }
