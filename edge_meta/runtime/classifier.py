@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.nearest import Prototypes
 from edge_meta.runtime.rejection import Rejection, check_rate
 from edge_meta.runtime.store import Snapshot, Store, Undone
 
@@ -63,6 +65,7 @@ class _Head:
     """
 
     snapshot: Snapshot
+    prototypes: Prototypes
     limits: NDArray[np.float64]
     linear: tuple[Array, Array] | None
 
@@ -72,9 +75,21 @@ class _Head:
             limits = np.full(len(snapshot.labels), np.inf)
         else:
             limits = rejection.limits(snapshot.counts, snapshot.scatters, false_accept)
-        if not snapshot.columns:
-            return cls(snapshot, limits, None)
-        return cls(snapshot, limits, heads.linear_from_columns(snapshot.prototypes, snapshot.columns))
+        linear = heads.linear_from_columns(snapshot.prototypes, snapshot.columns) if snapshot.columns else None
+        return cls(snapshot, Prototypes(snapshot.prototypes), limits, linear)
+
+    def rank(self, embedding: Array, count: int) -> list[tuple[int, float, float]]:
+        """(label's index, score, squared distance) of the `count` best labels, or all if there are fewer."""
+        if self.linear is None:
+            near, halves = self.prototypes.rank(embedding, count)
+            nearest, _, half = near[0]
+            total = float(np.exp(2 * (halves - half)).sum())
+            return [(label, math.exp(nearest - distance) / total, distance) for distance, label, _ in near]
+        weights, bias = self.linear
+        logits = embedding @ weights + bias
+        scores, order = heads.softmax(logits), (-logits).argsort(kind="stable")[:count]
+        labels: list[int] = order.tolist()
+        return list(zip(labels, scores[order].tolist(), self.prototypes.distances(embedding, labels), strict=True))
 
 
 class Classifier:
@@ -178,13 +193,10 @@ class Classifier:
         snapshot = head.snapshot
         if not snapshot.labels:
             raise LabelError(f"Nothing is enrolled in {self.store.path}.", ENROLL_FIRST)
-        distances = heads.squared_distances(embedding, snapshot.prototypes)
-        logits = -distances if head.linear is None else embedding @ head.linear[0] + head.linear[1]
-        scores = heads.softmax(logits)
-        order = (-logits).argsort(kind="stable")[: max(1, top_k)].tolist()
-        ranked = [Prediction(snapshot.labels[k], float(scores[k]), float(distances[k])) for k in order]
+        near = head.rank(embedding, max(1, top_k))
+        ranked = [Prediction(snapshot.labels[label], score, distance) for label, score, distance in near]
         best = ranked[0]
-        if best.distance > head.limits[order[0]]:
+        if best.distance > head.limits[near[0][0]]:
             best = best._replace(label=None)
         return Result(best, ranked)
 
