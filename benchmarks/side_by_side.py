@@ -1,0 +1,87 @@
+"""What the side-by-side benchmarks share: timing in turn, ratios with their range, and running a script in the peers' venv."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+Work = Callable[[], Any]
+
+
+def seconds(work: Work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def in_turn(works: Mapping[str, Work], rounds: int, calls: int = 1) -> dict[str, list[float]]:
+    """Median seconds of a call in each round. A round takes all works one after the other, and each call of a work comes
+    directly after the others' calls, so that a change of the machine's speed, or of what is cached, meets all alike."""
+    medians: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds):
+        times: dict[str, list[float]] = {name: [] for name in works}
+        for _ in range(calls):
+            for name, work in works.items():
+                times[name].append(seconds(work))
+        for name, each in times.items():
+            medians[name].append(statistics.median(each))
+    return medians
+
+
+def ratio(ours: list[float], peer: list[float]) -> dict[str, Any]:
+    """How many times as long the peer takes, median and range over rounds: above 1, ours is the faster."""
+    each = sorted(theirs / mine for mine, theirs in zip(ours, peer, strict=True))
+    return {"ratio": round(statistics.median(each), 2), "range": [round(each[0], 2), round(each[-1], 2)]}
+
+
+def microseconds(times: Mapping[str, list[float]]) -> dict[str, float]:
+    return {f"{name}_us": round(1e6 * statistics.median(each), 1) for name, each in times.items()}
+
+
+def versions(*packages: str) -> dict[str, str]:
+    return {package: importlib.metadata.version(package) for package in packages}
+
+
+def peers_python(venv: Path) -> Path:
+    """The peers' interpreter; ends the script with a message when it is not there."""
+    python = venv / "bin" / "python"
+    if not python.exists():
+        sys.exit(
+            f"There is no Python in {venv}.\n\nMake a venv with torch, faiss-cpu, usearch, easyfsl and learn2learn, and name "
+            "it: --peers VENV, or make bench PEERS=VENV."
+        )
+    return python
+
+
+def in_peers(venv: Path, script: str, *arguments: str) -> dict[str, Any]:
+    """What a script prints in JSON when the peers' interpreter runs it beside this edge_meta, on one thread."""
+    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([peers_python(venv), script, *arguments], stdout=subprocess.PIPE, env=environment, text=True)
+    if run.returncode:
+        sys.exit(f"{Path(script).name} failed in {venv}; what it said is above.")
+    printed: dict[str, Any] = json.loads(run.stdout)
+    return printed
+
+
+def options(doc: str | None) -> argparse.Namespace:
+    """`peers` and `json` of the command line. Not by click, which the peers' venv need not have."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, help="the peers' venv")
+    parser.add_argument("--json", action="store_true", help="print one line")
+    return parser.parse_args()
+
+
+def show(result: dict[str, Any], as_json: bool) -> None:
+    print(json.dumps(result, indent=None if as_json else 1))
