@@ -1,6 +1,6 @@
 """The nearest prototype of one embedding against exact search in faiss and usearch, on one thread.
 
-    python benchmarks/nearest.py --peers VENV [--json]
+    python benchmarks/peers/nearest.py --peers VENV [--json]
 
 The same float32 prototypes for all, in turn in one process of the peers' venv: `Prototypes.rank`, with which
 `Classifier.classify` scores, faiss's IndexFlatL2.search and usearch's search(exact=True) look for the nearest prototype and its

@@ -14,8 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+INSIDE = "EDGE_META_IN_PEERS"  # set where a script runs itself again, with the peers' interpreter
 
 Work = Callable[[], Any]
 
@@ -67,7 +69,7 @@ def peers_python(venv: Path) -> Path:
 
 def in_peers(venv: Path, script: str, *arguments: str) -> dict[str, Any]:
     """What a script prints in JSON when the peers' interpreter runs it beside this edge_meta, on one thread."""
-    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **ONE_THREAD, INSIDE: "1", "PYTHONPATH": str(ROOT)}
     run = subprocess.run([peers_python(venv), script, *arguments], stdout=subprocess.PIPE, env=environment, text=True)
     if run.returncode:
         sys.exit(f"{Path(script).name} failed in {venv}; what it said is above.")
@@ -75,10 +77,16 @@ def in_peers(venv: Path, script: str, *arguments: str) -> dict[str, Any]:
     return printed
 
 
-def options(doc: str | None) -> argparse.Namespace:
-    """`peers` and `json` of the command line. Not by click, which the peers' venv need not have."""
+def options(doc: str | None, peers: bool = True, extra: str | None = None) -> argparse.Namespace:
+    """`peers` and `json` of the command line, and an extra argument for a script that runs itself in the peers' venv.
+
+    Not by click, which the peers' venv need not have.
+    """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", type=Path, help="the peers' venv")
+    if peers:
+        parser.add_argument("--peers", type=Path, required=INSIDE not in os.environ, metavar="VENV", help="the peers' venv")
+    if extra:
+        parser.add_argument(extra, nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="print one line")
     return parser.parse_args()
 
