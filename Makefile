@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint
+.PHONY: demo test lint bench
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -15,6 +15,11 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Against the peers' own venv (PyTorch, learn2learn, easyfsl, faiss-cpu, usearch): make bench PEERS=VENV
+bench: .venv/installed
+	@test -n "$(PEERS)" || { echo "Where are the peers? make bench PEERS=VENV" >&2; exit 2; }
+	$(BIN)/python benchmarks/peers/report.py --peers "$(PEERS)"
 
 .venv/installed: pyproject.toml .ci/constraints/workstation.txt
 	$(PYTHON) -m venv .venv

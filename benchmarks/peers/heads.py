@@ -5,8 +5,8 @@
 The shipped omniglot bundle embeds the evaluation alphabets; then, in one process of the peers' venv, every episode (20 ways,
 15 queries a class) is learned and judged by all heads in turn. `same_episodes`: of so many episodes, in how many both heads
 have the same accuracy. `gain`: ours minus the peer's accuracy, in points, with its 95 % interval over episodes. `ratio`: how
-many times as long the peer takes for an episode, the median of ten rounds, and their range. PrototypicalNetworks is the same method
-as our prototype head; SimpleShot is the nearest prototype by cosine; Finetune (200 steps of Adam on prototypes, its
+many times as long the peer takes for an episode, the median of ten rounds, and their range. PrototypicalNetworks is the same
+method as our prototype head; SimpleShot is the nearest prototype by cosine; Finetune (200 steps of Adam on prototypes, its
 defaults) stands beside `adapt`, which chooses among linear heads by held-out shots and so needs two shots a class.
 """
 
@@ -61,9 +61,7 @@ def easyfsl_head(name: str) -> Head:
     def head(support: Any, query: Any) -> Any:
         way, shot, dim = support.shape
         with torch.no_grad():
-            method.process_support_set(
-                torch.from_numpy(support.reshape(-1, dim)), torch.arange(way).repeat_interleave(shot)
-            )
+            method.process_support_set(torch.from_numpy(support.reshape(-1, dim)), torch.arange(way).repeat_interleave(shot))
             return method(torch.from_numpy(query.reshape(-1, dim))).numpy()
 
     return head

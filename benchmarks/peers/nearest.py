@@ -3,9 +3,9 @@
     python benchmarks/peers/nearest.py --peers VENV [--json]
 
 The same float32 prototypes for all, in turn in one process of the peers' venv: `Prototypes.rank`, with which
-`Classifier.classify` scores, faiss's IndexFlatL2.search and usearch's search(exact=True) look for the nearest prototype and its
-squared distance. The queries are near one prototype each, and all must give the same label and distance. Ratios say how
-many times as long a peer takes. `of_bandwidth`: the rate at which the prototypes are read while they are ranked, over
+`Classifier.classify` scores, faiss's IndexFlatL2.search and usearch's search(exact=True) look for the nearest prototype and
+its squared distance. The query is near one prototype, and all must give the same label and distance. Ratios say how many
+times as long a peer takes. `of_bandwidth`: the rate at which the prototypes are read while they are ranked, over
 the best rate of a plain read of the same matrix in the same rounds (its sum, its largest value, or its product with the
 query, whichever is fastest).
 """

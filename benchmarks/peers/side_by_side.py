@@ -1,4 +1,4 @@
-"""What the side-by-side benchmarks share: timing in turn, ratios with their range, and running a script in the peers' venv."""
+"""What the side-by-side benchmarks share: timing in turn, ratios with their range, running a script in the peers' venv."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 INSIDE = "EDGE_META_IN_PEERS"  # set where a script runs itself again, with the peers' interpreter
 
@@ -61,8 +61,8 @@ def peers_python(venv: Path) -> Path:
     python = venv / "bin" / "python"
     if not python.exists():
         sys.exit(
-            f"There is no Python in {venv}.\n\nMake a venv with torch, faiss-cpu, usearch, easyfsl and learn2learn, and name "
-            "it: --peers VENV, or make bench PEERS=VENV."
+            f"There is no Python in {venv}.\n\nMake a venv with torch, faiss-cpu, usearch, easyfsl and learn2learn, and "
+            "name it: --peers VENV, or make bench PEERS=VENV."
         )
     return python
 
