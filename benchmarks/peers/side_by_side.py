@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
+PEERS = ("torch", "faiss", "usearch", "easyfsl", "learn2learn")
 INSIDE = "EDGE_META_IN_PEERS"  # set where a script runs itself again, with the peers' interpreter
 
 Work = Callable[[], Any]
@@ -57,12 +58,16 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def peers_python(venv: Path) -> Path:
-    """The peers' interpreter; ends the script with a message when it is not there."""
+    """The peers' interpreter; ends the script with a message when it or a peer is not there."""
     python = venv / "bin" / "python"
-    if not python.exists():
+    find = f"import importlib.util; print(*[name for name in {PEERS} if not importlib.util.find_spec(name)])"
+    missing = "Python"
+    if python.exists():
+        missing = subprocess.run([python, "-c", find], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    if missing:
         sys.exit(
-            f"There is no Python in {venv}.\n\nMake a venv with torch, faiss-cpu, usearch, easyfsl and learn2learn, and "
-            "name it: --peers VENV, or make bench PEERS=VENV."
+            f"There is no {missing.replace(' ', ', ')} in {venv}.\n\nMake a venv with torch, faiss-cpu, usearch, easyfsl "
+            "and learn2learn, and name it: --peers VENV, or make bench PEERS=VENV."
         )
     return python
 
