@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench
+.PHONY: demo test lint bench peers-named
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -16,9 +16,11 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Against the peers' own venv (PyTorch, learn2learn, easyfsl, faiss-cpu, usearch): make bench PEERS=VENV
-bench: .venv/installed
+peers-named:
 	@test -n "$(PEERS)" || { echo "Where are the peers? make bench PEERS=VENV" >&2; exit 2; }
+
+# Against the peers' own venv (PyTorch, learn2learn, easyfsl, faiss-cpu, usearch): make bench PEERS=VENV
+bench: peers-named .venv/installed
 	$(BIN)/python benchmarks/peers/report.py --peers "$(PEERS)"
 
 .venv/installed: pyproject.toml .ci/constraints/workstation.txt
