@@ -6,8 +6,8 @@ VENV holds PyTorch and learn2learn, and bench_training.py, which prints their ra
 28×28×1 images in float32 on all cores, with batch norm in training mode on support and query: prototypical networks on
 60-way episodes of 5 images (images/s), MAML, first-order MAML and ANIL on batches of four 5-way 1-shot tasks with 15
 queries and 5 inner steps (tasks/s). `protonet_fast` is resnet7 against the peers' Conv4. Each
-round runs the peers, then us; figures are medians over rounds, and ratios are to the best peer. Ours include drawing the
-episodes.
+round runs the peers, then us; figures are medians over rounds, ratios are to the best peer, and `range` is a round's least
+and most. Ours include drawing the episodes.
 """
 
 from __future__ import annotations
@@ -105,7 +105,14 @@ def main(peers: Path, rounds: int, seconds: float, as_json: bool) -> None:
     for row in rates:
         our, peer = statistics.median(our_figures[row]), statistics.median(peer_figures[row])
         unit = "images/s" if row.startswith("protonet") else "tasks/s"
-        result[row] = {"ours": round(our, 1), "peer": round(peer, 1), "unit": unit, "ratio": round(our / peer, 2)}
+        each = [mine / theirs for mine, theirs in zip(our_figures[row], peer_figures[row], strict=True)]
+        result[row] = {
+            "ours": round(our, 1),
+            "peer": round(peer, 1),
+            "unit": unit,
+            "ratio": round(our / peer, 2),
+            "range": [round(min(each), 2), round(max(each), 2)],
+        }
     if as_json:
         click.echo(json.dumps(result))
     else:

@@ -15,7 +15,10 @@ from edge_meta.runtime.sums import Array
 
 ROUNDING = 2.0**-24  # of float32, relative
 NOTHING = np.float32(-80)  # a logit whose exponential counts for nothing beside 1, and is not one of those that take long
-FEW = 100  # labels, among which it is not worth while to look for the near ones first
+SOME = 8  # labels, that are found faster one after the other than by partition
+
+
+Near = tuple[float, int, float]  # minus the logit (a prototype's is minus its distance), the label's index, its distance
 
 
 class Scored(NamedTuple):
@@ -46,8 +49,8 @@ class Head:
         self.adapted = bool(snapshot.columns)
         weights, bias = heads.linear_from_columns(snapshot.prototypes, snapshot.columns)
         self._weights, self._bias = np.ascontiguousarray(weights.T / 2), bias / 2
-        self._longest = self._largest = 0.0
-        self._measure(slice(0, len(self.labels)))
+        self._longest = self._doubt = self._doubt_of_bias = 0.0
+        self._settle(slice(0, len(self.labels)))
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -82,50 +85,82 @@ class Head:
         (prototype,) = now.prototypes
         self._counts[index], self._scatters[index], self._prototypes[index] = now.counts[0], now.scatters[0], prototype
         self._weights[index], self._bias[index] = prototype, -0.5 * float(prototype @ prototype)
-        self._measure(slice(index, index + 1))
+        self._settle(slice(index, index + 1))
 
     def rank(self, embedding: Array, top_k: int) -> list[Scored]:
         """The top_k labels (all, if there are fewer) by score, those of the same score in the order of the labels.
 
-        Where there are many, one product in float32 tells which can be among them at all; these, and their distances, are
-        computed again in float64 from the difference to the prototype itself.
+        Raises:
+            InputError: the embedding is not finite.
+        """
+        near, others, first = self.nearest(embedding, top_k)
+        best = near[0][0]
+        others -= first
+        exponentials = [math.exp(best - logit) for logit, _, _ in near]
+        others *= 2
+        np.maximum(others, NOTHING, out=others)
+        total = sum(exponentials) + float(np.exp(others, out=others).sum())
+        scores = zip(near[:top_k], exponentials, strict=False)
+        return [Scored(label, exponential / total, distance) for (_, label, distance), exponential in scores]
+
+    def nearest(self, embedding: Array, top_k: int = 1) -> tuple[list[Near], Array, float]:
+        """The top_k labels by logit, those of the same logit in the order of the labels, and perhaps more of the next.
+
+        One product tells which can be among them at all, however it was rounded; these, and their distances, are computed
+        again from the difference to the prototype itself.
+
+        Returns:
+            The labels, the best first; half of the logits of all others (N,), which float32 rounds, with −∞ for those
+            returned; and the same of the best.
 
         Raises:
             InputError: the embedding is not finite.
         """
-        wide = embedding.astype(np.float64)
-        squared_length = float(wide @ wide)
-        if not math.isfinite(squared_length):
-            raise InputError("The embedding is not finite.", "The encoder is not usable as it is: export it again.")
-        size = len(self.labels)
-        top_k = min(max(1, top_k), size)
-        near: slice | NDArray[np.int64] = slice(size)
-        if size > FEW:
-            # Not the @ of a matrix, which many NumPys spread over threads that wait for each other on a busy machine.
-            halves = np.einsum("nd,d->n", self._weights[:size], embedding)
-            halves += self._bias[:size]
-            doubt = ROUNDING * (len(embedding) + 2) * (self._longest * math.sqrt(squared_length) + self._largest)
-            near = np.flatnonzero(halves >= np.partition(halves, size - top_k)[size - top_k] - 2 * doubt)
-        distances = heads.squared_distances(wide, self._prototypes[near])
-        logits = 2 * (self._weights[near] @ wide + self._bias[near]) if self.adapted else squared_length - distances
-        order = (-logits).argsort(kind="stable")[:top_k]
-        exponentials = np.exp(logits - logits[order[0]])
-        total = exponentials.sum()
-        if size > FEW:
-            halves[near] = -np.inf
-            halves -= np.float32(logits[order[0]] / 2)
-            halves *= 2
-            np.maximum(halves, NOTHING, out=halves)
-            total += np.exp(halves, out=halves).sum()
-        labels = order if isinstance(near, slice) else near[order]
-        columns = labels.tolist(), (exponentials[order] / total).tolist(), distances[order].tolist()
-        return [Scored(*row) for row in zip(*columns, strict=True)]
+        prototypes, lowest = self._prototypes, -math.inf
+        halves: Array = self._rows.dot(embedding)
+        halves += self._offsets
+        top_k = min(max(1, top_k), len(halves))
+        if top_k > SOME or self.adapted:
+            return self._nearest_of_many(embedding, halves, float(np.partition(halves, -top_k)[-top_k]))
+        # One after the other, each out of the way of the next: nothing in NumPy finds a few sooner.
+        near, values = [], []
+        for _ in range(top_k):
+            label = int(halves.argmax())
+            difference = prototypes[label] - embedding
+            distance = float(difference.dot(difference))
+            near.append((distance, label, distance))
+            values.append(halves.item(label))
+            halves[label] = lowest
+        # An embedding is no longer than the longest prototype and its distance to that, so its length is not needed yet.
+        doubt = self._doubt * (self._longest + math.sqrt(distance)) + self._doubt_of_bias
+        if halves.item(halves.argmax()) < values[-1] - doubt:
+            near.sort()
+            return near, halves, values[0]
+        halves[[label for _, label, _ in near]] = values
+        return self._nearest_of_many(embedding, halves, values[-1])
 
-    def _measure(self, rows: slice) -> None:
-        """Keep the largest length of a row of weights and the largest bias, which bound the rounding of their products."""
-        lengths, bias = np.einsum("nd,nd->n", self._weights[rows], self._weights[rows]), np.abs(self._bias[rows])
-        self._longest = max(self._longest, math.sqrt(lengths.max(initial=0.0)))
-        self._largest = max(self._largest, float(bias.max(initial=0.0)))
+    def _nearest_of_many(self, embedding: Array, halves: Array, least: float) -> tuple[list[Near], Array, float]:
+        """As `nearest`: all labels whose halves are as large as `least`, or may be, with distances in float64."""
+        wide = embedding.astype(np.float64)
+        length = math.sqrt(wide.dot(wide))
+        if not math.isfinite(length):
+            raise InputError("The embedding is not finite.", "The encoder is not usable as it is: export it again.")
+        labels = np.flatnonzero(halves >= least - (self._doubt * length + self._doubt_of_bias))
+        distances = heads.squared_distances(wide, self._prototypes[labels])
+        logits = 2 * (self._weights[labels] @ wide + self._bias[labels]) if self.adapted else -distances
+        near = sorted(zip((-logits).tolist(), labels.tolist(), distances.tolist(), strict=True))
+        first = halves.item(near[0][1])
+        halves[labels] = -math.inf
+        return near, halves, first
+
+    def _settle(self, changed: slice) -> None:
+        """After rows have changed: which are in use, the longest prototype, and how far apart rounding can put the products
+        of two rows with an embedding: by a factor on its length, and by themselves."""
+        self._rows, self._offsets = self._weights[: len(self.labels)], self._bias[: len(self.labels)]
+        rounding = 2 * ROUNDING * (self._weights.shape[1] + 2)
+        self._longest = max(self._longest, _longest(self._prototypes[changed]))
+        self._doubt = max(self._doubt, rounding * _longest(self._weights[changed]))
+        self._doubt_of_bias = max(self._doubt_of_bias, rounding * float(np.abs(self._bias[changed]).max(initial=0.0)))
 
     def _arrays(self) -> dict[str, NDArray[np.generic]]:
         names = ("_counts", "_prototypes", "_scatters", "_weights", "_bias")
@@ -142,3 +177,8 @@ class Head:
         self._index = {label: index for index, label in enumerate(self.labels)}
         for array in self._arrays().values():
             array[index:-1] = array[index + 1 :]
+        self._settle(slice(0, 0))
+
+
+def _longest(rows: Array) -> float:
+    return math.sqrt(np.einsum("nd,nd->n", rows, rows).max(initial=0.0))
