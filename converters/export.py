@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from converters.model_file import ModelFile
 from converters.packing import check_output, write
 from converters.parity import parity
 from converters.rejection import calibrate_rejection
+from converters.upgrade import fit_upgrades
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
@@ -44,6 +45,7 @@ def export_bundle(
     max_shots: int = 256,
     overwrite: bool = False,
     on_note: Callable[[str], None] = lambda note: None,
+    upgrade_from: Sequence[str | Path] = (),
 ) -> Bundle:
     """Make a bundle of a training run.
 
@@ -59,6 +61,7 @@ def export_bundle(
         max_classes, max_shots: static sizes of the heads in encoder.tflite. Python's runtime knows no such limit.
         overwrite: replace a bundle that is at `output`.
         on_note: called with a line about each stage.
+        upgrade_from: bundles of older encoders whose stores are to be migrated to this one; see `converters.upgrade`.
 
     Raises:
         ExportError: not exportable, a check failed, or `output` is taken; nothing is written.
@@ -66,6 +69,7 @@ def export_bundle(
     """
     output = Path(output)
     _check_request(output, quantize, max_classes, max_shots, overwrite)
+    older = [Bundle.open(bundle) for bundle in upgrade_from]
     trained = _load(Path(source), calibration)
     encoder, image_input = trained.encoder, trained.image_input
     if mirror:
@@ -84,8 +88,10 @@ def export_bundle(
     interpreter = Encoder(model)
     embeddings = embed_all(interpreter, image_input, val.images)
     calibrate.check_embeddings(embeddings)
+    encoder_id = parsed.encoder_id(image_input.to_manifest())
+    upgrades = fit_upgrades(older, encoder_id, train, val, lambda seen: embed_all(interpreter, image_input, seen), on_note)
     manifest = Manifest(
-        encoder_id=parsed.encoder_id(image_input.to_manifest()),
+        encoder_id=encoder_id,
         files={MODEL: _sha256(model)},
         image_input=image_input,
         dim=interpreter.dim,
@@ -96,9 +102,10 @@ def export_bundle(
         signatures=_signatures(interpreter.interpreter),
         parity=parity(embed(encoder, image_input, val.images), embeddings, val),
         training=trained.provenance | ({"mirror": True} if mirror else {}),
+        upgrades=tuple(upgrades),
     )
     card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
-    files = {MODEL: model, MODEL_CARD: card}
+    files = {MODEL: model, MODEL_CARD: card, **{upgrade.file: along.to_bytes() for upgrade, along in upgrades.items()}}
     checksums = {name: _sha256(content) for name, content in files.items()}
     manifest = Manifest(**{**vars(manifest), "files": checksums})
     write(output, {MANIFEST: manifest.to_json().encode(), **files})

@@ -31,6 +31,10 @@ from edge_meta.cli.targets import derived
 )  # fmt: skip
 @click.option("--max-classes", default=64, show_default=True, metavar="N", help="Static size of the heads in the file.")
 @click.option("--max-shots", default=256, show_default=True, metavar="M", help="Shots in one train_step of the file.")
+@click.option(
+    "--upgrade-from", multiple=True, metavar="BUNDLE",
+    help="Bundle of an older encoder, whose stores edge-meta migrate shall move to this one; may be given several times.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
 @json_option
 def export(
@@ -43,6 +47,7 @@ def export(
     mirror: bool,
     max_classes: int,
     max_shots: int,
+    upgrade_from: tuple[str, ...],
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -53,6 +58,7 @@ def export(
       edge-meta export runs/omniglot --output omniglot.bundle
       edge-meta export runs/omniglot --output omniglot32.bundle --quantize float32
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
+      edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
 
@@ -68,14 +74,16 @@ def export(
     if target != "litert":
         settings = {
             "quantize": quantize, "calibration": calibration, "mirror": mirror,
-            "max_classes": max_classes, "max_shots": max_shots,
+            "max_classes": max_classes, "max_shots": max_shots, "upgrade_from": upgrade_from,
         }  # fmt: skip
         result, lines = derived(source, output, target, store, overwrite, settings)
         emit(result, as_json, lines)
         return
     from converters import export_bundle
 
-    bundle = export_bundle(source, output, quantize, calibration, mirror, max_classes, max_shots, overwrite, note)
+    bundle = export_bundle(
+        source, output, quantize, calibration, mirror, max_classes, max_shots, overwrite, note, upgrade_from
+    )
     manifest = bundle.manifest
     result = {
         "bundle": str(bundle.path),
@@ -84,6 +92,7 @@ def export(
         "dim": manifest.dim,
         "model_bytes": len(bundle.model),
         "parity": manifest.parity,
+        "upgrades": [upgrade.to_manifest() for upgrade in manifest.upgrades],
     }
     lines = [f"{bundle.path}: {manifest.quantization}, {len(bundle.model):,} bytes, {manifest.dim} dimensions"]
     for entry in manifest.parity["episodes"]:
@@ -91,6 +100,8 @@ def export(
             f"{entry['way']}-way {entry['shot']}-shot on validation classes: float32 {_percent(entry['float32'])}, "
             f"{manifest.quantization} {_percent(entry['quantized'])}, drop {_percent(entry['drop'])} points"
         )
+    for upgrade in manifest.upgrades:
+        lines.append(f"takes stores of encoder {upgrade.encoder_id[:12]} by edge-meta migrate: {upgrade.kept}")
     lines.append(f"Next: edge-meta enroll {output} LABEL FILE...")
     emit(result, as_json, lines)
 

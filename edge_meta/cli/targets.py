@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from edge_meta.cli.progress import note
 
 # Options that say how a bundle is made, and so have nothing to say to a finished one.
-MAKING = ("quantize", "calibration", "mirror", "max_classes", "max_shots")
+MAKING = ("quantize", "calibration", "mirror", "max_classes", "max_shots", "upgrade_from")
 
 
 def derived(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import StoreError
-from edge_meta.runtime.database import RESTORE, Database
+from edge_meta.runtime.database import ENCODER_ID, RESTORE, Database
 from edge_meta.runtime.sums import FRACTION, LIMIT, MOST_SHOTS, Array, Integers, Sums, scatters
 
 Column = tuple[Array, float]
@@ -97,11 +97,14 @@ class Reader:
         Raises:
             StoreError: the store is damaged.
         """
-        for table, ids in (("shots", "id"), ("sums", "id"), ("sums", "origin"), ("removed", "id")):
+        for table, ids in (("shots", "id"), ("sums", "id"), ("sums", "origin"), ("migrated", "origin"), ("removed", "id")):
             if self.query(f"SELECT 1 FROM {table} WHERE typeof({ids}) != 'blob' OR length({ids}) != 16").fetchone():
                 raise self.damaged(f"{table} has an {ids} that is none")
         if self.query("SELECT 1 FROM sums WHERE typeof(revision) != 'integer' OR revision < 1").fetchone():
             raise self.damaged("a revision is out of range")
+        encoders = [of for (of,) in self.query("SELECT encoder_id FROM migrated")]
+        if not all(isinstance(of, str) and ENCODER_ID.fullmatch(of) for of in encoders):
+            raise self.damaged("an encoder id is none")
         if self.query("PRAGMA foreign_key_check").fetchone():
             raise self.damaged("a row belongs to nothing")
         self.snapshot()

@@ -30,6 +30,12 @@ CREATE TABLE sums (
 );
 CREATE INDEX sums_of_label ON sums (label_id);
 
+-- Shots of these origins were embedded by another, older encoder and then mapped: they came with a migrated store.
+CREATE TABLE migrated (
+    origin     BLOB PRIMARY KEY,
+    encoder_id TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- The undo log, newest last; below are the columns that each change replaced, and what each enroll added.
 CREATE TABLE log (
     id     INTEGER PRIMARY KEY,
