@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.rejection import calibrate_rejection
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
@@ -68,8 +69,14 @@ def fit_upgrades(
         ridge = min(off, key=off.__getitem__)
         mapped = maps[ridge].embeddings(val_before)
         spread = _within(mapped, val) / max(_within(val_before, val), TINY)
-        of_old = old.manifest
-        upgrade = Upgrade(of_old.encoder_id, of_old.dim, ridge, max(spread, TINY), _kept(mapped, val_after, val))
+        upgrade = Upgrade(
+            old.manifest.encoder_id,
+            old.manifest.dim,
+            ridge,
+            spread=max(spread, TINY),
+            reach=_reach(mapped, val_after, val),
+            kept=_kept(mapped, val_after, val),
+        )
         upgrades[upgrade] = maps[ridge]
     return upgrades
 
@@ -101,6 +108,15 @@ def _within(embeddings: Array, data: Dataset) -> float:
     counts = np.bincount(data.labels)
     means = np.add.reduceat(embeddings.astype(np.float64), np.cumsum(counts) - counts) / counts[:, None]
     return float(((embeddings - means[data.labels]) ** 2).sum() / max(1, (counts - 1).sum()))
+
+
+def _reach(mapped: Array, own: Array, data: Dataset) -> tuple[float, float]:
+    """How many times as far strangers are from mapped prototypes as from the new encoder's, for few shots and for more."""
+    usual, migrated = calibrate_rejection(own, data), calibrate_rejection(own, data, enrolled=mapped)
+    if usual is None or migrated is None:
+        return 1.0, 1.0
+    few, more = np.exp(np.log(np.array(migrated.far) / np.array(usual.far)).mean(axis=(1, 2)))
+    return round(float(few), 4), round(float(more), 4)
 
 
 def _kept(mapped: Array, own: Array, data: Dataset) -> Kept:

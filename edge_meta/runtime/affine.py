@@ -7,6 +7,7 @@ Backward-Compatible Representation Learning", names the problem; Meng et al. 202
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,12 +56,16 @@ class Upgrade:
         encoder_id, dim: the old encoder's.
         ridge: the strength that it was fitted with.
         spread: the mean squared distance of examples to their class's mean after the map, in units of the one before.
+        reach: how many times the limits of rejection go, for labels of migrated shots, so that the false-accept rate stays
+            what was asked for: a mapped shot lies nearer to all others than one of the new encoder, and strangers nearer to
+            it. For the two numbers of shots that the rejection was calibrated for.
     """
 
     encoder_id: str
     dim: int
     ridge: float
     spread: float
+    reach: tuple[float, float]
     kept: Kept
 
     @property
@@ -75,15 +80,47 @@ class Upgrade:
         """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
         whole = [int(fields["kept"][name]) for name in ("way", "shot", "query", "episodes")]
         shares = [float(fields["kept"][name]) for name in ("own", "migrated", "lost", "ci95")]
+        few, more = (float(reach) for reach in fields["reach"])
         upgrade = cls(
-            str(fields["encoder_id"]), int(fields["dim"]), float(fields["ridge"]), float(fields["spread"]),
+            str(fields["encoder_id"]), int(fields["dim"]), float(fields["ridge"]), float(fields["spread"]), (few, more),
             Kept(*whole, *shares),
         )  # fmt: skip
         if not ENCODER_ID.fullmatch(upgrade.encoder_id) or not 1 <= upgrade.dim <= 65536:
             raise ValueError("an upgrade's encoder_id or dim is out of range")
-        if not 0 < upgrade.spread < math.inf or not all(map(math.isfinite, (upgrade.ridge, *shares))):
+        above_zero = upgrade.spread, *upgrade.reach
+        if not all(value > 0 for value in above_zero) or not all(map(math.isfinite, (*above_zero, upgrade.ridge, *shares))):
             raise ValueError("an upgrade's numbers are out of range")
         return upgrade
+
+
+def reaches(
+    labels: Sequence[str],
+    counts: NDArray[np.int64],
+    migrated: Mapping[str, Mapping[str, int]],
+    upgrades: Sequence[Upgrade],
+    shots: tuple[int, int],
+) -> NDArray[np.float64]:
+    """How many times as far as without migrated shots the limit of each label goes, (N,): 1 where there are none of them.
+
+    An upgrade's reach is interpolated in 1/n for n shots, as limits are, and counts for the share of a label's shots that
+    are migrated.
+
+    Args:
+        labels, counts: of the head.
+        migrated: label → encoder id → shots; see `Snapshot`.
+        shots: two numbers of shots that the upgrades' reaches are for.
+    """
+    found = np.ones(len(labels))
+    if not migrated:
+        return found
+    of_encoders = {upgrade.encoder_id: upgrade.reach for upgrade in upgrades}
+    few, more = shots
+    for index, (label, count) in enumerate(zip(labels, counts.tolist(), strict=True)):
+        for encoder_id, of_it in migrated.get(label, {}).items():
+            at_few, at_more = of_encoders.get(encoder_id, (1.0, 1.0))
+            nearness = (1 / min(count, more) - 1 / more) / (1 / few - 1 / more)
+            found[index] += (at_more + (at_few - at_more) * nearness - 1.0) * of_it / count
+    return found
 
 
 @dataclass(frozen=True)

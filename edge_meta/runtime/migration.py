@@ -114,13 +114,11 @@ def _mapped(rows: Reader, along: AffineMap, upgrade: Upgrade) -> Mapping[str, li
         ]
     except ValueError as error:
         raise StoreError(f"{rows.path} cannot be migrated: {error}.", "Export the bundle again.") from error
-    origins = dict(rows.query("SELECT origin, encoder_id FROM migrated").fetchall())
-    for _, _, origin, *_ in sums:
-        origins.setdefault(origin, upgrade.encoder_id)
+    origins = {*(origin for _, _, origin, *_ in sums), *(origin for (origin,) in rows.query("SELECT origin FROM migrated"))}
     return {
         "labels": rows.query("SELECT id, label FROM labels ORDER BY id").fetchall(),
         "sums": [(*row[:4], *of_new.packed()) for row, of_new in zip(sums, mapped, strict=True)],
         "shots": [(*row[:2], None, packed(vector)) for row, vector in zip(shots, embeddings, strict=True)],
         "removed": rows.query("SELECT id FROM removed ORDER BY id").fetchall(),
-        "migrated": sorted(origins.items()),
+        "migrated": [(origin, upgrade.encoder_id) for origin in sorted(origins)],
     }

@@ -30,6 +30,8 @@ class Snapshot:
         prototypes: float32 (N, D), the exact mean of each label's shots, rounded once.
         scatters: float64 (N,), the sum over each label's shots of |x − c|², around their exact mean c.
         columns: label index → (weights (D,), bias) of the labels whose column adaptation has moved.
+        migrated: label → older encoder's id → how many of the label's shots were migrated from it; labels without such are
+            not there.
     """
 
     labels: tuple[str, ...]
@@ -37,6 +39,7 @@ class Snapshot:
     prototypes: Array
     scatters: NDArray[np.float64]
     columns: dict[int, Column] = field(default_factory=dict)
+    migrated: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, dim: int) -> Snapshot:
@@ -73,12 +76,20 @@ class Reader:
         spread = scatters(counts.tolist(), totals, squares)
         if np.any(spread < 0):
             raise self.damaged("a sum and its squares do not fit")
+        migrated: dict[str, dict[str, int]] = {}
+        for label_id, encoder_id, count in self.query(
+            "SELECT label_id, encoder_id, SUM(count) FROM sums JOIN migrated ON migrated.origin = sums.origin "
+            f"{of_one} GROUP BY label_id, encoder_id",
+            values,
+        ):
+            migrated.setdefault(names[index[label_id]], {})[encoder_id] = count
         return Snapshot(
             labels=names,
             counts=counts,
             prototypes=(totals / (counts[:, None] * FRACTION)).astype(np.float32),
             scatters=spread,
             columns={index[row[0]]: (vector, row[2]) for row, vector in zip(columns, vectors, strict=True)},
+            migrated=migrated,
         )
 
     def shots(self) -> tuple[Array, NDArray[np.int64], list[int]]:

@@ -30,7 +30,8 @@ CREATE TABLE sums (
 );
 CREATE INDEX sums_of_label ON sums (label_id);
 
--- Shots of these origins were embedded by another, older encoder and then mapped: they came with a migrated store.
+-- Shots of these origins came with a migrated store: they are not of this encoder, but mapped from the one named here (which
+-- may itself have got them from an older one).
 CREATE TABLE migrated (
     origin     BLOB PRIMARY KEY,
     encoder_id TEXT NOT NULL
