@@ -1,7 +1,8 @@
 """Upgrades: the way from an old encoder's embeddings to a bundle's own, an affine map that was fitted at export.
 
-Where encoders are compatible by a linear map, what one has embedded need not be embedded again (Shen et al. 2020, "Towards
-Backward-Compatible Representation Learning", names the problem; Meng et al. 2021, LCE, and Hu et al. 2019 solve it by maps).
+What the old encoder has embedded need not be embedded again, which would take the images (the problem: Shen et al. 2020,
+"Backward-Compatible Representation Learning"; maps of old embeddings: Hu et al. 2019, "Visual Feature Translation", and
+Ramanujan et al. 2022, "Forward Compatible Training").
 """
 
 from __future__ import annotations
