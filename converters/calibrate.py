@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,9 +16,17 @@ Array = NDArray[np.float32]
 
 SEED = 7
 STEPS = 10
+EXAMPLES = 300
 # Learning rates tried, as multiples of 1 / mean ‖f(x)‖², which makes them independent of the embedding's scale.
 RATES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 HARM = 0.01  # of accuracy, that a rate may cost with fewer labels than it is chosen for
+
+
+def some_examples(data: Dataset) -> NDArray[Any]:
+    """At most 300 examples, (n, ...), that ranges are measured on."""
+    rng = np.random.default_rng(SEED)
+    chosen: NDArray[Any] = data.images[rng.choice(len(data.images), min(EXAMPLES, len(data.images)), replace=False)]
+    return chosen
 
 
 def check_embeddings(embeddings: Array) -> None:
@@ -48,3 +58,8 @@ def learning_rates(embeddings: Array, data: Dataset, episodes: int = 100) -> tup
     best = max(harmless or RATES[:1], key=lambda rate: accuracy(way, rate))  # the smallest of equals
     # Three digits are all that the choice is worth, and keep the manifest readable.
     return (float(f"{best * scale:.3g}"),) * STEPS
+
+
+def fallback_rates(squared_norm: float) -> tuple[float, ...]:
+    """Rates for an encoder without calibration data: 1 / mean ‖f(x)‖², the middle of what `learning_rates` tries."""
+    return (float(f"{1.0 / squared_norm:.3g}"),) * STEPS

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from converters.model_file import ModelFile
+import math
+
+from converters.formats import FORMATS
+from converters.model_file import ModelFile, Operator
 from edge_meta.errors import ExportError
 
 # tflite-runtime 2.14 is the last release for armv7l boards and Python up to 3.11.
@@ -10,6 +13,9 @@ OLDEST_RUNTIME = (2, 14, 0)
 
 # Operators whose first input is activations and whose second is weights.
 WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+
+# Without calibration the converter leaves smaller weights in float32: they gain less than they cost.
+LEFT_IN_FLOAT = 1024
 
 
 def check(model: ModelFile, quantize: str) -> None:
@@ -30,15 +36,30 @@ def check(model: ModelFile, quantize: str) -> None:
     if model.min_runtime > OLDEST_RUNTIME:
         _fail(f"it needs TFLite {'.'.join(map(str, model.min_runtime))}; tflite-runtime 2.14 could not load it")
     for signature, index in model.signatures.items():
-        types = {tensor.dtype for operator in model.subgraphs[index] for tensor in operator.outputs}
-        if signature != "embed" and types & {"int8", "uint8", "int16", "float16"}:
+        tensors = [each for operator in model.subgraphs[index] for each in (*operator.inputs, *operator.outputs) if each]
+        if signature != "embed" and {each.dtype for each in tensors} & {"int8", "uint8", "int16", "float16"}:
             _fail(f"its head {signature} is not in float32")
-    for operator in model.subgraphs[0]:
-        if operator.name in WEIGHTED:
-            activations, weights = operator.inputs[:2]
-            for role, tensor in (("weights", weights), ("activations", activations)):
-                if tensor is None or tensor.dtype != quantize:
-                    _fail(f"a {operator.name} has {role} in {tensor and tensor.dtype}, not in {quantize}")
+    _check_encoder(model.subgraphs[0], quantize)
+
+
+def _check_encoder(operators: tuple[Operator, ...], quantize: str) -> None:
+    """Every layer with weights has them, and its activations, in the types of the format."""
+    wanted = FORMATS[quantize]
+    # float16 weights are widened when the file is loaded.
+    narrow = {each.outputs[0].place: each.inputs[0] for each in operators if each.name == "DEQUANTIZE"}
+    for operator in operators:
+        if operator.name not in WEIGHTED:
+            continue
+        activations, weights = operator.inputs[:2]
+        if weights is not None:
+            weights = narrow.get(weights.place, weights)
+        small = not wanted.calibrated and weights is not None and math.prod(weights.shape) < LEFT_IN_FLOAT
+        for role, tensor, types in (
+            ("weights", weights, {wanted.weights, "float32"} if small else {wanted.weights}),
+            ("activations", activations, {wanted.activations}),
+        ):
+            if tensor is None or tensor.dtype not in types:
+                _fail(f"a {operator.name} has {role} in {tensor and tensor.dtype}, not in {' or '.join(sorted(types))}")
 
 
 def _fail(defect: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from converters.formats import FORMATS
 from edge_meta.runtime.manifest import Manifest
 
 LICENCES = {
@@ -14,19 +15,23 @@ LICENCES = {
 
 def model_card(name: str, manifest: Manifest, size: int) -> str:
     """The card as Markdown; `size` is encoder.tflite's, in bytes."""
-    shape = "×".join(str(side) for side in manifest.image_input.shape)
     training = manifest.training
     dataset = str(training.get("dataset", "unknown"))
     lines = [
         f"# {name}",
         "",
-        f"An encoder for few-shot classification on devices: a {shape} image in, {manifest.dim} values out.",
+        f"An encoder for few-shot classification on devices: {manifest.image_input} in, {manifest.dim} values out.",
         f"`encoder.tflite` is {size:,} bytes, {manifest.quantization}; encoder id `{manifest.encoder_id}`.",
+        *_format(manifest),
         "",
         "## Training",
         "",
-        f"* Data: {LICENCES.get(dataset, dataset)}; meta-train classes only.",
+        f"* Data: {LICENCES.get(dataset, f'{dataset}, whose licence is not known here')}; meta-train classes only."
+        if "source" not in training
+        else f"* By others: made of `{training['source']}`, tensor `{training['tensor']}`, with its weights as they were.",
     ]
+    if training.get("centred"):
+        lines.append("* Embeddings are centred on the calibration data and brought to one length (Wang et al. 2019).")
     if "method" in training:
         lines.append(
             f"* {training['method']}, {training['encoder']}, {training['way']}-way {training['shot']}-shot with "
@@ -34,6 +39,8 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
         )
     if training.get("mirror"):
         lines.append("* Each image is embedded together with its mirror image; the two embeddings stand side by side.")
+    if training.get("quantize_aware"):
+        lines.append(f"* Then fine-tuned with the rounding of int8 for {training['quantize_aware']} episodes.")
     if training.get("curve"):
         reached = ", ".join(f"{row['episode']}: {100 * row['val_accuracy']:.2f}" for row in training["curve"])
         host = training["host"]
@@ -74,4 +81,33 @@ def _accuracy(parity: Any) -> list[str]:
             f"{100 * entry[key]['mean']:.2f} ± {100 * entry[key]['ci95']:.2f}" for key in ("float32", "quantized", "drop")
         )
         rows.append(f"| {entry['way']}-way {entry['shot']}-shot, {entry['query']} queries × {entry['episodes']} | {cells} |")
-    return [*rows, "", f"Cosine of float and quantized embeddings: median {parity['cosine']['p50']:.4f}."]
+    cosine = parity["cosine"]
+    rows += [
+        "",
+        f"* Cosine of float and quantized embeddings: median {cosine['p50']:.4f}, tenth percentile {cosine['p10']:.4f}, "
+        f"least {cosine['p0']:.4f}.",
+    ]
+    if errors := parity.get("signatures"):
+        listed = ", ".join(f"{name} {error:.1g}" for name, error in errors.items())
+        rows.append(
+            "* Largest error of each signature, as a share of its largest value, embed against the Keras encoder, "
+            f"the heads against float64: {listed}."
+        )
+    if layers := parity.get("layers"):
+        worst = ", ".join(f"{layer['layer']} {layer['own_db']:.1f} dB" for layer in layers[:3])
+        rows.append(f"* Layers whose quantization adds most noise, as signal to their own noise: {worst}.")
+    return rows
+
+
+def _format(manifest: Manifest) -> list[str]:
+    """What the format is and what takes it; nothing for a file that was not converted here."""
+    if manifest.quantization not in FORMATS or not manifest.runtimes:
+        return []
+    used = FORMATS[manifest.quantization]
+    lines = [
+        f"The encoder has {used.about}; heads, inputs and outputs are float32.",
+        f"It runs in {', '.join(manifest.runtimes)}.",
+    ]
+    if used.refused_by:
+        lines.append(f"{', '.join(used.refused_by)} refuses this format.")
+    return lines

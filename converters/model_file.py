@@ -10,6 +10,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 _OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+MIN_RUNTIME = b"min_runtime_version"
+
 _TYPES = {code: name for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
 
 
@@ -38,6 +40,10 @@ class Operator:
     inputs: tuple[Tensor | None, ...]
     outputs: tuple[Tensor, ...]
 
+    @property
+    def weights(self) -> bytes:
+        return b"".join(tensor.data for tensor in self.inputs if tensor)
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -56,23 +62,21 @@ class ModelFile:
     @classmethod
     def parse(cls, content: bytes) -> ModelFile:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-        names = []
-        for code in model.operatorCodes:
-            builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-            names.append(f"custom {code.customCode.decode()}" if code.customCode else _OPERATORS[builtin])
-        version = next(
-            (
-                bytes(model.buffers[entry.buffer].data).split(b"\0")[0].decode()
-                for entry in model.metadata or []
-                if entry.name == b"min_runtime_version"
-            ),
-            "0",
-        )
+        names = [operator_name(code) for code in model.operatorCodes]
         return cls(
             subgraphs=tuple(_operators(model, subgraph, names) for subgraph in model.subgraphs),
             signatures={entry.signatureKey.decode(): entry.subgraphIndex for entry in model.signatureDefs or []},
-            min_runtime=tuple(int(part) for part in version.split(".")),
+            min_runtime=version_of(model),
         )
+
+    @property
+    def quantization(self) -> str:
+        """In which dtype the operator with the most weights computes; `dynamic`, `float16`: its weights alone are less."""
+        heaviest = max(self.subgraphs[self.signatures.get("embed", 0)], key=lambda operator: len(operator.weights))
+        dtype, weights = heaviest.outputs[0].dtype, {tensor.dtype for tensor in heaviest.inputs if tensor and tensor.data}
+        if dtype != "float32":
+            return dtype
+        return "float16" if "float16" in weights else "dynamic" if "int8" in weights else dtype
 
     def encoder_id(self, image_input: dict[str, Any]) -> str:
         """32 hexadecimal digits: SHA-256 over the encoder's operators, weights, quantization, and its input.
@@ -88,6 +92,21 @@ class ModelFile:
                     sha.update(repr((tensor.place, tensor.dtype, tensor.shape, tensor.scales, tensor.zero_points)).encode())
                     sha.update(tensor.data)
         return sha.hexdigest()[:32]
+
+
+def operator_name(code: Any) -> str:
+    """CONV_2D or the like, or `custom NAME`, of the schema's operator code."""
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return f"custom {code.customCode.decode()}" if code.customCode else _OPERATORS[builtin]
+
+
+def version_of(model: Any) -> tuple[int, ...]:
+    """The oldest TFLite release that has all operators of a schema's object, as the converter noted it; else (0,)."""
+    for entry in model.metadata or []:
+        if entry.name == MIN_RUNTIME:
+            text = bytes(model.buffers[entry.buffer].data).split(b"\0")[0].decode()
+            return tuple(int(part) for part in text.split("."))
+    return (0,)
 
 
 def _operators(model: Any, subgraph: Any, names: list[str]) -> tuple[Operator, ...]:

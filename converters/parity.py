@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_meta.datasets import Dataset
 from edge_meta.episodes import EpisodeSampler
+from edge_meta.errors import ExportError
 from edge_meta.evaluation import Interval, accuracies
 
 EPISODES = 1000
@@ -44,3 +46,24 @@ def _episodes(
         interval = Interval.of(values)
         result[name] = {"mean": round(interval.mean, 5), "ci95": round(interval.ci95, 5)}
     return result
+
+
+def require_parity(report: Mapping[str, Any], quantize: str, max_drop: float) -> None:
+    """Raises ExportError if the format costs more than `max_drop` percentage points in the mean of either row."""
+    entry = max(report["episodes"], key=lambda entry: entry["drop"]["mean"])
+    drop = entry["drop"]
+    # The mean is rounded to a thousandth of a point, and so it is judged.
+    if round(100.0 * drop["mean"], 3) <= max_drop:
+        return
+    cause = (
+        f"{quantize} costs {100 * drop['mean']:.2f} ± {100 * drop['ci95']:.2f} points of accuracy at {entry['way']}-way "
+        f"{entry['shot']}-shot, more than --max-drop {max_drop:g} allows"
+    )
+    if report["layers"]:
+        worst = report["layers"][0]
+        cause += f"; most noise arises at {worst['layer']} ({worst['own_db']:.1f} dB)"
+    others = "float16 or float32" if quantize != "float16" else "float32"
+    remedy = f"Use --quantize {others}, or allow more with --max-drop."
+    if quantize == "int8":
+        remedy = f"Fine-tune for int8 with --quantize-aware 300, use --quantize {others}, or allow more with --max-drop."
+    raise ExportError(cause + ".", remedy)

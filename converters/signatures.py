@@ -100,3 +100,15 @@ def train_step(
         "b": b - learning_rate * tf.reduce_sum(gradient, axis=0),
         "loss": -tf.reduce_sum(onehot * log_probabilities) / total,
     }
+
+
+def signature_shapes(interpreter: Any) -> dict[str, Any]:
+    """Signature → input and output names → shapes."""
+    described: dict[str, Any] = {}
+    for name in sorted(interpreter.get_signature_list()):
+        runner = interpreter.get_signature_runner(name)
+        described[name] = {
+            side: {key: [int(size) for size in value["shape"]] for key, value in sorted(details.items())}
+            for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details()))
+        }
+    return described

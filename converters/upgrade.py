@@ -19,9 +19,10 @@ from edge_meta.runtime.affine import AffineMap, Kept, Upgrade
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.evaluate import embed_all
+from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.manifest import Manifest
 
 Array = NDArray[np.float32]
-Embed = Callable[[NDArray[np.uint8]], Array]
 
 SEED = 13
 EPISODES = 1000
@@ -32,7 +33,7 @@ TINY = float(np.finfo(np.float32).tiny)
 
 
 def fit_upgrades(
-    older: Sequence[Bundle], encoder_id: str, train: Dataset, val: Dataset, embed: Embed, on_note: Callable[[str], None]
+    older: Sequence[Bundle], model: bytes, manifest: Manifest, calibration: str | None, on_note: Callable[[str], None]
 ) -> dict[Upgrade, AffineMap]:
     """A map from each older encoder, fitted to the training classes, and what it keeps, measured on the validation classes.
 
@@ -41,25 +42,28 @@ def fit_upgrades(
 
     Args:
         older: the bundles whose stores are to be migrated.
-        encoder_id: of the new encoder.
-        train, val: its calibration data.
-        embed: the new encoder, images (n, H, W, C) to embeddings (n, D).
+        model, manifest: the new encoder's.
+        calibration: the dataset that has these classes.
         on_note: called with a line about each of them.
 
     Raises:
-        ExportError: an older encoder is the new one, or given twice, or sees other examples in the data.
+        ExportError: there is no data; or an older encoder is the new one, is given twice, or sees other examples.
     """
-    ids = [encoder_id, *(old.manifest.encoder_id for old in older)]
+    if not older:
+        return {}
+    if calibration is None:
+        raise ExportError("A map from an older encoder is fitted to examples.", "Name a dataset with --calibration.")
+    ids = [manifest.encoder_id, *(old.manifest.encoder_id for old in older)]
     for index, old in enumerate(older, 1):
         if ids[index] in ids[:index]:
             raise ExportError(
-                f"The encoder of {old.path} is {'the new one' if ids[index] == encoder_id else 'named twice'}.",
+                f"The encoder of {old.path} is {'the new one' if ids[index] == ids[0] else 'named twice'}.",
                 "Name each older encoder's bundle once with --upgrade-from.",
             )
-    if not older:
-        return {}
+    takes, encoder = manifest.image_input, Encoder(model)
+    train, val = (load_dataset(calibration, split, takes) for split in ("train", "val"))
     chosen = np.sort(np.random.default_rng(SEED).permutation(len(train.images))[:IMAGES])
-    after, val_after = embed(train.images[chosen]), embed(val.images)
+    after, val_after = (embed_all(encoder, takes, images) for images in (train.images[chosen], val.images))
     upgrades = {}
     for old in older:
         on_note(f"fitting a map from the encoder of {old.path} on {len(chosen):,} training images")

@@ -13,13 +13,14 @@ import tensorflow as tf
 
 from converters import signatures
 from converters.checks import check
+from converters.formats import FORMATS
 from converters.model_file import ModelFile, Operator, Tensor
 from edge_meta.errors import ExportError
 
 Converted = Callable[..., bytes]
 
 
-@pytest.fixture(params=["float32", "int8"])
+@pytest.fixture(params=FORMATS)
 def good(request: pytest.FixtureRequest, converted: Converted) -> tuple[ModelFile, str]:
     return ModelFile.parse(converted(request.param)), request.param
 

@@ -16,7 +16,7 @@ from click.testing import Result
 
 from edge_meta.runtime.bundle import Bundle
 
-SIZES = ("--max-classes", "8", "--max-shots", "16")
+SIZES = ("--max-classes", "8", "--max-shots", "16", "--max-drop", "5")
 
 
 # --- export -----------------------------------------------------------------------------------------------------------
@@ -33,6 +33,7 @@ def test_json_tells_of_the_bundle_and_notes_go_to_stderr(
         "bundle": str(output),
         "encoder_id": bundle.manifest.encoder_id,
         "quantization": "int8",
+        "runtimes": ["ai-edge-litert", "tflite-runtime 2.14", "TensorFlow"],
         "dim": 8,
         "model_bytes": len(bundle.model),
         "parity": bundle.manifest.parity,
@@ -51,6 +52,26 @@ def test_text_tells_of_accuracy_and_of_the_next_step(cli: Callable[..., Result],
     assert f"6-way 1-shot on validation classes: float32 {100 * one['float32']['mean']:.2f} ± " in lines[1]
     assert f"6-way 5-shot on validation classes: float32 {100 * five['float32']['mean']:.2f} ± " in lines[2]
     assert lines[3] == f"Next: edge-meta enroll {output} LABEL FILE..."
+
+
+def test_explain_lists_the_layers_worst_first(cli: Callable[..., Result], finished_run: Path, tmp_path: Path) -> None:
+    result = cli("export", finished_run, "--output", tmp_path / "new.bundle", "--explain", *SIZES)
+    layers = Bundle.open(tmp_path / "new.bundle").manifest.parity["layers"]
+    lines = result.stdout.splitlines()
+    assert lines[3].startswith(f"Quantization hurts most at {layers[0]['layer']} ({layers[0]['operator']}): ")
+    assert [line.split()[0] for line in lines[5 : 5 + len(layers)]] == [f"{layer['own_db']:.1f}" for layer in layers]
+    assert lines[5 + len(layers)].startswith("Next: ")
+
+
+def test_too_great_a_drop_is_exit_code_1_with_a_remedy(
+    cli: Callable[..., Result], finished_run: Path, tmp_path: Path
+) -> None:
+    arguments = ("export", finished_run, "--output", tmp_path / "new.bundle", "--json")
+    result = cli(*arguments, "--max-drop", "-99", *SIZES[:4], code=1)
+    assert result.stdout == ""
+    assert "points of accuracy at 6-way" in result.stderr
+    assert "--quantize-aware 300" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_process_of_its_own_prints_nothing_but_json_to_stdout(finished_run: Path, tmp_path: Path) -> None:

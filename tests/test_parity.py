@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from converters.parity import EPISODES, SEED, parity
+from converters.parity import EPISODES, SEED, parity, require_parity
 from edge_meta.datasets import Dataset
 from edge_meta.episodes import EpisodeSampler
+from edge_meta.errors import ExportError
 from edge_meta.evaluation import accuracies
 
 Make = Callable[..., Dataset]
@@ -69,3 +70,47 @@ def test_numbers_are_those_of_paired_episodes(data: Dataset, exact: np.ndarray) 
 
 def test_embeddings_that_are_zero_have_cosine_zero(data: Dataset, exact: np.ndarray) -> None:
     assert parity(exact, np.zeros_like(exact), data)["cosine"]["p50"] == 0.0
+
+
+# --- how much may be lost ---------------------------------------------------------------------------------------------
+
+
+def report_of(one_shot: float, five_shot: float, layers: bool = True) -> dict:
+    """A report with these mean drops, as fractions."""
+    episodes = [
+        {"way": 20, "shot": shot, "drop": {"mean": drop, "ci95": 0.0021}} for shot, drop in ((1, one_shot), (5, five_shot))
+    ]
+    worst = [{"layer": "conv2", "operator": "CONV_2D", "own_db": 3.2, "total_db": 1.0}]
+    return {"episodes": episodes, "layers": worst * layers}
+
+
+@pytest.mark.parametrize("drops", [(0.0, 0.0), (0.01, 0.01), (-0.2, -0.1), (0.00999, -0.5)])
+def test_a_drop_up_to_the_limit_passes(drops: tuple[float, float]) -> None:
+    require_parity(report_of(*drops), "int8", 1.0)
+
+
+@pytest.mark.parametrize("drops", [(0.0101, 0.0), (0.0, 0.0101), (0.3, 0.02)])
+def test_a_drop_beyond_the_limit_is_an_error_whichever_row_it_is_in(drops: tuple[float, float]) -> None:
+    with pytest.raises(ExportError, match=f"int8 costs {100 * max(drops):.2f} ± 0.21 points"):
+        require_parity(report_of(*drops), "int8", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("quantize", "remedy"),
+    [
+        ("int8", "Fine-tune for int8 with --quantize-aware 300, use --quantize float16 or float32, or allow"),
+        ("dynamic", "Use --quantize float16 or float32, or allow"),
+        ("int16x8", "Use --quantize float16 or float32, or allow"),
+        ("float16", "Use --quantize float32, or allow"),
+    ],
+)
+def test_the_error_says_where_it_was_lost_and_what_to_do(quantize: str, remedy: str) -> None:
+    with pytest.raises(ExportError) as caught:
+        require_parity(report_of(0.05, 0.02), quantize, 0.2)
+    assert caught.value.cause == (
+        f"{quantize} costs 5.00 ± 0.21 points of accuracy at 20-way 1-shot, more than --max-drop 0.2 allows; most noise "
+        "arises at conv2 (3.2 dB)."
+    )
+    assert caught.value.remedy == f"{remedy} more with --max-drop."
+    with pytest.raises(ExportError, match=r"--max-drop 0\.2 allows\. "):
+        require_parity(report_of(0.05, 0.02, layers=False), quantize, 0.2)

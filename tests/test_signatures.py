@@ -12,6 +12,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from converters import signatures
+from converters.formats import FORMATS
 from converters.model_file import ModelFile
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime import heads
@@ -29,7 +30,7 @@ def eager(name: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
     return {key: value.numpy() for key, value in outputs.items()}
 
 
-@pytest.fixture(params=["eager", "litert float32", "litert int8", "tf.lite int8"])
+@pytest.fixture(params=["eager", "litert float32", "litert float16", "litert int8", "litert int16x8", "tf.lite int8"])
 def run(request: pytest.FixtureRequest) -> Run:
     """run(signature, **inputs) -> outputs."""
     if request.param == "eager":
@@ -190,7 +191,7 @@ def test_the_int8_file_embeds_nearly_as_keras_does_and_alike_in_both_interpreter
     assert np.abs(one - other).max() <= 1.01 * step
 
 
-@pytest.mark.parametrize("quantize", ["float32", "int8"])
+@pytest.mark.parametrize("quantize", FORMATS)
 def test_a_plain_invoke_embeds_and_the_signatures_are_in_order(
     converted: Converted, images: np.ndarray, quantize: str
 ) -> None:
@@ -203,7 +204,7 @@ def test_a_plain_invoke_embeds_and_the_signatures_are_in_order(
 
 
 @pytest.mark.parametrize("make", [Interpreter, tf.lite.Interpreter])
-@pytest.mark.parametrize("quantize", ["float32", "int8"])
+@pytest.mark.parametrize("quantize", FORMATS)
 def test_inputs_and_outputs_are_float32_and_of_the_static_shapes_of_the_format(
     converted: Converted, quantize: str, make: Callable[..., Any]
 ) -> None:
@@ -244,7 +245,7 @@ def test_the_file_holds_the_encoders_weights_and_int8_takes_less(converted: Conv
     assert len(converted("float32")) - len(converted("int8")) > size
 
 
-@pytest.mark.parametrize("quantize", ["float32", "int8"])
+@pytest.mark.parametrize("quantize", FORMATS)
 def test_heads_are_in_float32(converted: Converted, quantize: str) -> None:
     parsed = ModelFile.parse(converted(quantize))
     for head in parsed.subgraphs[1:]:

@@ -26,6 +26,7 @@ from converters.targets.integer import IntegerEncoder
 from edge_meta import Classifier
 from edge_meta.errors import EdgeMetaError, ExportError, LabelError
 from edge_meta.inputs import ImageInput
+from edge_meta.runtime import heads
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.runtime.rejection import Rejection
@@ -479,11 +480,16 @@ def test_an_adapted_column_is_what_the_classifier_has(
 ) -> None:
     copy = Path(shutil.copy(store, tmp_path / "store.db"))
     imprint(bundle, copy, tmp_path / "before.tflite")
+    with bundle.open_store(copy) as kept, kept.adapting() as change:
+        weights, bias = heads.linear_from_prototypes(change.snapshot.prototypes)
+        change.replace_head(weights[:, ::-1], bias[::-1])  # each label has another's column
     with Classifier.load(bundle, copy) as classifier:
-        classifier.adapt(steps=20, learning_rate=1e-3)
+        nearest = [classifier.classify(image, top_k=1).top[0].label for image in images[:20]]
+        labels = classifier.labels
     imprint(bundle, copy, tmp_path / "after.tflite")
     before, after = (scores_of(tmp_path / f"{when}.tflite", images[:20]) for when in ("before", "after"))
     assert np.abs(before - after).max() > 1e-4
+    assert [labels[best] for best in after.argmax(axis=1)] == nearest
 
 
 def test_a_classifier_needs_two_labels_of_a_line_each(bundle: Bundle, images: np.ndarray, tmp_path: Path) -> None:

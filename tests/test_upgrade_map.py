@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import pytest
 from click.testing import Result
 
 from converters.upgrade import fit_upgrades, ridge_map
-from edge_meta.datasets import load_dataset
+from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import Bundle
@@ -123,20 +122,31 @@ def test_a_bundle_for_another_target_keeps_the_map(pair: tuple[Path, Path], tmp_
     }
 
 
-def test_the_same_encoder_and_one_that_is_named_twice_are_refused(pair: tuple[Path, Path]) -> None:
-    old, data = Bundle.open(pair[0]), cast(Any, None)
-    for older, encoder_id, said in (([old], old.manifest.encoder_id, "the new one"), ([old, old], "other", "named twice")):
-        with pytest.raises(ExportError, match=said):
-            fit_upgrades(older, encoder_id, data, data, lambda images: images, lambda note: None)
-
-
-def test_an_older_encoder_that_sees_other_examples_is_refused(pair: tuple[Path, Path]) -> None:
+def test_the_same_encoder_one_that_is_named_twice_and_no_data_are_refused(pair: tuple[Path, Path]) -> None:
     old, new = map(Bundle.open, pair)
-    name, image_input = new.manifest.training["dataset"], new.manifest.image_input
-    train, val = (load_dataset(name, split, image_input) for split in ("train", "val"))
-    fewer = replace(train, images=train.images[:-1], labels=train.labels[:-1])
+    name = new.manifest.training["dataset"]
+    for older, of, data, said in (
+        ([old], old, name, "the new one"),
+        ([old, old], new, name, "named twice"),
+        ([old], new, None, "--calibration"),
+    ):
+        with pytest.raises(ExportError, match=said):
+            fit_upgrades(older, of.model, of.manifest, data, lambda note: None)
+
+
+def test_an_older_encoder_that_sees_other_examples_is_refused(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = map(Bundle.open, pair)
+
+    def load(name: str, split: str, takes: object) -> Dataset:
+        data = load_dataset(name, split, new.manifest.image_input)
+        of_old = takes is old.manifest.image_input
+        return replace(data, images=data.images[:-1], labels=data.labels[:-1]) if of_old else data
+
+    monkeypatch.setattr("converters.upgrade.load_dataset", load)
     with pytest.raises(ExportError, match="has other examples"):
-        fit_upgrades([old], "other", fewer, val, lambda images: np.zeros((len(images), 3), np.float32), lambda note: None)
+        fit_upgrades([old], new.model, new.manifest, new.manifest.training["dataset"], lambda note: None)
 
 
 def test_json_has_what_the_manifest_says(pair: tuple[Path, Path], finished_run: Path, tmp_path: Path, cli: Cli) -> None:

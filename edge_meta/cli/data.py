@@ -11,8 +11,8 @@ from edge_meta.datasets import cache
 KNOWN = {
     "omniglot": "1,623 handwritten characters of 50 alphabets, 20 drawers each; MIT licence; fetched once",
     "glyphs": "characters drawn from matplotlib's fonts; made on the spot",
-    "folder:PATH": "your own: a folder of images per class",
-    "npz:PATH": "your own: arrays x, uint8 (n, H, W[, C]), and y (n,)",
+    "folder:PATH": "your own: a folder of images, of .wav or .flac recordings, or of .npy arrays per class",
+    "npz:PATH": "your own: arrays x, uint8 images (n, H, W[, C]), recordings (n, samples) or others, and y (n,)",
 }
 
 

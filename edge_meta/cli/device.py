@@ -30,15 +30,17 @@ def enroll(
     options: RuntimeOptions,
     as_json: bool,
 ) -> None:
-    """Teach BUNDLE the class LABEL from example images; add to it if it is there already.
+    """Teach BUNDLE the class LABEL from examples; add to it if it is there already.
 
     \b
     Examples:
       edge-meta enroll omniglot alef alef1.png alef2.png alef3.png
       edge-meta enroll letters.bundle mug photos/mug/*.jpg --store kitchen.db
+      edge-meta enroll sounds.bundle bell bell1.wav bell2.wav
 
-    All files are added, or none when one of them cannot be read. Only embeddings are stored, never the images. A store
-    that is made with --no-shots keeps one sum for each label; there is no adapting then, and no forgetting of one shot.
+    All files (images, .wav or .flac recordings, or .npy arrays, as the encoder takes them) are added, or none when one of
+    them cannot be read. Only embeddings are stored, never the examples. A store that is made with --no-shots keeps one sum
+    for each label; there is no adapting then, and no forgetting of one shot.
     """
     with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
         done = classifier.enroll(label, list(files))
@@ -62,7 +64,7 @@ def classify(
     options: RuntimeOptions,
     as_json: bool,
 ) -> None:
-    """Say which enrolled class each image is, or that it is unknown.
+    """Say which enrolled class each example is, or that it is unknown.
 
     \b
     Examples:
@@ -70,7 +72,7 @@ def classify(
       edge-meta classify letters.bundle *.png --top-k 5 --json
       edge-meta classify omniglot what.png --false-accept 0.01      rather unknown than wrong
 
-    The score is the softmax over all enrolled labels; an image too far from all of them is unknown (label null).
+    The score is the softmax over all enrolled labels; an example too far from all of them is unknown (label null).
     """
     results = []
     with Classifier.load(bundle, store, false_accept, **vars(options)) as classifier:

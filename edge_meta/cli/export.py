@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import click
 
 from edge_meta.cli.common import emit, json_option
-from edge_meta.cli.progress import note
+from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.cli.targets import derived
+
+FORMATS = ["float32", "float16", "dynamic", "int8", "int16x8"]
+
+
+def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
+    """A callback that reads numbers between commas."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[Any, ...] | None:
+        try:
+            return None if text is None else tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is not numbers between commas.") from None
+
+    return read
 
 
 @click.command()
-@click.argument("source", metavar="RUN|ENCODER.keras|BUNDLE")
+@click.argument("source", metavar="RUN|MODEL.keras|SAVEDMODEL|MODEL.tflite|BUNDLE")
 @click.option(
     "--output", required=True, metavar="BUNDLE",
     help="The bundle's folder; NAME.zip makes one archive. For imprint: the .tflite file.",
@@ -23,7 +40,11 @@ from edge_meta.cli.targets import derived
     help="What the encoder is exported for.",
 )
 @click.option("--store", metavar="FILE", help="For imprint: the store's .db file.  [default: in the user's data folder]")
-@click.option("--quantize", default="int8", show_default=True, type=click.Choice(["float32", "int8"]))
+@click.option(
+    "--quantize",
+    type=click.Choice(FORMATS),
+    help="Format of the encoder's weights and arithmetic.  [default: int8; a .tflite file keeps its own]",
+)
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
 @click.option(
     "--mirror", is_flag=True,
@@ -31,6 +52,22 @@ from edge_meta.cli.targets import derived
 )  # fmt: skip
 @click.option("--max-classes", default=64, show_default=True, metavar="N", help="Static size of the heads in the file.")
 @click.option("--max-shots", default=256, show_default=True, metavar="M", help="Shots in one train_step of the file.")
+@click.option(
+    "--quantize-aware", default=0, metavar="EPISODES",
+    help="Fine-tune the encoder for int8 first, where --quantize int8 alone loses too much; 300 is usual.  [default: none]",
+)  # fmt: skip
+@click.option(
+    "--max-drop", default=1.0, show_default=True, metavar="POINTS",
+    help="Accuracy that the format may cost on validation classes; beyond it nothing is written.",
+)  # fmt: skip
+@click.option("--explain", is_flag=True, help="Print which layers' quantization adds how much noise, worst first.")
+@click.option("--output-tensor", metavar="T", help="Name or index of the embedding's tensor.  [default: the only output]")
+@click.option("--input-kind", type=click.Choice(["image", "audio", "array"]), help="[default: by the input's shape]")
+@click.option("--input-shape", metavar="N,...", callback=_numbers(int), help="Where the model leaves it open; no batch.")
+@click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="The model takes (x − mean) · scale.")
+@click.option("--scale", metavar="X[,...]", callback=_numbers(float), help="See --mean.  [default for both: by the file]")
+@click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of images.  [default: rgb]")
+@click.option("--sample-rate", type=int, metavar="HZ", help="Of audio.  [default: 16000]")
 @click.option(
     "--upgrade-from", multiple=True, metavar="BUNDLE",
     help="Bundle of an older encoder, whose stores edge-meta migrate shall move to this one; may be given several times.",
@@ -42,22 +79,30 @@ def export(
     output: str,
     target: str,
     store: str | None,
-    quantize: str,
+    quantize: str | None,
     calibration: str | None,
     mirror: bool,
+    quantize_aware: int,
     max_classes: int,
     max_shots: int,
+    max_drop: float,
+    explain: bool,
     upgrade_from: tuple[str, ...],
     overwrite: bool,
     as_json: bool,
+    **of_model: Any,
 ) -> None:
-    """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it), or of a Keras encoder of yours.
+    """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it), or of a model of yours.
 
     \b
     Examples:
       edge-meta export runs/omniglot --output omniglot.bundle
-      edge-meta export runs/omniglot --output omniglot32.bundle --quantize float32
+      edge-meta export runs/omniglot --output omniglot16.bundle --quantize float16
+      edge-meta export runs/hard --output hard.bundle --quantize-aware 300
+      edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
+      edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
+      edge-meta export speech.tflite --sample-rate 16000 --calibration folder:words --output speech.bundle
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
@@ -65,43 +110,55 @@ def export(
     The encoder is quantized and put into one .tflite file with its heads; learning rate and rejection are calibrated, and
     the quantized encoder is compared with the float one, all on validation classes.
 
+    Models of any maker may take images, audio, or arrays such as sensor series and token ids. A .tflite file keeps its
+    weights and its quantization. Options from --output-tensor to --sample-rate say what such a model does not say itself; x
+    in --mean is a pixel from 0 to 255, a sample from −1 to 1, or an array's value.
+
     Other targets are made of BUNDLE, a finished one or a shipped one's name, or of a bundle made on the way: tflm for
     microcontrollers, web for browsers, edgetpu for Coral's compiler. imprint makes a plain classifier of what is enrolled
     in a store, one .tflite file. All targets of one bundle have its encoder id.
     """
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
+    from converters import export_bundle, layers
+    from converters.foreign_input import ModelOptions
+
+    given = {name: value for name, value in of_model.items() if value is not None}
+    options = ModelOptions(**given) if given else None
     if target != "litert":
         settings = {
-            "quantize": quantize, "calibration": calibration, "mirror": mirror,
-            "max_classes": max_classes, "max_shots": max_shots, "upgrade_from": upgrade_from,
+            "quantize": quantize, "calibration": calibration, "mirror": mirror, "quantize_aware": quantize_aware,
+            "max_classes": max_classes, "max_shots": max_shots, "max_drop": max_drop, "model_options": options,
+            "upgrade_from": upgrade_from,
         }  # fmt: skip
         result, lines = derived(source, output, target, store, overwrite, settings)
         emit(result, as_json, lines)
         return
-    from converters import export_bundle
-
     bundle = export_bundle(
-        source, output, quantize, calibration, mirror, max_classes, max_shots, overwrite, note, upgrade_from
-    )
+        source, output, quantize, calibration, mirror, quantize_aware, max_classes, max_shots, max_drop, overwrite, note,
+        TrainingProgress(), options, upgrade_from,
+    )  # fmt: skip
     manifest = bundle.manifest
     result = {
         "bundle": str(bundle.path),
         "encoder_id": manifest.encoder_id,
         "quantization": manifest.quantization,
+        "runtimes": list(manifest.runtimes),
         "dim": manifest.dim,
         "model_bytes": len(bundle.model),
         "parity": manifest.parity,
         "upgrades": [upgrade.to_manifest() for upgrade in manifest.upgrades],
     }
     lines = [f"{bundle.path}: {manifest.quantization}, {len(bundle.model):,} bytes, {manifest.dim} dimensions"]
-    for entry in manifest.parity["episodes"]:
+    for entry in manifest.parity.get("episodes", []):
         lines.append(
             f"{entry['way']}-way {entry['shot']}-shot on validation classes: float32 {_percent(entry['float32'])}, "
             f"{manifest.quantization} {_percent(entry['quantized'])}, drop {_percent(entry['drop'])} points"
         )
     for upgrade in manifest.upgrades:
         lines.append(f"takes stores of encoder {upgrade.encoder_id[:12]} by edge-meta migrate: {upgrade.kept}")
+    if explain:
+        lines += layers.explain(manifest.parity.get("layers", []))
     lines.append(f"Next: edge-meta enroll {output} LABEL FILE...")
     emit(result, as_json, lines)
 

@@ -64,11 +64,10 @@ def _bundle(opened: Bundle) -> Part:
         "model_bytes": len(opened.model),
         "upgrades": [upgrade.to_manifest() for upgrade in manifest.upgrades],
     }
-    shape = "×".join(str(side) for side in manifest.image_input.shape)
     return fields, [
         f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
         f"{len(opened.model):,} bytes",
-        f"{shape} image → {manifest.dim} values, {METRIC}",
+        f"{manifest.image_input} → {manifest.dim} values, {METRIC}",
         *(f"takes stores of encoder {of.encoder_id[:12]} by edge-meta migrate: {of.kept}" for of in manifest.upgrades),
     ]
 

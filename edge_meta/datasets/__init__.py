@@ -1,4 +1,4 @@
-"""Datasets by name: `omniglot`, `glyphs`, `folder:PATH` (a folder of images per class), `npz:PATH` (arrays `x`, `y`)."""
+"""Datasets by name: `omniglot`, `glyphs`, `folder:PATH` (a folder of files per class), `npz:PATH` (arrays `x`, `y`)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from pathlib import Path
 
 from edge_meta.datasets.base import SPLITS, Dataset
 from edge_meta.errors import DatasetError
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import ImageInput, Input
 
 __all__ = ["SPLITS", "Dataset", "load_dataset"]
 
 
-def load_dataset(name: str, split: str, image_input: ImageInput | None = None) -> Dataset:
-    """Load a split of a dataset, its images read as the encoder takes them.
+def load_dataset(name: str, split: str, image_input: Input | None = None) -> Dataset:
+    """Load a split of a dataset, its examples read as the encoder takes them.
 
     Args:
         name: `omniglot`, `glyphs`, `folder:PATH` or `npz:PATH`.
         split: `train`, `val` or `test`, which share no class; or `all`.
-        image_input: size and channels; 28×28 grayscale unless given.
+        image_input: what the encoder takes; 28×28 grayscale images unless given.
 
     Raises:
         DatasetError: no such dataset or split, or its data is missing or damaged.
@@ -34,12 +34,14 @@ def load_dataset(name: str, split: str, image_input: ImageInput | None = None) -
         from edge_meta.datasets.files import load_npz
 
         return load_npz(Path(path), split, image_input)
+    if name not in ("omniglot", "glyphs"):
+        raise DatasetError(f"There is no dataset {name!r}.", "Use omniglot, glyphs, folder:PATH or npz:PATH.")
+    if not isinstance(image_input, ImageInput):
+        raise DatasetError(f"{name} holds images; this encoder takes {image_input.noun}s.", "Use folder:PATH or npz:PATH.")
     if name == "omniglot":
         from edge_meta.datasets import omniglot
 
         return omniglot.load(split, image_input)
-    if name == "glyphs":
-        from edge_meta.datasets import glyphs
+    from edge_meta.datasets import glyphs
 
-        return glyphs.load(split, image_input)
-    raise DatasetError(f"There is no dataset {name!r}.", "Use omniglot, glyphs, folder:PATH or npz:PATH.")
+    return glyphs.load(split, image_input)

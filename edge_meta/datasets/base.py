@@ -1,10 +1,11 @@
-"""A dataset in memory: uint8 images, a class for each, and a group (an alphabet, a script) for each class."""
+"""A dataset in memory: examples, a class for each, and a group (an alphabet, a script) for each class."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ class Dataset:
     Attributes:
         name: the dataset's name in the grammar `omniglot`, `glyphs`, `folder:PATH`, `npz:PATH`.
         split: `train`, `val`, `test`, or `all`.
-        images: uint8 (examples, height, width, channels).
+        images: uint8 (examples, height, width, channels); or recordings or arrays, (examples, ...), as the input reads them.
         labels: int32 (examples,), indices into `class_names`, in ascending order.
         class_names: one name a class.
         groups: one group name a class; classes of one group are of a kind (an alphabet, a script).
@@ -31,14 +32,14 @@ class Dataset:
 
     name: str
     split: str
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.int32]
     class_names: tuple[str, ...]
     groups: tuple[str, ...]
     authors: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or len(self.images) != len(self.labels) or len(self.groups) != len(self.class_names):
+        if self.images.ndim < 2 or len(self.images) != len(self.labels) or len(self.groups) != len(self.class_names):
             raise ValueError("images, labels, class_names and groups do not belong together")
         if self.authors is not None and self.authors.shape != self.labels.shape:
             raise ValueError("authors and images do not belong together")

@@ -1,4 +1,4 @@
-"""Datasets of the user's own: a folder per class, or an .npz file with arrays `x` and `y`."""
+"""Datasets of the user's own: a folder of files per class, or an .npz file with arrays `x` and `y`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import numpy as np
 
 from edge_meta.datasets.base import Dataset, require_classes, split_of_classes
 from edge_meta.errors import DatasetError
-from edge_meta.images import SUFFIXES
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import Input
 
 
-def load_folder(path: Path, split: str, image_input: ImageInput) -> Dataset:
-    """`folder:PATH`: each subfolder is a class and its image files are the examples, in name order.
+def load_folder(path: Path, split: str, image_input: Input) -> Dataset:
+    """`folder:PATH`: each subfolder is a class and its files (images, recordings, arrays) the examples, in name order.
 
     Raises:
-        DatasetError: no folder, or no subfolder with images.
-        InputError: an image file cannot be read.
+        DatasetError: no folder, or no subfolder with files of the encoder's kind.
+        InputError: a file cannot be read.
     """
+    noun, suffixes = image_input.noun, image_input.suffixes
     if not path.is_dir():
-        raise DatasetError(f"{path} is not a folder.", "Give a folder with one subfolder of images per class.")
+        raise DatasetError(f"{path} is not a folder.", f"Give a folder with one subfolder of {noun}s per class.")
     classes = {
         child.name: sorted(
-            file for file in child.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+            file for file in child.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith(".")
         )
         for child in sorted(path.iterdir())
         if child.is_dir() and not child.name.startswith(".")
@@ -33,8 +33,8 @@ def load_folder(path: Path, split: str, image_input: ImageInput) -> Dataset:
     if empty or not classes:
         where = f"{path / empty[0]}" if empty else f"{path}"
         raise DatasetError(
-            f"{where} holds no {'images' if empty else 'class folders'}.",
-            f"Put one subfolder per class into {path}, each with image files ({', '.join(sorted(SUFFIXES))}).",
+            f"{where} holds no {f'{noun}s' if empty else 'class folders'}.",
+            f"Put one subfolder per class into {path}, each with {noun} files ({', '.join(sorted(suffixes))}).",
         )
     names = list(classes)
     chosen = split_of_classes(names, split)
@@ -49,14 +49,16 @@ def load_folder(path: Path, split: str, image_input: ImageInput) -> Dataset:
     return Dataset(f"folder:{path}", split, np.stack(images), np.array(labels, np.int32), class_names, groups)
 
 
-def load_npz(path: Path, split: str, image_input: ImageInput) -> Dataset:
-    """`npz:PATH`: `x` uint8 images (n, H, W[, C]), `y` the class of each, integers or strings (n,).
+def load_npz(path: Path, split: str, image_input: Input) -> Dataset:
+    """`npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
 
     Raises:
         DatasetError: no such file, or its arrays are not as above.
-        InputError: the images have another channel count than the encoder takes.
+        InputError: the examples are not what the encoder takes.
     """
-    remedy = "Save it with numpy.savez(path, x=images, y=labels): x uint8 (n, H, W[, C]), y (n,)."
+    image = image_input.noun == "image"
+    x_is = "uint8 (n, H, W[, C])" if image else f"(n, {', '.join(map(str, image_input.shape))})"
+    remedy = f"Save it with numpy.savez(path, x={image_input.noun}s, y=labels): x {x_is}, y (n,)."
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
             x, y = file["x"], file["y"]
@@ -65,7 +67,8 @@ def load_npz(path: Path, split: str, image_input: ImageInput) -> Dataset:
     # A damaged archive fails in whichever of zipfile, zlib and NumPy trips over it.
     except Exception as error:
         raise DatasetError(f"{path} is not an .npz file with arrays x and y ({error}).", remedy) from None
-    if x.dtype != np.uint8 or x.ndim not in (3, 4) or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
+    fitting = x.dtype == np.uint8 and x.ndim in (3, 4) if image else x.ndim == 1 + len(image_input.shape)
+    if not fitting or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
         raise DatasetError(f"{path} has x {x.dtype} {x.shape} and y {y.dtype} {y.shape}.", remedy)
     names, inverse = np.unique(y, return_inverse=True)
     class_names = [str(name) for name in names]

@@ -104,7 +104,7 @@ def _interpreter(module: Any, model: bytes, options: RuntimeOptions, delegates: 
     except (ValueError, RuntimeError, SystemError, MemoryError) as error:
         raise BundleError(
             f"The {options.backend} interpreter refuses the model ({first_line(error)}).",
-            "Use another --backend, or export the bundle again.",
+            "Use another --backend (the bundle's README.md names those that take it), or export it in another format.",
         ) from None
     return interpreter
 

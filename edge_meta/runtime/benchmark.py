@@ -73,8 +73,8 @@ def benchmark(
     if runs < 1 or warmup < 0:
         raise InputError(f"{runs} runs after {warmup} for warm-up are not possible.", "Use 1 or more, and 0 or more.")
     rng = np.random.default_rng(0)
-    shape = bundle.manifest.image_input.shape
-    images = rng.integers(0, 256, (CLASSES, SHOTS, *shape), np.uint8)
+    image_input = bundle.manifest.image_input
+    images = image_input.synthetic(rng, CLASSES * SHOTS).reshape(CLASSES, SHOTS, *image_input.shape)
     with tempfile.TemporaryDirectory(prefix="edge-meta-") as folder:
         store = Path(folder) / "benchmark.db"
         with Classifier.load(bundle, store, **vars(options)) as classifier:
@@ -112,7 +112,7 @@ def host() -> dict[str, Any]:
     }
 
 
-def _stages(classifier: Classifier, image: NDArray[np.uint8], runs: int, warmup: int) -> dict[str, list[float]]:
+def _stages(classifier: Classifier, image: NDArray[Any], runs: int, warmup: int) -> dict[str, list[float]]:
     image_input, encoder = classifier.bundle.manifest.image_input, classifier.encoder
     times: dict[str, list[float]] = {"preprocess": [], "embed": [], "score": [], "total": []}
     clock = time.perf_counter
@@ -132,11 +132,11 @@ def _stages(classifier: Classifier, image: NDArray[np.uint8], runs: int, warmup:
     return times
 
 
-def _enroll(classifier: Classifier, label: str, image: NDArray[np.uint8]) -> float:
+def _enroll(classifier: Classifier, label: str, image: NDArray[Any]) -> float:
     return _seconds(lambda: classifier.enroll(label, image[None]))
 
 
-def _adapt_step(classifier: Classifier, images: NDArray[np.uint8], runs: int) -> float:
+def _adapt_step(classifier: Classifier, images: NDArray[Any], runs: int) -> float:
     """Median seconds of one gradient step over all enrolled shots."""
     embeddings = np.stack([classifier.embed(image) for shots in images for image in shots])
     labels = np.repeat(np.arange(CLASSES), SHOTS)
@@ -147,7 +147,7 @@ def _adapt_step(classifier: Classifier, images: NDArray[np.uint8], runs: int) ->
 
 
 def _cold_start(
-    bundle: Bundle, store: Path, options: RuntimeOptions, image: NDArray[np.uint8], folder: str
+    bundle: Bundle, store: Path, options: RuntimeOptions, image: NDArray[Any], folder: str
 ) -> tuple[float, float | None]:
     """Seconds from starting a process to its first answer, and its peak memory in MB."""
     saved = Path(folder) / "image.npy"

@@ -110,7 +110,7 @@ class Classifier:
             return self._current().shots(label)
 
     def embed(self, image: Any) -> Array:
-        """The embedding, float32 (D,), of one image: a path, or uint8 (H, W[, C])."""
+        """The embedding, float32 (D,), of one example: a path, or an array; see the bundle's input."""
         image_input = self.bundle.manifest.image_input
         pixels = image_input.read(image)
         with self._lock:
@@ -128,7 +128,8 @@ class Classifier:
         """
         images = self.bundle.manifest.image_input.read_all(images)
         if not images:
-            raise InputError(f"No images were given for {label!r}.", "Give at least one.")
+            noun = self.bundle.manifest.image_input.noun
+            raise InputError(f"No {noun}s were given for {label!r}.", "Give at least one.")
         embeddings = np.stack([self.embed(image) for image in images])
         with self._lock:
             self.store.enroll(label, embeddings)
@@ -275,10 +276,12 @@ def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     with bundle.named():
         encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
-    if encoder.input_shape != (1, *manifest.image_input.shape) or encoder.dim != manifest.dim:
+    takes = manifest.image_input
+    shape, dtype = (1, *takes.shape), takes.tensor_dtype
+    if (encoder.input_shape, encoder.input_dtype, encoder.dim) != (shape, dtype, manifest.dim):
         raise BundleError(
-            f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values; the manifest says "
-            f"{(1, *manifest.image_input.shape)} and {manifest.dim}.",
+            f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values, from "
+            f"{encoder.input_dtype}; the manifest says {shape} and {manifest.dim}, from {dtype}.",
             "Export the bundle again.",
         )
     return encoder

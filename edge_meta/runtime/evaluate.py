@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from edge_meta.datasets import load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import InputError
 from edge_meta.evaluation import Interval, accuracies, adapted_head, prototype_head
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import Input
 from edge_meta.runtime.adaptation import Plan
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
@@ -131,11 +132,11 @@ def evaluate(
 
 def embed_all(
     encoder: Encoder,
-    image_input: ImageInput,
-    images: NDArray[np.uint8],
+    image_input: Input,
+    images: NDArray[Any],
     on_progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """uint8 images (n, H, W, C) at the encoder's size to embeddings (n, D), one at a time as a device does."""
+    """Examples (n, ...) as the encoder's input reads them to embeddings (n, D), one at a time as a device does."""
     embeddings = np.empty((len(images), encoder.dim), np.float32)
     for index, image in enumerate(images):
         embeddings[index] = encoder.embed(image_input.normalize(image)[None])

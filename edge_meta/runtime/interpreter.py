@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from edge_meta.runtime.backends import DEFAULT, RuntimeOptions, first_line, open
 
 
 class Encoder:
-    """An encoder in an interpreter: a normalized image in, its embedding out. Not safe to share between threads.
+    """An encoder in an interpreter: a normalized example in, its embedding out. Not safe to share between threads.
 
     Attributes:
         options: what it runs with: the backend that was taken, and no delegate if it was passed over.
@@ -31,11 +33,12 @@ class Encoder:
         given, taken = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
         self.input_shape: tuple[int, ...] = tuple(int(size) for size in given["shape"])
         self.dim = int(taken["shape"][-1])
-        types, shape = {given["dtype"], taken["dtype"]}, taken["shape"].tolist()
-        if types != {np.float32} or shape != [1, self.dim]:
-            names = " and ".join(sorted(np.dtype(kind).name for kind in types))
+        self.input_dtype = np.dtype(given["dtype"]).name
+        shape = taken["shape"].tolist()
+        if taken["dtype"] != np.float32 or shape != [1, self.dim]:
+            name = np.dtype(taken["dtype"]).name
             raise BundleError(
-                f"encoder.tflite has {names} values and gives {shape}; it takes float32 and one vector.",
+                f"encoder.tflite gives {name} values of shape {shape}, not one vector in float32.",
                 "Export the bundle again.",
             )
         self._input, self._output = given["index"], taken["index"]
@@ -45,19 +48,19 @@ class Encoder:
         """Which of `backends.BACKENDS` runs it."""
         return str(self.options.backend)
 
-    def embed(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The embedding, float32 (D,), of a normalized image, float32 (1, H, W, C).
+    def embed(self, example: NDArray[Any]) -> NDArray[np.float32]:
+        """The embedding, float32 (D,), of one normalized example, of `input_shape` and `input_dtype`.
 
         Raises:
-            BackendError: an operator or the delegate fails, as when a device is unplugged.
+            BackendError: an operator or the delegate fails, as at an id beyond a vocabulary, or when a device is unplugged.
         """
-        self.interpreter.set_tensor(self._input, image)
+        self.interpreter.set_tensor(self._input, example)
         try:
             self.interpreter.invoke()
         except RuntimeError as error:
             raise BackendError(
                 f"The {self.backend} interpreter fails while it runs the encoder ({first_line(error)}).",
-                "Use another --backend, or no --delegate.",
+                "Check the values that were given, or use another --backend, or no --delegate.",
             ) from None
         embedding: NDArray[np.float32] = self.interpreter.get_tensor(self._output)[0]
         return embedding

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_meta.errors import BundleError
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import Input, input_from_manifest
 from edge_meta.runtime.affine import Upgrade
 from edge_meta.runtime.database import ENCODER_ID
 from edge_meta.runtime.rejection import Rejection
@@ -22,8 +22,8 @@ FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest's fields that a device acts on, and those that it only shows (`signatures`, `parity`, `training`,
-    `target`).
+    """The manifest's fields that a device acts on, and those that it only shows (`runtimes`, `signatures`, `parity`,
+    `training`, `target`).
 
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
@@ -31,18 +31,20 @@ class Manifest:
         learning_rates: of the linear head, one for each gradient step of `adapt`.
         rates_learned: they were meta-learned with the encoder, not chosen after it.
         rejection: None when the bundle was not calibrated; then every query is known.
+        runtimes: what the converted file was checked for.
         target: what the bundle was made for, other than LiteRT, by its `name` and with what was measured there.
         upgrades: of the older encoders whose stores can be migrated to this one.
     """
 
     encoder_id: str
     files: Mapping[str, str]
-    image_input: ImageInput
+    image_input: Input
     dim: int
     quantization: str
     learning_rates: tuple[float, ...]
     rejection: Rejection | None = None
     signatures: Mapping[str, Any] = field(default_factory=dict)
+    runtimes: tuple[str, ...] = ()
     parity: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     rates_learned: bool = False
@@ -57,6 +59,7 @@ class Manifest:
             "input": self.image_input.to_manifest(),
             "embedding": {"dim": self.dim, "metric": METRIC},
             "quantization": self.quantization,
+            "runtimes": list(self.runtimes),
             "signatures": dict(self.signatures),
             "head": {
                 "start": "prototypes",
@@ -119,12 +122,13 @@ class Manifest:
         return cls(
             encoder_id=encoder_id,
             files=files,
-            image_input=ImageInput.from_manifest(fields["input"]),
+            image_input=input_from_manifest(fields["input"]),
             dim=dim,
             quantization=quantization,
             learning_rates=rates,
             rejection=None if fields["rejection"] is None else Rejection.from_manifest(fields["rejection"]),
             signatures=dict(fields["signatures"]),
+            runtimes=tuple(str(name) for name in fields.get("runtimes", ())),
             parity=dict(fields["parity"]),
             training=dict(fields["training"]),
             rates_learned=fields["head"].get("learned", False) is True,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
 from edge_meta.images import resize
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, Input, input_from_manifest
 
 Pixels = NDArray[np.uint8]
 
@@ -99,7 +99,7 @@ def test_one_image_is_not_several(image_input: ImageInput, images: Any) -> None:
 def test_normalization_maps_paper_to_zero_and_ink_to_one_and_colours_to_plus_minus_one() -> None:
     pixels = np.array([0, 51, 255], np.uint8)
     np.testing.assert_allclose(GRAY.normalize(pixels), [1.0, 0.8, 0.0], atol=1e-6)
-    np.testing.assert_allclose(RGB.normalize(pixels), [-1.0, -0.6, 1.0], atol=1e-6)
+    np.testing.assert_allclose(RGB.normalize(pixels), [-1.0, -77 / 128, 127 / 128], atol=1e-6)
     assert GRAY.normalize(pixels).dtype == np.float32
     assert GRAY.normalize(pixels)[2] == 0.0
 
@@ -127,3 +127,93 @@ def test_missing_manifest_fields_are_refused(field: str) -> None:
     del fields[field]
     with pytest.raises(KeyError):
         ImageInput.from_manifest(fields)
+
+
+# --- arrays -----------------------------------------------------------------------------------------------------------
+
+
+SERIES, IDS = ArrayInput((5, 2)), ArrayInput((4,), "int32")
+
+
+def test_an_array_is_taken_from_a_file_or_as_it_is_in_any_dtype_that_fits(tmp_path: Path) -> None:
+    values = np.arange(10, dtype=np.float32).reshape(5, 2)
+    np.save(tmp_path / "a.npy", values)
+    for series in (tmp_path / "a.npy", str(tmp_path / "a.npy"), values, values.astype(np.float64), values.astype(np.int8)):
+        read = SERIES.read(series)
+        np.testing.assert_array_equal(read, values)
+        assert read.dtype == np.float32
+    assert IDS.read([7, 0, 3, 1]).dtype == np.int32
+    np.testing.assert_array_equal(np.stack(SERIES.read_all(np.stack([values, values]))), [values, values])
+
+
+@pytest.mark.parametrize(
+    ("array_input", "array"),
+    [
+        (SERIES, np.zeros((2, 5))),
+        (SERIES, np.zeros((1, 5, 2))),
+        (SERIES, np.full((5, 2), np.inf)),
+        (SERIES, np.full((5, 2), 1e300)),
+        (SERIES, np.zeros((5, 2), bool)),
+        (SERIES, np.zeros((5, 2), complex)),
+        (SERIES, [[1.0], [1.0, 2.0]]),
+        (SERIES, None),
+        (IDS, np.zeros(4)),
+        (IDS, np.full(4, 1 << 40)),
+        (ArrayInput((2,), "uint8"), np.array([-1, 3])),
+    ],
+)
+def test_arrays_of_another_shape_or_with_values_that_do_not_fit_are_errors(array_input: ArrayInput, array: Any) -> None:
+    with pytest.raises(InputError):
+        array_input.read(array)
+    with pytest.raises(InputError):
+        array_input.read_all([array])
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text", b"\x93NUMPY\x01\x00"])
+def test_what_is_no_npy_file_is_an_error_that_names_it(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.npy"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.npy"):
+        SERIES.read(path)
+    with pytest.raises(InputError, match="is a folder"):
+        SERIES.read(tmp_path)
+
+
+def test_a_pickled_npy_file_is_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match=r"a\.npy is not a readable \.npy file"):
+        SERIES.read(tmp_path / "a.npy")
+
+
+# --- every kind -------------------------------------------------------------------------------------------------------
+
+
+KINDS = [GRAY, RGB, AudioInput(4000, 8000), SERIES, IDS, ArrayInput((3, 2, 2), "uint8")]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_every_kind_is_read_back_from_a_manifest(kind: Input) -> None:
+    assert input_from_manifest(json.loads(json.dumps(kind.to_manifest()))) == kind
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_synthetic_examples_are_examples(kind: Input) -> None:
+    for example in kind.synthetic(np.random.default_rng(0), 3):
+        np.testing.assert_array_equal(kind.read(example), example)
+        assert example.shape == kind.shape
+        assert kind.normalize(example).dtype == kind.tensor_dtype
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        (AudioInput(100), {"samples": 0}), (AudioInput(100), {"sample_rate": -1}), (AudioInput(100), {"dtype": "float32"}),
+        (AudioInput(100), {"range": [0, 1]}), (AudioInput(100), {"fit": "centre"}), (AudioInput(100), {"samples": "many"}),
+        (SERIES, {"shape": []}), (SERIES, {"shape": [0]}), (SERIES, {"shape": [1 << 40]}), (SERIES, {"dtype": "float64"}),
+        (SERIES, {"shape": 7}), (SERIES, {"kind": "smell"}),
+    ],
+)  # fmt: skip
+def test_absurd_fields_of_every_kind_are_refused(kind: Input, change: dict[str, Any]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        input_from_manifest({**kind.to_manifest(), **change})

@@ -27,6 +27,7 @@ WHOLE = Manifest(
     quantization="int8",
     learning_rates=(0.1, 0.05, 0.025),
     rejection=Rejection(0.05, (1, 20), (0.01, 0.2), (1, 5), (((4.0, 8.0), (2.0, 7.0)), ((3.0, 6.0), (1.5, 5.0))), 2.5),
+    runtimes=("ai-edge-litert", "tflite-runtime 2.14"),
     signatures={"embed": {"inputs": {"image": [1, 32, 48, 3]}, "outputs": {"embedding": [1, 64]}}},
     parity={"cosine": {"p50": 0.999}},
     training={"dataset": "folder:фото 👴", "seed": None},
@@ -143,12 +144,18 @@ def test_a_format_that_never_was_is_refused(version: object) -> None:
         (("rejection",), 4.5),
         (("signatures",), 1),
         (("target",), 1),
-        *(((key,), ...) for key in fields_of(WHOLE) if key not in ("format", "target", "upgrades")),
+        *(((key,), ...) for key in fields_of(WHOLE) if key not in ("format", "runtimes", "target", "upgrades")),
     ],
 )
 def test_missing_and_absurd_fields_are_refused(path: Path, value: Any) -> None:
     with pytest.raises(BundleError, match=r"manifest\.json in it is damaged"):
         Manifest.from_json(json.dumps(changed(fields_of(WHOLE), path, value)), "it")
+
+
+def test_a_manifest_from_before_runtimes_were_named_is_read() -> None:
+    fields = fields_of(WHOLE)
+    del fields["runtimes"]
+    assert Manifest.from_json(json.dumps(fields), "it") == replace(WHOLE, runtimes=())
 
 
 @pytest.mark.parametrize("encoder_id", ["", "../../../x", "a\0b", "\ud800", None])

@@ -1,21 +1,21 @@
-"""What an encoder takes: the one owner of shape, value range and normalization, on the workstation and on the device."""
+"""Images as an encoder's input: size, colours and normalization."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
-from edge_meta.images import read_image, resize
+from edge_meta.images import SUFFIXES, read_image, resize
+from edge_meta.inputs.base import Input
 
 
 @dataclass(frozen=True)
-class ImageInput:
+class ImageInput(Input):
     """An image input: uint8 pixels, resized and normalized to float32 as (pixel − mean) · scale.
 
     Attributes:
@@ -25,6 +25,9 @@ class ImageInput:
             a convolution paper.
     """
 
+    noun: ClassVar[str] = "image"
+    suffixes: ClassVar[frozenset[str]] = SUFFIXES
+
     height: int = 28
     width: int = 28
     channels: int = 1
@@ -33,15 +36,21 @@ class ImageInput:
 
     @classmethod
     def for_shape(cls, shape: tuple[int, int, int]) -> ImageInput:
-        """The usual input for an encoder's (height, width, channels): ink on paper for grayscale, [−1, 1] for RGB."""
+        """The usual input for an encoder's (height, width, channels): ink on paper for grayscale, [−1, 1) for RGB.
+
+        128 and not 127.5, which would put each pixel halfway between two int8 values, where runtimes do not round alike.
+        """
         height, width, channels = shape
         if channels == 1:
             return cls(height, width, channels)
-        return cls(height, width, channels, mean=127.5, scale=1.0 / 127.5)
+        return cls(height, width, channels, mean=128.0, scale=1.0 / 128.0)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.height, self.width, self.channels
+
+    def __str__(self) -> str:
+        return f"{self.height}×{self.width}×{self.channels} image"
 
     def read(self, image: Any) -> NDArray[np.uint8]:
         """One image (path, or uint8 array of any height and width) as uint8 (height, width, channels).
@@ -57,25 +66,13 @@ class ImageInput:
             raise InputError("An image is a list of rows of different lengths.", "Pass a uint8 array.") from None
         return resize(self._checked(pixels), self.height, self.width)
 
-    def read_all(self, images: Any) -> list[NDArray[np.uint8]]:
-        """Several images, an (n, H, W[, C]) array or a sequence of paths and arrays, each as `read` gives it."""
-        if isinstance(images, (str, Path)):
-            raise InputError(f"{str(images)!r} is one path.", "Pass a list of paths, or one array of n images.")
-        if isinstance(images, np.ndarray):
-            rank = images.ndim
-            if rank != 4 and not (rank == 3 and self.channels == 1):
-                raise InputError(
-                    f"Images of shape {images.shape} are not (n, H, W{', C' if self.channels > 1 else '[, C]'}).",
-                    "Pass several images stacked on a first axis; for a single one, images[None].",
-                )
-        elif not isinstance(images, Iterable):
-            raise InputError(f"{type(images).__name__} is not a list of images.", "Pass an array or a list of paths.")
-        return [self.read(image) for image in images]
-
     def normalize(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """uint8 (..., height, width, channels) to the float32 values that the encoder takes."""
         normalized: NDArray[np.float32] = (image.astype(np.float32) - np.float32(self.mean)) * np.float32(self.scale)
         return normalized
+
+    def synthetic(self, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
+        return rng.integers(0, 256, (count, *self.shape), np.uint8)
 
     def to_manifest(self) -> dict[str, Any]:
         colour = "grayscale" if self.channels == 1 else "rgb"
@@ -93,6 +90,13 @@ class ImageInput:
         if not (abs(mean) < 1e30 and 0.0 < abs(scale) < 1e30):
             raise ValueError("input mean or scale is not usable")
         return cls(height, width, channels, mean, scale)
+
+    def _check_stack(self, stack: NDArray[Any]) -> None:
+        if stack.ndim != 4 and not (stack.ndim == 3 and self.channels == 1):
+            raise InputError(
+                f"Images of shape {stack.shape} are not (n, H, W{', C' if self.channels > 1 else '[, C]'}).",
+                "Pass several images stacked on a first axis; for a single one, images[None].",
+            )
 
     def _checked(self, image: NDArray[Any]) -> NDArray[np.uint8]:
         if image.dtype != np.uint8:

@@ -1,0 +1,70 @@
+"""Other people's Keras models and SavedModels, converted to .tflite as they are."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from edge_meta.errors import ExportError
+
+
+def is_saved_model(path: Path) -> bool:
+    return (path / "saved_model.pb").is_file()
+
+
+def converted(path: Path, samples: Sequence[NDArray[np.float32]] | None = None) -> bytes:
+    """A .tflite file of a SavedModel's folder or a .keras file; with samples of its input, in int8.
+
+    No code that a .keras file carries is run: Keras's safe mode refuses such a file.
+
+    Raises:
+        ExportError: it cannot be read, or has layers without operators of TFLite's own.
+    """
+    converter = _converter(path)
+    if samples is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: ([sample] for sample in samples)
+    try:
+        with warnings.catch_warnings():
+            # To calibrate, the converter uses an interpreter of its own, which announces its removal.
+            warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
+            model: bytes = converter.convert()
+    # The converter raises errors of its own, of MLIR's and of TensorFlow's.
+    except Exception as error:
+        raise ExportError(
+            f"{path} cannot be converted ({_reason(error)}).", "Use layers that TFLite has operators for."
+        ) from None
+    return model
+
+
+def _converter(path: Path) -> Any:
+    try:
+        if path.suffix != ".keras":
+            return tf.lite.TFLiteConverter.from_saved_model(str(path))
+        # Keras names its safe mode as the reason when a file wants code to be run.
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        # Recurrent layers can be converted for a batch of one only; what else is left open is for the user to say.
+        specs = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
+        traced = tf.function(lambda *inputs: model(list(inputs) if len(specs) > 1 else inputs[0], training=False))
+        constant = convert_variables_to_constants_v2(traced.get_concrete_function(*specs))
+        return tf.lite.TFLiteConverter.from_concrete_functions([constant])
+    # Both loaders raise whatever their parsing trips over.
+    except Exception as error:
+        raise ExportError(
+            f"{path} is not a model that can be read ({_reason(error)}).",
+            "Save it again with layers of Keras's own, or convert it to .tflite where its code is.",
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """The first line that says something; Keras puts what happened inside of a layer behind much about the layer."""
+    lines = str(error).split("Exception encountered: ")[-1].splitlines()
+    return next((line.strip().rstrip(".") for line in lines if line.strip()), type(error).__name__)[:200]

@@ -1,0 +1,109 @@
+"""Plain arrays as an encoder's input: sensor series, vectors, token ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_meta.errors import InputError
+from edge_meta.inputs.base import Input
+
+DTYPES = ("float32", "int32", "int64", "uint8", "int8", "int16")
+MOST_VALUES = 1 << 26
+
+
+@dataclass(frozen=True)
+class ArrayInput(Input):
+    """An array of fixed shape, given to the encoder as it is.
+
+    Attributes:
+        sizes: of one example's axes.
+        dtype: one of `DTYPES`; arrays of other dtypes are taken where every value fits.
+    """
+
+    noun: ClassVar[str] = "array"
+    suffixes: ClassVar[frozenset[str]] = frozenset({".npy"})
+
+    sizes: tuple[int, ...]
+    dtype: str = "float32"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.sizes
+
+    @property
+    def tensor_dtype(self) -> str:
+        return self.dtype
+
+    def __str__(self) -> str:
+        return f"{'×'.join(map(str, self.sizes))} {self.dtype} array"
+
+    def read(self, example: Any) -> NDArray[Any]:
+        """One example (path of a .npy file, or array of the encoder's shape) in the encoder's dtype.
+
+        Raises:
+            InputError: an unreadable file; or an array of another shape, or values that do not fit.
+        """
+        name, array = _loaded(example)
+        if array.shape != self.shape:
+            raise InputError(
+                f"{name} of shape {array.shape} was given; the encoder takes {self.shape}.",
+                "Cut it, or pad it, to that shape.",
+            )
+        kinds = "fiu" if self.dtype == "float32" else "iu"
+        if array.dtype.kind not in kinds:
+            raise InputError(
+                f"{name} of dtype {array.dtype} was given; the encoder takes {self.dtype}.", f"Convert it to {self.dtype}."
+            )
+        with np.errstate(over="ignore"):
+            fitting = array.astype(self.dtype)
+        if not np.isfinite(fitting).all() or (self.dtype != "float32" and not np.array_equal(fitting, array)):
+            raise InputError(f"{name} has values that are no finite {self.dtype}.", "Clean it before it is enrolled.")
+        return fitting
+
+    def normalize(self, example: NDArray[Any]) -> NDArray[Any]:
+        return example
+
+    def synthetic(self, rng: np.random.Generator, count: int) -> NDArray[Any]:
+        if self.dtype == "float32":
+            return rng.standard_normal((count, *self.shape), np.float32)
+        # Ids that every vocabulary has.
+        return rng.integers(0, 2, (count, *self.shape)).astype(self.dtype)
+
+    def to_manifest(self) -> dict[str, Any]:
+        return {"kind": "array", "dtype": self.dtype, "shape": list(self.sizes)}
+
+    @classmethod
+    def from_manifest(cls, fields: dict[str, Any]) -> ArrayInput:
+        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        shape = tuple(int(size) for size in fields["shape"])
+        values = 1
+        for size in shape:
+            values *= size
+        if not (1 <= len(shape) <= 6 and min(shape) >= 1 and values <= MOST_VALUES) or fields["dtype"] not in DTYPES:
+            raise ValueError("input shape or dtype is out of range")
+        return cls(shape, str(fields["dtype"]))
+
+
+def _loaded(example: Any) -> tuple[str, NDArray[Any]]:
+    """What messages call an example, and its values."""
+    if not isinstance(example, (str, Path)):
+        try:
+            return "An array", np.asarray(example)
+        except ValueError:
+            raise InputError("An array is a list of rows of different lengths.", "Pass a NumPy array.") from None
+    try:
+        with open(example, "rb") as file:
+            loaded: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{example} does not exist.", "Check the path.") from None
+    except IsADirectoryError:
+        raise InputError(f"{example} is a folder.", "Name the .npy files in it.") from None
+    # A damaged file fails in whichever parser trips over it.
+    except Exception as error:
+        raise InputError(f"{example} is not a readable .npy file ({error}).", "Save it with numpy.save.") from None
+    return str(example), loaded

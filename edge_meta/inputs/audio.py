@@ -1,0 +1,81 @@
+"""Recordings as an encoder's input: a window of samples at a sample rate."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_meta.audio import FULL_SCALE, SUFFIXES, fit, read_audio, resample, to_int16
+from edge_meta.errors import InputError
+from edge_meta.inputs.base import Input
+
+
+@dataclass(frozen=True)
+class AudioInput(Input):
+    """A recording: mono int16 samples, given to the encoder as float32 from −1 to 1.
+
+    A shorter recording gets zeros behind it, and of a longer one the window with the most energy is taken.
+
+    Attributes:
+        samples: the window's length.
+        sample_rate: samples a second. Files of another rate are resampled; arrays must have this rate.
+    """
+
+    noun: ClassVar[str] = "recording"
+    suffixes: ClassVar[frozenset[str]] = SUFFIXES
+
+    samples: int
+    sample_rate: int = 16000
+
+    @property
+    def shape(self) -> tuple[int]:
+        return (self.samples,)
+
+    def __str__(self) -> str:
+        return f"{self.samples} samples at {self.sample_rate} Hz"
+
+    def read(self, example: Any) -> NDArray[np.int16]:
+        """One recording (path of a .wav or .flac file, or mono samples (n,)) as int16 (samples,).
+
+        Raises:
+            InputError: an unreadable file; or an array that is not int16, or float from −1 to 1, of rank 1.
+            BackendError: a .flac file, and soundfile is not installed.
+        """
+        if isinstance(example, (str, Path)):
+            recorded, rate = read_audio(example)
+            return fit(resample(recorded, rate, self.sample_rate), self.samples)
+        try:
+            recorded = np.asarray(example)
+        except ValueError:
+            raise InputError("A recording is a list of rows of different lengths.", "Pass an int16 array.") from None
+        if recorded.ndim != 1 or recorded.size == 0:
+            raise InputError(
+                f"A recording of shape {recorded.shape} was given; the encoder takes mono samples, (n,).",
+                "Average its channels, and pass one recording at a time here.",
+            )
+        return fit(to_int16(recorded), self.samples)
+
+    def normalize(self, example: NDArray[np.int16]) -> NDArray[np.float32]:
+        """int16 (..., samples) to float32 from −1 to 1."""
+        normalized: NDArray[np.float32] = example.astype(np.float32) / np.float32(FULL_SCALE)
+        return normalized
+
+    def synthetic(self, rng: np.random.Generator, count: int) -> NDArray[np.int16]:
+        return rng.integers(-FULL_SCALE // 4, FULL_SCALE // 4, (count, self.samples), np.int16)
+
+    def to_manifest(self) -> dict[str, Any]:
+        return {"kind": "audio", "dtype": "int16", "range": [-1.0, 1.0], "fit": "zeros-behind-or-loudest", **asdict(self)}
+
+    @classmethod
+    def from_manifest(cls, fields: dict[str, Any]) -> AudioInput:
+        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        if fields["dtype"] != "int16" or fields["range"] != [-1.0, 1.0] or fields["fit"] != "zeros-behind-or-loudest":
+            raise ValueError("input dtype, range or fit is unknown")
+        samples, sample_rate = int(fields["samples"]), int(fields["sample_rate"])
+        if not (1 <= samples <= 10_000_000 and 1 <= sample_rate <= 1_000_000):
+            raise ValueError("input samples or sample rate is out of range")
+        return cls(samples, sample_rate)
