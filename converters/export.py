@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from converters.from_model import from_model
 from converters.from_run import Conversion, from_run, load_trained
 from converters.model_card import model_card
 from converters.packing import check_output, write
+from converters.upgrade import fit_upgrades
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, Bundle
 from edge_meta.training.loop import Progress
@@ -31,6 +32,7 @@ def export_bundle(
     on_note: Callable[[str], None] = lambda note: None,
     on_progress: Callable[[Progress], None] | None = None,
     model_options: ModelOptions | None = None,
+    upgrade_from: Sequence[str | Path] = (),
 ) -> Bundle:
     """Make a bundle of a training run, or of somebody else's model.
 
@@ -53,6 +55,7 @@ def export_bundle(
         on_note: called with a line about each stage.
         on_progress: called after each episode of fine-tuning.
         model_options: what other people's models do not say of themselves.
+        upgrade_from: bundles of older encoders whose stores are to be migrated to this one; see `converters.upgrade`.
 
     Raises:
         ExportError: not exportable, a check failed, too much accuracy is lost, or `output` is taken; nothing is written.
@@ -61,6 +64,7 @@ def export_bundle(
     source, output = Path(source), Path(output)
     how = Conversion(quantize or "int8", mirror, quantize_aware, max_classes, max_shots, max_drop)
     check_output(output, overwrite)
+    older = [Bundle.open(bundle) for bundle in upgrade_from]
     trained = load_trained(source, calibration, model_options is not None)
     if trained is not None:
         if model_options is not None:
@@ -75,8 +79,10 @@ def export_bundle(
                 "Leave out --mirror and --quantize-aware.",
             )
         model, manifest = from_model(source, quantize, calibration, model_options or ModelOptions(), on_note)
+    upgrades = fit_upgrades(older, model, manifest, trained.calibration if trained else calibration, on_note)
+    manifest = replace(manifest, upgrades=tuple(upgrades))
     card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
-    files = {MODEL: model, MODEL_CARD: card}
+    files = {MODEL: model, MODEL_CARD: card, **{upgrade.file: along.to_bytes() for upgrade, along in upgrades.items()}}
     manifest = replace(manifest, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
     write(output, {MANIFEST: manifest.to_json().encode(), **files})
     return Bundle.open(output)

@@ -22,7 +22,7 @@ FALSE_ACCEPT = 0.05
 HELD_OUT = 0.4  # of the groups, for strangers
 
 
-def calibrate_rejection(embeddings: Array, data: Dataset) -> Rejection | None:
+def calibrate_rejection(embeddings: Array, data: Dataset, enrolled: Array | None = None) -> Rejection | None:
     """How far strangers are, by number of labels and false-accept rate, from episodes of 1 and 5 shots.
 
     In each episode 2/5 of the groups are put aside, drawn anew, and strangers are examples of those; where the data has a
@@ -30,10 +30,12 @@ def calibrate_rejection(embeddings: Array, data: Dataset) -> Rejection | None:
 
     Args:
         embeddings: (examples, D) of the data, as the quantized encoder gives them.
+        enrolled: the same for examples that are enrolled, if they were embedded in another way.
 
     Returns:
         None if the data has too few classes or examples.
     """
+    enrolled = embeddings if enrolled is None else enrolled
     counts = np.bincount(data.labels)
     if len(counts) < 4 or counts.min() < max(SHOTS) + 1:
         return None
@@ -46,13 +48,13 @@ def calibrate_rejection(embeddings: Array, data: Dataset) -> Rejection | None:
     draft = Rejection(FALSE_ACCEPT, numbers, RATES, SHOTS, (), spread)
     far = []
     for shot in SHOTS:
-        found = [_to_nearest(embeddings, data, labels, shot, draft, rng) for labels in numbers]
+        found = [_to_nearest(embeddings, enrolled, data, labels, shot, draft, rng) for labels in numbers]
         far.append(tuple(tuple(_rounded(max(value, 1e-6 * spread)) for value in np.quantile(row, RATES)) for row in found))
     return replace(draft, far=tuple(far), spread=_rounded(spread))
 
 
 def _to_nearest(
-    embeddings: Array, data: Dataset, labels: int, shot: int, draft: Rejection, rng: np.random.Generator
+    embeddings: Array, enrolled: Array, data: Dataset, labels: int, shot: int, draft: Rejection, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """Squared distances of strangers to the nearest of that many prototypes, in units of that label's width."""
     counts = np.bincount(data.labels)
@@ -60,10 +62,10 @@ def _to_nearest(
     found = []
     for _ in range(EPISODES):
         foreign = _held_out(data, rng)
-        enrolled = rng.permutation(np.flatnonzero(~foreign))[:labels]
-        support = np.stack([starts[label] + rng.permutation(counts[label])[:shot] for label in enrolled])
-        prototypes = embeddings[support].mean(axis=1)
-        scatters = ((embeddings[support] - prototypes[:, None]) ** 2).sum(axis=(1, 2), dtype=np.float64)
+        chosen = rng.permutation(np.flatnonzero(~foreign))[:labels]
+        support = np.stack([starts[label] + rng.permutation(counts[label])[:shot] for label in chosen])
+        prototypes = enrolled[support].mean(axis=1)
+        scatters = ((enrolled[support] - prototypes[:, None]) ** 2).sum(axis=(1, 2), dtype=np.float64)
         strangers = embeddings[rng.choice(np.flatnonzero(foreign[data.labels]), STRANGERS)]
         distances = ((strangers[:, None] - prototypes) ** 2).sum(axis=2)
         nearest = distances.argmin(axis=1)

@@ -73,16 +73,22 @@ def linear_head(learning_rates: Sequence[float]) -> Head:
 
 
 def accuracies(
-    embeddings: Array, sampler: EpisodeSampler, episodes: int, head: Head = prototype_head
+    embeddings: Array,
+    sampler: EpisodeSampler,
+    episodes: int,
+    head: Head = prototype_head,
+    support: Array | None = None,
 ) -> NDArray[np.float64]:
     """Closed-set accuracy of each of the sampler's first `episodes` episodes, as fractions (episodes,).
 
     Args:
         embeddings: (examples, D), in the order of the sampler's dataset.
+        support: the same for examples that are learned from, if they were embedded in another way.
     """
+    support = embeddings if support is None else support
     truth = np.repeat(np.arange(sampler.way), sampler.query)
     values = np.empty(episodes)
     for index, episode in enumerate(sampler.episodes(episodes)):
-        logits = head(embeddings[episode.support], embeddings[episode.query])
+        logits = head(support[episode.support], embeddings[episode.query])
         values[index] = np.mean(logits.argmax(axis=1) == truth)
     return values

@@ -37,6 +37,7 @@ def test_json_tells_of_the_bundle_and_notes_go_to_stderr(
         "dim": 8,
         "model_bytes": len(bundle.model),
         "parity": bundle.manifest.parity,
+        "upgrades": [],
     }
     assert "converting to int8\ncalibrating and comparing on 120 validation images\n" in result.stderr
 

@@ -26,6 +26,7 @@ VERBS = {
     "undo": "device",
     "inspect": "inspect",
     "merge": "store",
+    "migrate": "store",
     "export-store": "store",
     "import-store": "store",
     "benchmark": "benchmark",

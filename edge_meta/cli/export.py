@@ -68,6 +68,10 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 @click.option("--scale", metavar="X[,...]", callback=_numbers(float), help="See --mean.  [default for both: by the file]")
 @click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of images.  [default: rgb]")
 @click.option("--sample-rate", type=int, metavar="HZ", help="Of audio.  [default: 16000]")
+@click.option(
+    "--upgrade-from", multiple=True, metavar="BUNDLE",
+    help="Bundle of an older encoder, whose stores edge-meta migrate shall move to this one; may be given several times.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
 @json_option
 def export(
@@ -83,6 +87,7 @@ def export(
     max_shots: int,
     max_drop: float,
     explain: bool,
+    upgrade_from: tuple[str, ...],
     overwrite: bool,
     as_json: bool,
     **of_model: Any,
@@ -98,6 +103,7 @@ def export(
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
       edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
       edge-meta export speech.tflite --sample-rate 16000 --calibration folder:words --output speech.bundle
+      edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
 
@@ -123,13 +129,14 @@ def export(
         settings = {
             "quantize": quantize, "calibration": calibration, "mirror": mirror, "quantize_aware": quantize_aware,
             "max_classes": max_classes, "max_shots": max_shots, "max_drop": max_drop, "model_options": options,
+            "upgrade_from": upgrade_from,
         }  # fmt: skip
         result, lines = derived(source, output, target, store, overwrite, settings)
         emit(result, as_json, lines)
         return
     bundle = export_bundle(
         source, output, quantize, calibration, mirror, quantize_aware, max_classes, max_shots, max_drop, overwrite, note,
-        TrainingProgress(), options,
+        TrainingProgress(), options, upgrade_from,
     )  # fmt: skip
     manifest = bundle.manifest
     result = {
@@ -140,6 +147,7 @@ def export(
         "dim": manifest.dim,
         "model_bytes": len(bundle.model),
         "parity": manifest.parity,
+        "upgrades": [upgrade.to_manifest() for upgrade in manifest.upgrades],
     }
     lines = [f"{bundle.path}: {manifest.quantization}, {len(bundle.model):,} bytes, {manifest.dim} dimensions"]
     for entry in manifest.parity.get("episodes", []):
@@ -147,6 +155,8 @@ def export(
             f"{entry['way']}-way {entry['shot']}-shot on validation classes: float32 {_percent(entry['float32'])}, "
             f"{manifest.quantization} {_percent(entry['quantized'])}, drop {_percent(entry['drop'])} points"
         )
+    for upgrade in manifest.upgrades:
+        lines.append(f"takes stores of encoder {upgrade.encoder_id[:12]} by edge-meta migrate: {upgrade.kept}")
     if explain:
         lines += layers.explain(manifest.parity.get("layers", []))
     lines.append(f"Next: edge-meta enroll {output} LABEL FILE...")

@@ -62,29 +62,40 @@ def _bundle(opened: Bundle) -> Part:
         "metric": METRIC,
         "quantization": manifest.quantization,
         "model_bytes": len(opened.model),
+        "upgrades": [upgrade.to_manifest() for upgrade in manifest.upgrades],
     }
     return fields, [
         f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
         f"{len(opened.model):,} bytes",
         f"{manifest.image_input} → {manifest.dim} values, {METRIC}",
+        *(f"takes stores of encoder {of.encoder_id[:12]} by edge-meta migrate: {of.kept}" for of in manifest.upgrades),
     ]
 
 
 def _store(opened: Bundle, store: str | None, list_shots: bool) -> Part:
     with opened.open_store(store) as kept:
         snapshot, shots = kept.snapshot(), kept.shots() if list_shots else []
-        path = kept.path
+        path, migrated = kept.path, kept.migrated()
     classes: list[dict[str, Any]] = []
     for label, count in zip(snapshot.labels, snapshot.counts.tolist(), strict=True):
         entry: dict[str, Any] = {"label": label, "shots": count}
         if list_shots:
-            entry["ids"] = [{"id": shot, "origin": origin} for owner, shot, origin in shots if owner == label]
+            entry["ids"] = [
+                {"id": shot, "origin": origin, "migrated_from": migrated.get(origin)}
+                for owner, shot, origin in shots
+                if owner == label
+            ]
         classes.append(entry)
     lines = [f"{path}: {len(classes)} classes{', adapted' if snapshot.columns else ''}"]
     for entry in classes:
         lines.append(f"  {entry['label']}: {entry['shots']} shots")
-        lines += [f"    {shot['id']}  from {shot['origin'][:8]}" for shot in entry.get("ids", [])]
-    return {"store": str(path), "adapted": bool(snapshot.columns), "classes": classes}, lines
+        lines += [f"    {shot['id']}  from {shot['origin'][:8]}{_migrated(shot)}" for shot in entry.get("ids", [])]
+    encoders = sorted(set(migrated.values()))
+    return {"store": str(path), "adapted": bool(snapshot.columns), "migrated_from": encoders, "classes": classes}, lines
+
+
+def _migrated(shot: dict[str, Any]) -> str:
+    return f", migrated from encoder {shot['migrated_from'][:12]}" if shot["migrated_from"] else ""
 
 
 def _verified(opened: Bundle, options: RuntimeOptions) -> Part:

@@ -1,4 +1,4 @@
-"""The verbs that join and move stores: merge, export-store, import-store."""
+"""The verbs that join and move stores: merge, migrate, export-store, import-store."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import click
 from edge_meta.cli.common import emit, json_option, store_option
 from edge_meta.runtime.archive import read_archive, write_archive
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.migration import migrate as migrate_store
 
 
 @click.command()
@@ -33,6 +34,35 @@ def merge(bundle: str, stores: tuple[str, ...], store: str | None, as_json: bool
     if done.undo_dropped:
         lines.append(f"Undo no longer takes back: {', '.join(done.undo_dropped)}")
     emit({**vars(done), "undo_dropped": list(done.undo_dropped)}, as_json, lines)
+
+
+@click.command()
+@click.argument("bundle")
+@click.argument("old_store")
+@store_option
+@json_option
+def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> None:
+    """Make a new store for BUNDLE of OLD_STORE, a store of an older encoder that BUNDLE has a map from.
+
+    \b
+    Examples:
+      edge-meta migrate better.bundle letters.db
+      edge-meta migrate better.bundle letters.db --store better.db --json
+
+    Such a bundle is made by edge-meta export --upgrade-from; edge-meta inspect BUNDLE says what it keeps of the accuracy.
+    Labels, shots and what was forgotten come along. An adapted last layer and the undo log do not. OLD_STORE is only read;
+    what is forgotten in the new store afterwards is still in it.
+    """
+    done = migrate_store(Bundle.open(bundle), old_store, store)
+    lines = [f"{done.store}: {done.shots} shots of {done.classes} classes, from encoder {done.upgrade.encoder_id[:12]}"]
+    lines.append(f"Measured when the bundle was made: {done.upgrade.kept}")
+    if done.head_reset:
+        lines.append("The last layer was adapted: it is back at the prototypes. Adapt again if you like.")
+    if done.undo_dropped:
+        lines.append(f"Undo no longer takes back: {', '.join(done.undo_dropped)}")
+    lines.append(f"{old_store} is as it was: remove it when you no longer need it.")
+    result = {**vars(done), "store": str(done.store), "upgrade": done.upgrade.to_manifest()}
+    emit({**result, "undo_dropped": list(done.undo_dropped)}, as_json, lines)
 
 
 @click.command("export-store")

@@ -11,7 +11,7 @@ from edge_meta.cli.progress import note
 
 # Options that say how a bundle is made, and so have nothing to say to a finished one.
 MAKING = (
-    "quantize", "calibration", "mirror", "quantize_aware", "max_classes", "max_shots", "max_drop",
+    "quantize", "calibration", "mirror", "quantize_aware", "max_classes", "max_shots", "max_drop", "upgrade_from",
     "output_tensor", "input_kind", "input_shape", "mean", "scale", "channel_order", "sample_rate",
 )  # fmt: skip
 

@@ -29,6 +29,7 @@ ID, VECTOR, SUM, LINK = "id", "<f4", "sum", "link"
 TABLES = {
     "labels": {"id": WHOLE, "label": TEXT},
     "sums": {"id": ID, "label_id": WHOLE, "origin": ID, "revision": WHOLE, "count": WHOLE, "sum": SUM, "squares": ID},
+    "migrated": {"origin": ID, "encoder_id": TEXT},
     "log": {"id": WHOLE, "action": TEXT},
     "shots": {"id": ID, "sum_id": ID, "log_id": LINK, "embedding": VECTOR},
     "log_sums": {"log_id": WHOLE, "sum_id": ID, "count": WHOLE, "sum": SUM, "squares": ID},
@@ -61,7 +62,7 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
         for name, value in header:
             arrays |= _column(name, HEADER[name], [value], store.dim)
         for table, columns in TABLES.items():
-            order = "id" if table == "removed" else "rowid"
+            order = {"removed": "id", "migrated": "origin"}.get(table, "rowid")
             found = rows.query(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}").fetchall()
             for index, (column, kind) in enumerate(columns.items()):
                 arrays |= _column(f"{table}.{column}", kind, [row[index] for row in found], store.dim)

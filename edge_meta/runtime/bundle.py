@@ -12,12 +12,13 @@ import os
 import stat
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_meta.errors import BundleError
+from edge_meta.runtime.affine import AffineMap
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.runtime.store import Store
 
@@ -42,6 +43,7 @@ class Bundle:
         name: for people and for the default store's file name.
         model: the content of encoder.tflite.
         seed: the content of prototypes.db, a store that a new one starts from; None if the bundle has none.
+        maps: encoder id → the map by which stores of that older encoder migrate to this one; see the manifest's `upgrades`.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class Bundle:
     manifest: Manifest
     model: bytes = field(repr=False)
     seed: bytes | None = field(repr=False)
+    maps: Mapping[str, AffineMap] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, source: str | Path) -> Bundle:
@@ -84,7 +87,8 @@ class Bundle:
         Raises:
             StoreError: see `Store`.
         """
-        return Store(self.store_path(path), self.manifest.encoder_id, self.manifest.dim, self.seed, keep_shots)
+        manifest = self.manifest
+        return Store(self.store_path(path), manifest.encoder_id, manifest.dim, self.seed, keep_shots, self.maps.keys())
 
     def store_path(self, path: str | Path | None = None) -> Path:
         """Where the store is: at a path that was given, or in the user's data folder."""
@@ -117,8 +121,14 @@ class Bundle:
                 raise BundleError(f"{path} is incomplete: {name} is missing.", AGAIN) from None
             if hashlib.sha256(contents[name]).hexdigest() != digest:
                 raise BundleError(f"{name} in {path} is damaged: its checksum is not the manifest's.", AGAIN)
+        maps: dict[str, AffineMap] = {}
+        for upgrade in manifest.upgrades:
+            try:
+                maps[upgrade.encoder_id] = AffineMap.from_bytes(contents[upgrade.file], upgrade.dim, manifest.dim)
+            except ValueError as error:
+                raise BundleError(f"{upgrade.file} in {path} is damaged: {error}.", AGAIN) from None
         name = path.resolve().name.removesuffix(".zip").removesuffix(".bundle")
-        return cls(path, name, manifest, contents[MODEL], contents.get(SEED))
+        return cls(path, name, manifest, contents[MODEL], contents.get(SEED), maps)
 
 
 class _ZipFile(io.FileIO):

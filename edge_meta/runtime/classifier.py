@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BundleError, InputError, LabelError, StoreError
 from edge_meta.runtime.adaptation import Adapted, Plan
+from edge_meta.runtime.affine import reaches
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
@@ -242,7 +243,9 @@ class Classifier:
         if rejection is None:
             return math.inf
         if self._limits is None:
-            self._limits = rejection.limits(self._head.counts, self._head.scatters, self._false_accept)
+            head, upgrades = self._head, self.bundle.manifest.upgrades
+            self._limits = rejection.limits(head.counts, head.scatters, self._false_accept)
+            self._limits *= reaches(head.labels, head.counts, head.migrated, upgrades, rejection.shots)
         return float(self._limits[label])
 
     def _current(self) -> Head:

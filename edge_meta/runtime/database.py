@@ -5,10 +5,11 @@ The schema is in schema.sql beside this file; what its rows mean is reading.py's
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from edge_meta.runtime.upgrade import upgrade
 
 FORMAT = 2
 APPLICATION_ID = 0x454D5354  # "EMST", so that other SQLite files are told apart
+ENCODER_ID = re.compile("[0-9A-Za-z_-]{1,64}")
 BUSY_SECONDS = 10.0
 # An acknowledged change is on the disk: in WAL mode it takes FULL to sync the log at each commit; NORMAL leaves it to the
 # next checkpoint. Forgotten bytes are overwritten (secure_delete).
@@ -37,6 +39,7 @@ class Database:
         encoder_id, dim: what the store belongs to.
         seed: the content of a store.
         keeps_shots: whether a store that is made here does.
+        upgradable: ids of the encoders whose stores can be migrated to this one, for errors to say so.
 
     Attributes:
         keeps_shots: whether the store does; as given while there is no file.
@@ -45,8 +48,17 @@ class Database:
         StoreError: the file or the seed is not a store, of a newer format, of another encoder, or not readable.
     """
 
-    def __init__(self, path: Path, encoder_id: str, dim: int, seed: bytes | None = None, keeps_shots: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        encoder_id: str,
+        dim: int,
+        seed: bytes | None = None,
+        keeps_shots: bool = True,
+        upgradable: Collection[str] = (),
+    ) -> None:
         self.path, self._encoder_id, self._dim, self.keeps_shots = path, encoder_id, dim, keeps_shots
+        self._upgradable = upgradable
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         if not self.connected() and seed is not None:
@@ -190,13 +202,7 @@ class Database:
         row = connection.execute("SELECT encoder_id, dim FROM store").fetchone()
         if version < 1 or row is None:
             raise StoreError(f"{self.path} is damaged: it does not say what it is.", RESTORE)
-        encoder_id, dim = row
-        if (encoder_id, dim) != (self._encoder_id, self._dim):
-            raise StoreError(
-                f"{self.path} belongs to encoder {str(encoder_id)[:12]}, and the bundle's is {self._encoder_id[:12]}; "
-                "embeddings of two encoders never mix.",
-                "Use the bundle that the store was made with, or another --store and enroll again.",
-            )
+        self._require_encoder(*row)
         if version == 1:
             try:
                 upgrade(connection, schema())
@@ -206,6 +212,22 @@ class Database:
                     "Nothing was changed. Close programs that use it, or copy it to where it may be written.",
                 ) from error
         (self.keeps_shots,) = map(bool, connection.execute("SELECT keeps_shots FROM store").fetchone())
+
+    def _require_encoder(self, encoder_id: object, dim: object) -> None:
+        if (encoder_id, dim) == (self._encoder_id, self._dim):
+            return
+        if encoder_id in self._upgradable:
+            remedy = f"The bundle has a map from that encoder: edge-meta migrate BUNDLE {self.path}"
+        else:
+            remedy = (
+                "The bundle has no map from that encoder either: use the bundle that the store was made with, or another "
+                "--store and enroll again."
+            )
+        raise StoreError(
+            f"{self.path} belongs to encoder {str(encoder_id)[:12]}, and the bundle's is {self._encoder_id[:12]}; "
+            "embeddings of two encoders never mix.",
+            remedy,
+        )
 
 
 class Copy(Database):

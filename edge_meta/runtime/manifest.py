@@ -11,6 +11,8 @@ from typing import Any
 
 from edge_meta.errors import BundleError
 from edge_meta.inputs import Input, input_from_manifest
+from edge_meta.runtime.affine import Upgrade
+from edge_meta.runtime.database import ENCODER_ID
 from edge_meta.runtime.rejection import Rejection
 
 FORMAT = 1
@@ -31,6 +33,7 @@ class Manifest:
         rejection: None when the bundle was not calibrated; then every query is known.
         runtimes: what the converted file was checked for.
         target: what the bundle was made for, other than LiteRT, by its `name` and with what was measured there.
+        upgrades: of the older encoders whose stores can be migrated to this one.
     """
 
     encoder_id: str
@@ -46,6 +49,7 @@ class Manifest:
     training: Mapping[str, Any] = field(default_factory=dict)
     rates_learned: bool = False
     target: Mapping[str, Any] = field(default_factory=dict)
+    upgrades: tuple[Upgrade, ...] = ()
 
     def to_json(self) -> str:
         fields = {
@@ -67,6 +71,7 @@ class Manifest:
             "parity": dict(self.parity),
             "training": dict(self.training),
             **({"target": dict(self.target)} if self.target else {}),
+            **({"upgrades": [upgrade.to_manifest() for upgrade in self.upgrades]} if self.upgrades else {}),
         }
         return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -98,11 +103,7 @@ class Manifest:
     @classmethod
     def _from_fields(cls, fields: dict[str, Any]) -> Manifest:
         encoder_id, dim = fields["encoder_id"], int(fields["embedding"]["dim"])
-        if (
-            not re.fullmatch("[0-9A-Za-z_-]{1,64}", encoder_id)
-            or not 1 <= dim <= 65536
-            or fields["embedding"]["metric"] != METRIC
-        ):
+        if not ENCODER_ID.fullmatch(encoder_id) or not 1 <= dim <= 65536 or fields["embedding"]["metric"] != METRIC:
             raise ValueError("encoder_id or embedding is out of range")
         quantization = str(fields["quantization"])
         if not quantization.isprintable():
@@ -113,6 +114,11 @@ class Manifest:
         rates = tuple(float(rate) for rate in fields["head"]["learning_rates"])
         if not rates or not all(math.isfinite(rate) for rate in rates):
             raise ValueError("the learning rates are missing, or not finite")
+        upgrades = tuple(Upgrade.from_manifest(entry) for entry in fields.get("upgrades", []))
+        if len({encoder_id, *(upgrade.encoder_id for upgrade in upgrades)}) <= len(upgrades):
+            raise ValueError("the upgrades are not each of another encoder")
+        if not {upgrade.file for upgrade in upgrades} <= files.keys():
+            raise ValueError("an upgrade has no file")
         return cls(
             encoder_id=encoder_id,
             files=files,
@@ -127,6 +133,7 @@ class Manifest:
             training=dict(fields["training"]),
             rates_learned=fields["head"].get("learned", False) is True,
             target=dict(fields.get("target", {})),
+            upgrades=upgrades,
         )
 
 

@@ -48,6 +48,8 @@ def merge(rows: Rows, sources: Sequence[Reader]) -> Merged:
     for source in sources:
         for removed_id in source.query("SELECT id FROM removed"):
             rows.query("INSERT OR IGNORE INTO removed VALUES (?)", removed_id)
+        for origin in source.query("SELECT origin, encoder_id FROM migrated"):
+            rows.query("INSERT OR IGNORE INTO migrated VALUES (?, ?)", origin)
         gone = "id IN (SELECT id FROM removed)"
         if rows.keeps_shots:
             removed += rows.remove_shots(gone)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import StoreError
-from edge_meta.runtime.database import RESTORE, Database
+from edge_meta.runtime.database import ENCODER_ID, RESTORE, Database
 from edge_meta.runtime.sums import FRACTION, LIMIT, MOST_SHOTS, Array, Integers, Sums, scatters
 
 Column = tuple[Array, float]
@@ -30,6 +30,8 @@ class Snapshot:
         prototypes: float32 (N, D), the exact mean of each label's shots, rounded once.
         scatters: float64 (N,), the sum over each label's shots of |x − c|², around their exact mean c.
         columns: label index → (weights (D,), bias) of the labels whose column adaptation has moved.
+        migrated: label → older encoder's id → how many of the label's shots were migrated from it; labels without such are
+            not there.
     """
 
     labels: tuple[str, ...]
@@ -37,6 +39,7 @@ class Snapshot:
     prototypes: Array
     scatters: NDArray[np.float64]
     columns: dict[int, Column] = field(default_factory=dict)
+    migrated: dict[str, dict[str, int]] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, dim: int) -> Snapshot:
@@ -73,12 +76,20 @@ class Reader:
         spread = scatters(counts.tolist(), totals, squares)
         if np.any(spread < 0):
             raise self.damaged("a sum and its squares do not fit")
+        migrated: dict[str, dict[str, int]] = {}
+        for label_id, encoder_id, count in self.query(
+            "SELECT label_id, encoder_id, SUM(count) FROM sums JOIN migrated ON migrated.origin = sums.origin "
+            f"{of_one} GROUP BY label_id, encoder_id",
+            values,
+        ):
+            migrated.setdefault(names[index[label_id]], {})[encoder_id] = count
         return Snapshot(
             labels=names,
             counts=counts,
             prototypes=(totals / (counts[:, None] * FRACTION)).astype(np.float32),
             scatters=spread,
             columns={index[row[0]]: (vector, row[2]) for row, vector in zip(columns, vectors, strict=True)},
+            migrated=migrated,
         )
 
     def shots(self) -> tuple[Array, NDArray[np.int64], list[int]]:
@@ -97,11 +108,14 @@ class Reader:
         Raises:
             StoreError: the store is damaged.
         """
-        for table, ids in (("shots", "id"), ("sums", "id"), ("sums", "origin"), ("removed", "id")):
+        for table, ids in (("shots", "id"), ("sums", "id"), ("sums", "origin"), ("migrated", "origin"), ("removed", "id")):
             if self.query(f"SELECT 1 FROM {table} WHERE typeof({ids}) != 'blob' OR length({ids}) != 16").fetchone():
                 raise self.damaged(f"{table} has an {ids} that is none")
         if self.query("SELECT 1 FROM sums WHERE typeof(revision) != 'integer' OR revision < 1").fetchone():
             raise self.damaged("a revision is out of range")
+        encoders = [of for (of,) in self.query("SELECT encoder_id FROM migrated")]
+        if not all(isinstance(of, str) and ENCODER_ID.fullmatch(of) for of in encoders):
+            raise self.damaged("an encoder id is none")
         if self.query("PRAGMA foreign_key_check").fetchone():
             raise self.damaged("a row belongs to nothing")
         self.snapshot()

@@ -30,6 +30,13 @@ CREATE TABLE sums (
 );
 CREATE INDEX sums_of_label ON sums (label_id);
 
+-- Shots of these origins came with a migrated store: they are not of this encoder, but mapped from the one named here (which
+-- may itself have got them from an older one).
+CREATE TABLE migrated (
+    origin     BLOB PRIMARY KEY,
+    encoder_id TEXT NOT NULL
+) WITHOUT ROWID;
+
 -- The undo log, newest last; below are the columns that each change replaced, and what each enroll added.
 CREATE TABLE log (
     id     INTEGER PRIMARY KEY,

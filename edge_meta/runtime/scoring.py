@@ -38,7 +38,7 @@ class Head:
     Attributes:
         adapted: whether adaptation has moved any column; such a head is not updated, but made anew.
         labels: in the order of their first enrollment.
-        counts, prototypes, scatters: as in `Snapshot`.
+        counts, prototypes, scatters, migrated: as in `Snapshot`.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -47,6 +47,7 @@ class Head:
         # Arrays with room for more rows; those in use are the first len(labels).
         self._counts, self._prototypes, self._scatters = snapshot.counts, snapshot.prototypes, snapshot.scatters
         self.adapted = bool(snapshot.columns)
+        self.migrated = snapshot.migrated
         weights, bias = heads.linear_from_columns(snapshot.prototypes, snapshot.columns)
         self._weights, self._bias = np.ascontiguousarray(weights.T / 2), bias / 2
         self._longest = self._doubt = self._doubt_of_bias = 0.0
@@ -73,6 +74,8 @@ class Head:
         """Follow a change of one label, of a head that is not adapted; `now` is the snapshot of that label alone, and empty
         when it is gone."""
         index = self._index.get(label)
+        self.migrated.pop(label, None)
+        self.migrated |= now.migrated
         if not now.labels:
             if index is not None:
                 self._remove(index)

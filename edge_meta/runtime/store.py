@@ -5,7 +5,7 @@ Nothing here knows about images or interpreters.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,16 +41,24 @@ class Store:
         seed: content of a store to start from when there is no file yet.
         keep_shots: whether single shots are kept. Without them there are sums and counts alone, and nothing that needs
             single shots: adapting, forgetting one shot. Chosen for good when the file is made; enrolling holds on to it.
+        upgradable: ids of the older encoders whose stores can be migrated to this one.
 
     Raises:
         StoreError: not a store, of a newer format, of another encoder, or not readable.
     """
 
     def __init__(
-        self, path: str | Path, encoder_id: str, dim: int, seed: bytes | None = None, keep_shots: bool = True
+        self,
+        path: str | Path,
+        encoder_id: str,
+        dim: int,
+        seed: bytes | None = None,
+        keep_shots: bool = True,
+        upgradable: Collection[str] = (),
     ) -> None:
         self.path, self.encoder_id, self.dim, self.keep_shots = Path(path), encoder_id, dim, keep_shots
-        self._database = Database(self.path, encoder_id, dim, seed, keep_shots)
+        self._upgradable = upgradable
+        self._database = Database(self.path, encoder_id, dim, seed, keep_shots, upgradable)
         self._rows = Rows(self._database, dim)
         self._query = self._database.query
 
@@ -92,6 +100,14 @@ class Store:
                 "JOIN labels ON labels.id = label_id ORDER BY labels.id, shots.rowid"
             ).fetchall()
         return [(str(label), str(shot), str(origin)) for label, shot, origin in rows]
+
+    def migrated(self) -> dict[str, str]:
+        """Origin (hexadecimal) → id of the older encoder that embedded its shots, of those that came by `migrate`."""
+        if not self._database.connected():
+            return {}
+        with self._database.reading():
+            rows = self._query("SELECT lower(hex(origin)), encoder_id FROM migrated").fetchall()
+        return {str(origin): str(encoder_id) for origin, encoder_id in rows}
 
     def enroll(self, label: str, embeddings: Array) -> None:
         """Add shots (n, D) to a label, which is created if it is new. Its column goes back to its prototype.
@@ -243,7 +259,7 @@ class Store:
         """The rows of another store, checked."""
         if path.exists() and self.path.exists() and path.samefile(self.path):
             raise StoreError(f"{path} is the store itself.", "Name another store to merge into it.")
-        source = Copy(path, self.encoder_id, self.dim)
+        source = Copy(path, self.encoder_id, self.dim, upgradable=self._upgradable)
         opened.callback(source.close)
         if not source.connected():
             raise StoreError(f"There is no store at {path}.", "Check the path.")

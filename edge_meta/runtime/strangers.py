@@ -41,6 +41,7 @@ def judge_strangers(
     rejection: Rejection,
     false_accept: float | None = None,
     elsewhere: Array | None = None,
+    enrolled: Array | None = None,
 ) -> OpenSet:
     """Enroll each episode's support; then ask who of its queries, and of as many strangers, is known.
 
@@ -51,15 +52,17 @@ def judge_strangers(
         head: names the nearest label, whose limit counts.
         elsewhere: (n, D), embeddings of strangers; otherwise they are from the sampler's dataset, of groups that the
             episode does not use, or of its other classes where there is no such group.
+        enrolled: as `embeddings`, for examples that are enrolled, if they were embedded in another way.
 
     Raises:
         DatasetError: the episodes use all classes, so that nobody is a stranger.
     """
+    enrolled = embeddings if enrolled is None else enrolled
     known: list[NDArray[np.float64]] = []
     strange: list[NDArray[np.float64]] = []
     counts = np.full(sampler.way, sampler.shot)
     for episode, strangers in _with_strangers(sampler, episodes, embeddings, elsewhere):
-        support = embeddings[episode.support]
+        support = enrolled[episode.support]
         prototypes = support.mean(axis=1)
         scatters = ((support - prototypes[:, None]) ** 2).sum(axis=(1, 2), dtype=np.float64)
         limits = rejection.limits(counts, scatters, false_accept)

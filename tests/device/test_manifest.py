@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from edge_meta.errors import BundleError
 from edge_meta.inputs import ImageInput
+from edge_meta.runtime.affine import Kept, Upgrade
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.runtime.rejection import Rejection
 
 WHOLE = Manifest(
     encoder_id="0123456789abcdef",
-    files={"encoder.tflite": "ab" * 32, "README.md": "cd" * 32},
+    files={"encoder.tflite": "ab" * 32, "README.md": "cd" * 32, "upgrade-old.f32": "ef" * 32},
     image_input=ImageInput.for_shape((32, 48, 3)),
     dim=64,
     quantization="int8",
@@ -31,6 +32,7 @@ WHOLE = Manifest(
     parity={"cosine": {"p50": 0.999}},
     training={"dataset": "folder:фото 👴", "seed": None},
     target={"name": "tflm", "arena_bytes": 4096},
+    upgrades=(Upgrade("old", 32, 0.01, 1.5, (0.6, 0.9), Kept(20, 5, 15, 1000, 0.99, 0.98, 0.01, 0.001)),),
 )
 
 Path = tuple[Any, ...]
@@ -72,7 +74,7 @@ def changed(fields: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     return fields
 
 
-@pytest.mark.parametrize("manifest", [WHOLE, replace(WHOLE, rejection=None, target={})])
+@pytest.mark.parametrize("manifest", [WHOLE, replace(WHOLE, rejection=None, target={}, upgrades=())])
 def test_a_manifest_is_read_back_as_written(manifest: Manifest) -> None:
     assert Manifest.from_json(manifest.to_json(), "it") == manifest
     assert Manifest.from_json(manifest.to_json().encode(), "it") == manifest
@@ -142,7 +144,7 @@ def test_a_format_that_never_was_is_refused(version: object) -> None:
         (("rejection",), 4.5),
         (("signatures",), 1),
         (("target",), 1),
-        *(((key,), ...) for key in fields_of(WHOLE) if key not in ("format", "runtimes", "target")),
+        *(((key,), ...) for key in fields_of(WHOLE) if key not in ("format", "runtimes", "target", "upgrades")),
     ],
 )
 def test_missing_and_absurd_fields_are_refused(path: Path, value: Any) -> None:
