@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_meta.errors import BundleError
 from edge_meta.runtime import heads
 from edge_meta.runtime.interpreter import Encoder
 
@@ -51,15 +50,3 @@ def test_the_heads_are_in_float32_in_every_format(name: str, exact: NDArray[np.f
     np.testing.assert_allclose(found["distances"][0, :2], distances, rtol=1e-5)
     np.testing.assert_allclose(found["scores"][0, :2], heads.softmax(-distances), rtol=1e-5)
     assert (found["distances"][0, 2], found["scores"][0, 2]) == (np.finfo(np.float32).max, 0.0)
-
-
-def test_a_file_that_the_interpreter_does_not_know_says_what_to_do() -> None:
-    content = bytearray(FORMATS["int8"])
-    # The schema's version, 3 in every file there is, is the model's first field.
-    root = int.from_bytes(content[:4], "little")
-    table = root - int.from_bytes(content[root : root + 4], "little", signed=True)
-    place = root + int.from_bytes(content[table + 4 : table + 6], "little")
-    assert content[place] == 3
-    content[place] = 77
-    with pytest.raises(BundleError, match=r"refuses encoder\.tflite .*another --backend .* or export it in another format"):
-        Encoder(bytes(content))
