@@ -6,6 +6,7 @@ All of it happens inside a transaction that the caller has begun.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,13 @@ class Reader:
         """A row's count, sum and squares."""
         (count,), (total,), (squares,) = self._by_label({0: 0}, [(0, *row)])
         return Sums(int(count), total, squares)
+
+    def row(self, query: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
+        """The one row that a query gives in a store that is whole."""
+        found: tuple[Any, ...] | None = self.query(query, values).fetchone()
+        if found is None or None in found:
+            raise self.damaged("a row is missing")
+        return found
 
     def embeddings(self, blobs: list[bytes]) -> Array:
         """Stored embeddings as (n, D)."""

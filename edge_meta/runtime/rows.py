@@ -69,7 +69,7 @@ class Rows(Reader):
         else:
             (sum_id,) = row
             self._set(sum_id, self._sums(sum_id) + added)
-        (count,) = self.query("SELECT sum(count) FROM sums WHERE label_id = ?", (label_id,)).fetchone()
+        (count,) = self.row("SELECT sum(count) FROM sums WHERE label_id = ?", (label_id,))
         if count > MOST_SHOTS:
             raise StoreError(f"A label takes {MOST_SHOTS} shots at most.", "Enroll under another label.")
         if not self.keeps_shots:
@@ -120,7 +120,8 @@ class Rows(Reader):
         )
 
     def _sums(self, sum_id: bytes) -> Sums:
-        return self.sums(self.query("SELECT count, sum, squares FROM sums WHERE id = ?", (sum_id,)).fetchone())
+        count, total, squares = self.row("SELECT count, sum, squares FROM sums WHERE id = ?", (sum_id,))
+        return self.sums((count, total, squares))
 
     def _set(self, sum_id: bytes, sums: Sums) -> None:
         self.query(

@@ -129,7 +129,7 @@ class Store:
         with self._database.change(create=True):
             self._require_what_was_asked_for()
             label_id = self._rows.new_label(label)
-            (origin,) = self._query("SELECT origin FROM store").fetchone()
+            (origin,) = self._rows.row("SELECT origin FROM store")
             log_id = self._rows.log("enroll", "WHERE label_id = ?", (label_id,))
             self._query("DELETE FROM columns WHERE label_id = ?", (label_id,))
             self._rows.add(label_id, origin, embeddings, log_id)
