@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint check-targets
+.PHONY: demo test lint check-targets test-arm
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -18,6 +18,9 @@ lint: .venv/installed
 
 check-targets: .venv/installed
 	.ci/check-targets $(BIN)/python
+
+test-arm:
+	.ci/test-arm
 
 .venv/installed: pyproject.toml .ci/constraints/workstation.txt
 	$(PYTHON) -m venv .venv
