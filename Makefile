@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint check-targets bench peers-named
+.PHONY: demo test lint check-targets bench peers-named test-arm
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -18,12 +18,16 @@ lint: .venv/installed
 
 check-targets: .venv/installed
 	.ci/check-targets $(BIN)/python
+
 peers-named:
 	@test -n "$(PEERS)" || { echo "Where are the peers? make bench PEERS=VENV" >&2; exit 2; }
 
 # Against the peers' own venv (PyTorch, learn2learn, easyfsl, faiss-cpu, usearch): make bench PEERS=VENV
 bench: peers-named .venv/installed
 	$(BIN)/python benchmarks/peers/report.py --peers "$(PEERS)"
+
+test-arm:
+	.ci/test-arm
 
 .venv/installed: pyproject.toml .ci/constraints/workstation.txt
 	$(PYTHON) -m venv .venv

@@ -1,0 +1,119 @@
+"""Whether two machines give the same embeddings, and the same prototypes of the same shots.
+
+    python benchmarks/agreement.py record FILE [BUNDLE]      on the one
+    python benchmarks/agreement.py compare FILE [BUNDLE]     on the other, with the same interpreter
+
+The images are the fixed pseudo-random ones in `edge-meta inspect --runtime`, embedded without XNNPACK. `steps` is the
+largest difference of a value in quantization steps; `within_step` is the fraction of values at most one apart, `equal` that
+of equal ones. The first machine's embeddings are enrolled on both: all that classifying reads from the store must be equal
+bit for bit, and so must it be from the first machine's store, carried to the second. Exits with 1 if it is not, if a value
+differs by more than `STEPS`, or if fewer than `WITHIN` of them lie within one.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from edge_meta.runtime.backends import RuntimeOptions
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.flatbuffer import output_step
+from edge_meta.runtime.reading import Snapshot
+from edge_meta.runtime.store import Store
+from edge_meta.runtime.survey import _embeddings
+
+# Kernels of two kinds of CPU may round an operator's result to neighbouring steps, and the operators after it carry that on.
+STEPS, WITHIN = 2, 0.99
+SHOTS = 4
+
+
+@click.group()
+def main() -> None:
+    """Record what a machine gives, and compare another with it."""
+
+
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("bundle", default="omniglot")
+def record(file: Path, bundle: str) -> None:
+    """Write what this machine makes of BUNDLE into FILE."""
+    opened = Bundle.open(bundle)
+    embeddings, ran = embed(opened)
+    store, snapshot = enrolled(opened, embeddings)
+    with file.open("wb") as output:
+        np.savez(output, embeddings=embeddings, ran=json.dumps(ran), store=np.frombuffer(store, np.uint8), **parts(snapshot))
+    print(json.dumps(ran))
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("bundle", default="omniglot")
+def compare(file: Path, bundle: str) -> None:
+    """Compare what this machine makes of BUNDLE with what another one wrote into FILE."""
+    opened = Bundle.open(bundle)
+    embeddings, ran = embed(opened)
+    with np.load(file) as recorded:
+        there = {name: recorded[name] for name in recorded.files}
+    step = output_step(opened.model)
+    assert step is not None, "the embedding is not quantized"
+    steps = np.rint(np.abs(embeddings - there["embeddings"]) / step)  # float32 rounds the multiples of a step
+    _, again = enrolled(opened, there["embeddings"])
+    result: dict[str, Any] = {
+        "there": json.loads(str(there["ran"])),
+        "here": ran,
+        "values": steps.size,
+        "steps": int(steps.max()),
+        "within_step": round(float((steps <= 1).mean()), 5),
+        "equal": round(float((steps == 0).mean()), 5),
+        "same_prototypes": same(parts(again), there),
+        "same_from_its_store": same(parts(carried(opened, there["store"].tobytes())), there),
+    }
+    print(json.dumps(result))
+    near = result["steps"] <= STEPS and result["within_step"] >= WITHIN
+    sys.exit(0 if near and result["same_prototypes"] and result["same_from_its_store"] else 1)
+
+
+def embed(bundle: Bundle) -> tuple[np.ndarray, dict[str, str]]:
+    """The embeddings (n, D), and what gave them."""
+    encoder = open_encoder(bundle, RuntimeOptions(xnnpack=False))
+    return _embeddings(bundle, encoder), {"machine": platform.machine(), "backend": encoder.backend}
+
+
+def enrolled(bundle: Bundle, embeddings: np.ndarray) -> tuple[bytes, Snapshot]:
+    """A closed store of the embeddings, four shots a label, and what classifying reads from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "store.db"
+        with Store(path, bundle.manifest.encoder_id, bundle.manifest.dim) as store:
+            for first in range(0, len(embeddings), SHOTS):
+                store.enroll(f"label {first // SHOTS}", embeddings[first : first + SHOTS])
+            snapshot = store.snapshot()
+        return path.read_bytes(), snapshot
+
+
+def carried(bundle: Bundle, store: bytes) -> Snapshot:
+    """What classifying reads from a store that was made elsewhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "store.db"
+        path.write_bytes(store)
+        with Store(path, bundle.manifest.encoder_id, bundle.manifest.dim) as opened:
+            return opened.snapshot()
+
+
+def parts(snapshot: Snapshot) -> dict[str, np.ndarray]:
+    return {"counts": snapshot.counts, "prototypes": snapshot.prototypes, "scatters": snapshot.scatters}
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return all(values.tobytes() == other[name].tobytes() for name, values in one.items())
+
+
+if __name__ == "__main__":
+    main()
