@@ -218,9 +218,7 @@ export_bundle(sys.argv[1], f"{sys.argv[2]}/aware.bundle", quantize_aware=4, mirr
         assert one == other, quantize
 
 
-def test_a_zip_holds_the_same_files_uncompressed(
-    bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path, quick: None
-) -> None:
+def test_a_zip_holds_the_same_files_uncompressed(bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path) -> None:
     made = export_bundle(finished_run, tmp_path / "deep" / "int8.bundle.zip", **SIZES)
     assert left_in(tmp_path / "deep", "int8.bundle.zip")
     with zipfile.ZipFile(made.path) as archive:
