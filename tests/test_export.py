@@ -387,7 +387,7 @@ def test_a_file_that_is_no_bundle_is_never_replaced(finished_run: Path, tmp_path
 
 @pytest.mark.parametrize("occupied", [False, True])
 def test_what_loses_more_than_allowed_is_not_written(
-    finished_run: Path, bundles: dict[str, Bundle], tmp_path: Path, quick: None, occupied: bool
+    finished_run: Path, bundles: dict[str, Bundle], tmp_path: Path, occupied: bool
 ) -> None:
     output = tmp_path / "new.bundle"
     if occupied:

@@ -11,22 +11,26 @@ import io
 import os
 import stat
 import sys
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_meta.errors import BundleError
 from edge_meta.runtime.affine import AffineMap
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.runtime.store import Store
 
+if TYPE_CHECKING:
+    import zipfile
+
 MANIFEST = "manifest.json"
 MODEL = "encoder.tflite"
 SEED = "prototypes.db"
 MODEL_CARD = "README.md"
 
+STORED, DEFLATED = 0, 8  # a zip's own numbers
 LARGEST_MANIFEST = 1 << 20  # bytes
 LARGEST_DIRECTORY = 1 << 20  # of a zip: some ten thousand members
 LARGEST_BUNDLE = 1 << 29  # bytes of all files together; a phone has a few times that much memory
@@ -64,16 +68,19 @@ class Bundle:
             path = _find(source)
             if path.is_dir():
                 return cls._read(path, lambda name, most: _read_file(path / name, most))
+            no_zip = f"{source} is neither a bundle's folder nor its zip, or it is cut short."
             if not path.is_file():  # a device or a pipe would keep us waiting
-                raise zipfile.BadZipFile
+                raise BundleError(no_zip, AGAIN)
+            import zipfile  # which takes longer than reading a folder
+
+            if not zipfile.is_zipfile(path):
+                raise BundleError(no_zip, AGAIN)
             with _ZipFile(path) as file, zipfile.ZipFile(file) as archive:
                 file.most = LARGEST_BUNDLE
                 members = _members(archive, str(source))
                 return cls._read(path, lambda name, most: _read_member(archive, members[name], most))
         except BundleError:
             raise
-        except zipfile.BadZipFile:
-            raise BundleError(f"{source} is neither a bundle's folder nor its zip, or it is cut short.", AGAIN) from None
         # A damaged zip fails in whichever decompressor it names, each with errors of its own.
         except Exception as error:
             raise BundleError(f"{source} cannot be read ({error}).", AGAIN) from None
@@ -152,7 +159,7 @@ def _members(archive: zipfile.ZipFile, source: str) -> dict[str, zipfile.ZipInfo
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
     # Other methods than these two are rare, and take as much memory as the member says, before any limit.
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if member.compress_type not in (STORED, DEFLATED):
         raise ValueError(f"{member.filename} is compressed in another way than by deflate")
     _within(member.file_size, most)  # zipfile reads no more than that
     return archive.read(member)

@@ -6,22 +6,24 @@ import math
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import BundleError, InputError, LabelError, StoreError
-from edge_meta.runtime.adaptation import Adapted, Plan
 from edge_meta.runtime.affine import reaches
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.database import ENROLL_FIRST
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.runtime.merge import Merged
 from edge_meta.runtime.rejection import check_rate
 from edge_meta.runtime.scoring import Head
 from edge_meta.runtime.store import Store, Undone
+
+if TYPE_CHECKING:  # imported when they are needed, so that classifying does not wait for them
+    from edge_meta.runtime.adaptation import Adapted
+    from edge_meta.runtime.merge import Merged
 
 Array = NDArray[np.float32]
 
@@ -185,6 +187,8 @@ class Classifier:
             InputError: no such solver, steps below 1, a learning rate that is not above zero, or either for a solver that
                 takes no steps.
         """
+        from edge_meta.runtime.adaptation import Adapted, Plan
+
         manifest = self.bundle.manifest
         plan = Plan.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
         with self._lock:

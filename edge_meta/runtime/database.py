@@ -5,10 +5,9 @@ The schema is in schema.sql beside this file; what its rows mean is reading.py's
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import sqlite3
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -178,7 +177,7 @@ class Database:
             # takes several, 5 times as long (benchmarks/durability.py). And readers go on while a change is written.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.executescript(schema())
-            row = (self._encoder_id, self._dim, secrets.token_bytes(16), self.keeps_shots)
+            row = (self._encoder_id, self._dim, os.urandom(16), self.keeps_shots)
             connection.execute("INSERT INTO store VALUES (?, ?, ?, ?)", row)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -247,6 +246,8 @@ def schema() -> str:
 def place(path: Path, make: Callable[[Path], object]) -> bool:
     """Make a store's file elsewhere and move it to `path`, unless there is one by then; returns whether it was moved."""
     files.make_folder(path.parent)
+    import tempfile  # which is slow to import, and classifying has no need of it
+
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name[:40]}.") as folder:
         made = Path(folder) / "made.db"
         make(made)

@@ -5,7 +5,7 @@ All of it happens inside a transaction that the caller has begun.
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -64,7 +64,7 @@ class Rows(Reader):
         ).fetchone()
         added = Sums.of(embeddings)
         if row is None:
-            sum_id = secrets.token_bytes(16)
+            sum_id = os.urandom(16)
             self.query("INSERT INTO sums VALUES (?, ?, ?, 1, ?, ?, ?)", (sum_id, label_id, origin, *added.packed()))
         else:
             (sum_id,) = row
@@ -75,7 +75,7 @@ class Rows(Reader):
         if not self.keeps_shots:
             self.query("INSERT INTO log_sums VALUES (?, ?, ?, ?, ?)", (log_id, sum_id, *added.packed()))
             return
-        for shot_id, embedding in zip(ids or map(secrets.token_bytes, [16] * len(embeddings)), embeddings, strict=True):
+        for shot_id, embedding in zip(ids or map(os.urandom, [16] * len(embeddings)), embeddings, strict=True):
             self.query("INSERT INTO shots VALUES (?, ?, ?, ?)", (shot_id, sum_id, log_id, packed(embedding)))
 
     def remove_shots(self, condition: str, values: Sequence[Any] = ()) -> int:

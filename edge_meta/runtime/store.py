@@ -10,15 +10,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.runtime.database import ENROLL_FIRST, Copy, Database
-from edge_meta.runtime.merge import Merged, merge
 from edge_meta.runtime.reading import Reader, Snapshot
 from edge_meta.runtime.rows import Rows, packed
 from edge_meta.runtime.sums import LIMIT, Array
+
+if TYPE_CHECKING:
+    from edge_meta.runtime.merge import Merged
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,8 @@ class Store:
             StoreError: no store, damaged, of another encoder, this very file, or one keeps shots and the other does not;
                 nothing has changed.
         """
+        from edge_meta.runtime.merge import merge  # not before it is asked for
+
         with ExitStack() as opened:
             sources = [self._source(Path(path), opened) for path in paths]
             if sources and not self._database.connected():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 
 import numpy as np
@@ -49,7 +49,7 @@ def _upgrade(connection: sqlite3.Connection, schema: str) -> None:
             raise sqlite3.DatabaseError("an embedding has the wrong size")
         groups.setdefault((label_id, origin), []).append((shot_id, embedding))
     for (label_id, origin), shots in groups.items():
-        sum_id = secrets.token_bytes(16)
+        sum_id = os.urandom(16)
         embeddings = np.frombuffer(b"".join(embedding for _, embedding in shots), "<f4").reshape(-1, dim)
         if not np.all(np.abs(embeddings) < LIMIT):
             raise sqlite3.DatabaseError("an embedding is out of range")
