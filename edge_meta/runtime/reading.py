@@ -176,16 +176,19 @@ class Reader:
             raise self.damaged("a count is out of range")
         if not set(map(type, squares)) <= {bytes} or not set(map(len, squares)) <= {16}:
             raise self.damaged("a sum of squares has the wrong size")
+        parts: Integers = self._numbers(list(totals), np.dtype("<i8"))
+        numbers = np.array(counts, np.int64)
+        most = numbers[:, None] * int(LIMIT * FRACTION) - 1
+        if np.any(parts > most) or np.any(parts < -most):
+            raise self.damaged("a sum is out of range")
+        if ids == tuple(index):  # one row for each label, in their order, as in a store that nobody has merged
+            return numbers, parts, [int.from_bytes(square, "little") for square in squares]
         owners = np.array([index[label_id] for label_id in ids], np.int64)
         present, first = np.unique(owners, return_index=True)
         by_label = np.zeros(len(index), np.int64)
         np.add.at(by_label, owners, counts)
         if len(present) < len(index) or np.any(by_label > MOST_SHOTS):
             raise self.damaged("a label has no shots, or too many")
-        parts: Integers = self._numbers(list(totals), np.dtype("<i8"))
-        most = np.array(counts, np.int64)[:, None] * int(LIMIT * FRACTION) - 1
-        if np.any(parts > most) or np.any(parts < -most):
-            raise self.damaged("a sum is out of range")
         # Most labels have one row: only what they have beyond it is added up.
         sums, more = parts[first], np.delete(np.arange(len(rows)), first)
         np.add.at(sums, owners[more], parts[more])

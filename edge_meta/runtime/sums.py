@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 FRACTION = 2.0**24
 LIMIT = 2.0**15
 MOST_SHOTS = 2**24
+FEW = 1024  # values, that Python's own integers square sooner than NumPy's in parts
 
 Array = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -56,6 +58,8 @@ class Sums:
 
 def squared_lengths(vectors: Integers) -> list[int]:
     """Exactly |v|² of each of the vectors (n, D) of any int64, D up to 2^16."""
+    if vectors.size <= FEW:
+        return [sum(map(mul, vector, vector)) for vector in vectors.tolist()]
     low, middle, high = vectors & _MASK, (vectors >> _PART) & _MASK, vectors >> 2 * _PART
 
     def products(one: Integers, other: Integers) -> list[int]:

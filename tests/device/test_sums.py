@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_meta.runtime.sums import Sums, scatters, squared_lengths
+from edge_meta.runtime.sums import FEW, Sums, scatters, squared_lengths
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 VALUES = st.floats(-32767, 32767, width=32, allow_subnormal=False)
@@ -17,7 +17,11 @@ VALUES = st.floats(-32767, 32767, width=32, allow_subnormal=False)
 
 @given(rows=st.lists(st.lists(WHOLE, min_size=3, max_size=3), min_size=1, max_size=4))
 def test_squared_lengths_are_exact_for_any_64_bits(rows: list[list[int]]) -> None:
-    assert squared_lengths(np.array(rows, np.int64)) == [sum(value * value for value in row) for row in rows]
+    lengths = [sum(value * value for value in row) for row in rows]
+    assert squared_lengths(np.array(rows, np.int64)) == lengths
+    assert squared_lengths(np.repeat(np.array(rows, np.int64), FEW + 1, axis=0)) == [
+        n for n in lengths for _ in range(FEW + 1)
+    ]
 
 
 @pytest.mark.parametrize("value", [-(2**63), 2**63 - 1, -1])
