@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from edge_meta.training.encoders import BFLOAT16, ENCODERS, FLOAT32, conv4, for_device, in_precision, resnet7
+from edge_meta.training.encoders import BFLOAT16, ENCODERS, FLOAT32, conv4, for_device, in_precision, resnet7, resnet8
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -37,6 +37,18 @@ def test_the_embedding_of_resnet7_is_the_mean_over_the_last_map() -> None:
     last = keras.Model(encoder.input, encoder.get_layer("embedding").input)(images, training=False).numpy()
     assert last.shape == (2, 11, 11, 8)
     np.testing.assert_allclose(encoder(images, training=False), last.mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
+
+
+def test_resnet8_halves_the_image_once_more_and_is_resnet7_from_there_on() -> None:
+    keras.utils.set_random_seed(0)
+    encoder = resnet8(filters=(6, 4, 8, 12))
+    assert (encoder.input_shape, encoder.output_shape) == ((None, 56, 56, 1), (None, 12))
+    fine = keras.Model(encoder.input, encoder.get_layer("fine_relu").output)
+    assert fine.output_shape == (None, 28, 28, 6)
+    rest = resnet7(fine.output_shape[1:], filters=(4, 8, 12))
+    rest.set_weights(encoder.get_weights()[len(fine.get_weights()) :])
+    images = np.random.default_rng(0).random((2, 56, 56, 1)).astype(np.float32)
+    np.testing.assert_array_equal(encoder(images, training=False), rest(fine(images, training=False), training=False))
 
 
 # --- copies -----------------------------------------------------------------------------------------------------------

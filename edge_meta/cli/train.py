@@ -12,13 +12,14 @@ from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.errors import TrainingError
 
+ENCODERS = ["conv4", "resnet7", "resnet8"]
 METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised"]
 
 
 @click.command()
 @click.option("--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH or npz:PATH.")
 @click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS))
-@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(["conv4", "resnet7"]))
+@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS))
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
 @click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
 @click.option("--way", default=100, show_default=True, help="Classes in a training episode.")
