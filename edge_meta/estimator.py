@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, InputError, LabelError, StoreError
-from edge_meta.runtime import heads
 from edge_meta.runtime.adaptation import Plan
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.evaluate import embed_all
 from edge_meta.runtime.reading import Snapshot
+from edge_meta.runtime.scoring import Head
 from edge_meta.runtime.store import Store
 
 try:
@@ -96,8 +96,10 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         texts = [str(label) for label in self.classes_.tolist()]
         places = [texts.index(label) for label in self.snapshot_.labels]
         probabilities = np.zeros((len(embeddings), len(texts)))
+        head = Head(self.snapshot_)
         for row, embedding in zip(probabilities, embeddings, strict=True):
-            row[places] = heads.softmax(self._logits(embedding).astype(np.float64))
+            for near in head.rank(embedding, len(places)):
+                row[places[near.label]] = near.score
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
@@ -182,11 +184,3 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 change.replace_head(fit.weights, fit.bias)
             else:
                 change.keep_head()
-
-    def _logits(self, embedding: Array) -> Array:
-        prototypes, columns = self.snapshot_.prototypes, self.snapshot_.columns
-        if not columns:
-            return -heads.squared_distances(embedding, prototypes)
-        weights, bias = heads.linear_from_columns(prototypes, columns)
-        logits: Array = embedding @ weights + bias
-        return logits

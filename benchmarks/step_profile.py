@@ -1,6 +1,6 @@
 """Where the time of a training step goes, and how near its convolutions come to the machine's arithmetic peak.
 
-    python benchmarks/profile.py [--encoder conv4] [--json]
+    python benchmarks/step_profile.py [--encoder conv4] [--json]
 
 The step is benchmarks/training.py's: a prototypical network on 60-way episodes of 5 images, float32, all cores. `input`
 is the share of the whole step that drawing episodes takes. `layers` times each of the encoder's layers alone, forward and
