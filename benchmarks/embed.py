@@ -1,4 +1,4 @@
-"""How long a bundle's encoder takes against a plain int8 Conv4-64, in turn in one process, on one thread.
+"""How long a bundle's encoder takes against a plain int8 Conv4-64 of 28×28 images, in turn in one process, on one thread.
 
     python benchmarks/embed.py [BUNDLE] [--json]
 
@@ -10,21 +10,20 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
-import time
 
 import click
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from in_turn import embed_medians
 
 from converters.litert import convert
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.training.encoders import conv4, for_device
 
-ROUNDS, WARM_UP = 2000, 3
+ROUNDS = 2000
 MAX_CLASSES, MAX_SHOTS = 64, 256
 
 
@@ -34,19 +33,9 @@ MAX_CLASSES, MAX_SHOTS = 64, 256
 def main(bundle: str, as_json: bool) -> None:
     """Time BUNDLE's encoder and a Conv4-64, and print medians and their ratio."""
     opened = Bundle.open(bundle)
-    image = np.random.default_rng(0).random((1, *opened.manifest.image_input.shape), np.float32)
-    plain = convert(for_device(conv4(image.shape[1:])), "int8", np.repeat(image, 10, axis=0), MAX_CLASSES, MAX_SHOTS)
-    encoders = {"bundle": Encoder(opened.model), "conv4": Encoder(plain)}
-    times: dict[str, list[float]] = {name: [] for name in encoders}
-    for _ in range(ROUNDS):
-        for name, encoder in encoders.items():
-            # The other encoder has just been in the caches.
-            for _ in range(WARM_UP):
-                encoder.embed(image)
-            start = time.perf_counter()
-            encoder.embed(image)
-            times[name].append(time.perf_counter() - start)
-    medians = {name: 1e6 * statistics.median(each) for name, each in times.items()}
+    images = np.random.default_rng(0).random((10, 28, 28, 1), np.float32)
+    plain = convert(for_device(conv4()), "int8", images, MAX_CLASSES, MAX_SHOTS)
+    medians = embed_medians({"bundle": Encoder(opened.model), "conv4": Encoder(plain)}, ROUNDS)
     result = {
         "bundle_us": round(medians["bundle"], 1),
         "conv4_us": round(medians["conv4"], 1),

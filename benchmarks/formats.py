@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ import click
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
+from in_turn import embed_medians
 
 from edge_meta.datasets import load_dataset
 from edge_meta.episodes import EpisodeSampler
@@ -34,7 +33,7 @@ from edge_meta.runtime.evaluate import embed_all
 from edge_meta.runtime.interpreter import Encoder
 
 EPISODES, WAY, SHOT, QUERY, SEED = 2000, 20, 1, 15, 0
-ROUNDS, WARM_UP = 500, 3
+ROUNDS = 500
 
 
 @click.command()
@@ -95,17 +94,7 @@ def judged(bundles: dict[str, Bundle]) -> dict[str, dict[str, Any]]:
 def latencies(folder: Path) -> dict[str, Any]:
     """Median microseconds of each format's bundle in the folder, and its ratio to float32, in this Python's interpreter."""
     encoders = {path.name.removesuffix(".bundle"): Encoder(Bundle.open(path).model) for path in sorted(folder.iterdir())}
-    times: dict[str, list[float]] = {name: [] for name in encoders}
-    image = np.random.default_rng(0).random((1, *next(iter(encoders.values())).input_shape[1:]), np.float32)
-    for _ in range(ROUNDS):
-        for name, encoder in encoders.items():
-            # Another format has just been in the caches.
-            for _ in range(WARM_UP):
-                encoder.embed(image)
-            start = time.perf_counter()
-            encoder.embed(image)
-            times[name].append(time.perf_counter() - start)
-    medians = {name: 1e6 * statistics.median(each) for name, each in times.items()}
+    medians = embed_medians(encoders, ROUNDS)
     return {
         "backend": encoders["float32"].backend,
         "python": sys.version.split()[0],
