@@ -15,7 +15,7 @@ from edge_meta.errors import BundleError, InputError, LabelError, StoreError
 from edge_meta.runtime.affine import reaches
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.database import ENROLL_FIRST
+from edge_meta.runtime.database import nothing_enrolled
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.rejection import check_rate
 from edge_meta.runtime.scoring import Head
@@ -161,7 +161,7 @@ class Classifier:
         with self._lock:
             head = self._current()
             if not head.labels:
-                raise LabelError(f"Nothing is enrolled in {self.store.path}.", ENROLL_FIRST)
+                raise nothing_enrolled(self.store.path)
             top = head.rank(embedding, top_k)
             ranked = [Prediction(head.labels[near.label], near.score, near.distance) for near in top]
             known = ranked[0].distance <= self._limit(top[0].label)

@@ -95,7 +95,7 @@ class Database:
         with self.explained():
             if not self.connected():
                 if not create:
-                    raise LabelError(f"Nothing is enrolled in {self.path}.", ENROLL_FIRST)
+                    raise nothing_enrolled(self.path)
                 self._make(None)
             with self._transaction("IMMEDIATE"):
                 yield
@@ -237,6 +237,24 @@ class Copy(Database):
         with closing(super()._open(path)) as source:
             source.backup(copy)
         return copy
+
+
+def nothing_enrolled(path: Path) -> LabelError:
+    """The error of a store that is not there, or empty.
+
+    In the user's data folder, where a store's name ends in its encoder's id, it names what another encoder of the bundle
+    has left.
+    """
+    named = re.fullmatch(r"(.+-)[0-9a-f]{12}\.db", path.name)
+    others = [other for other in path.parent.glob("*.db") if named and other.name.startswith(named[1]) and other != path]
+    remedy = ENROLL_FIRST
+    if others:
+        newest = max(others, key=lambda other: other.stat().st_mtime)
+        remedy += (
+            f" Another encoder of this bundle left {newest}: edge-meta migrate BUNDLE {newest} takes it over, if the bundle"
+            " has a map from that encoder."
+        )
+    return LabelError(f"Nothing is enrolled in {path}.", remedy)
 
 
 def schema() -> str:

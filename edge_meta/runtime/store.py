@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_meta.errors import LabelError, StoreError
-from edge_meta.runtime.database import ENROLL_FIRST, Copy, Database
+from edge_meta.runtime.database import Copy, Database, nothing_enrolled
 from edge_meta.runtime.reading import Reader, Snapshot
 from edge_meta.runtime.rows import Rows, packed
 from edge_meta.runtime.sums import LIMIT, Array
@@ -244,7 +244,7 @@ class Store:
             LabelError: nothing is enrolled.
         """
         if not self._database.connected():
-            raise LabelError(f"Nothing is enrolled in {self.path}.", ENROLL_FIRST)
+            raise nothing_enrolled(self.path)
         with self._database.reading():
             yield self._rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 from collections.abc import Callable
@@ -440,6 +441,26 @@ def test_leaving_the_block_closes_the_store(bundle: Bundle, takes: Takes, tmp_pa
         classifier.enroll("alef", takes(0, 1))
         assert len(list((tmp_path / "shop").iterdir())) > 1
     assert [file.name for file in (tmp_path / "shop").iterdir()] == ["closed.db"]
+
+
+def test_an_empty_store_names_the_newest_that_another_encoder_of_the_bundle_left(
+    bundle: Bundle, draw: Draw, data_folder: Path
+) -> None:
+    folder = data_folder / "edge_meta"
+    folder.mkdir(parents=True)
+    for age, name in enumerate(("omniglot-0123456789ab", "omniglot-fedcba987654", "letters-aaaaaaaaaaaa")):
+        (folder / f"{name}.db").touch()
+        os.utime(folder / f"{name}.db", (1000 - age, 1000 - age))
+    with Classifier.load(bundle) as classifier:
+        with pytest.raises(LabelError, match=r"edge-meta migrate BUNDLE \S+omniglot-0123456789ab\.db takes it over"):
+            classifier.classify(draw(0))
+        classifier.enroll("alef", draw(0)[None])
+        classifier.forget("alef")
+        with pytest.raises(LabelError, match=r"Another encoder of this bundle left \S+omniglot-0123456789ab\.db"):
+            classifier.classify(draw(0))
+    with Classifier.load(bundle, folder / "mine.db") as classifier, pytest.raises(LabelError) as caught:
+        classifier.classify(draw(0))
+    assert caught.value.remedy == "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
 
 
 def test_the_default_store_is_in_the_users_data_folder(bundle: Bundle, takes: Takes, data_folder: Path) -> None:
