@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edge_meta.training import MAML
+from edge_meta.training import MAML, Reptile
 from edge_meta.training.encoders import FusedBatchNormalization, conv4, for_device, resnet7
 
 SHAPE = (6, 5, 4, 3)
@@ -55,28 +55,49 @@ def test_training_runs_the_fused_kernel_and_frozen_layers_do_not(images: tf.Tens
     assert not kernels()
 
 
-def loss_and_gradients(encoder: keras.Model, first_order: bool, dtype: str) -> tuple[float, list[np.ndarray]]:
+def loss_and_gradients(encoder: keras.Model, first_order: bool, transductive: bool) -> tuple[float, list[np.ndarray]]:
     rng = np.random.default_rng(1)
     support, query = rng.normal(size=(3, 2, 16, 16, 1)), rng.normal(size=(3, 4, 16, 16, 1))
-    learner = MAML(encoder, way=3, steps=2, first_order=first_order, transductive=True)
+    learner = MAML(encoder, way=3, steps=2, first_order=first_order, transductive=transductive)
     learner.head[0].assign(rng.normal(size=learner.head[0].shape) * 0.3)
     with tf.GradientTape() as tape:
-        loss, _ = learner.loss(tf.constant(support, dtype), tf.constant(query, dtype))
+        loss, _ = learner.loss(tf.constant(support, tf.float32), tf.constant(query, tf.float32))
     return float(loss), [np.asarray(each) for each in tape.gradient(loss, learner.trainable_variables)]
 
 
+@pytest.mark.parametrize("transductive", [True, False])
 @pytest.mark.parametrize("first_order", [True, False])
-def test_gradients_of_maml_are_those_with_keras_own_batch_norm(first_order: bool) -> None:
+def test_gradients_of_maml_are_those_with_keras_own_batch_norm(first_order: bool, transductive: bool) -> None:
     rng = np.random.default_rng(0)
     encoder = conv4((16, 16, 1), filters=4)
     for variable in encoder.trainable_variables:
         variable.assign(variable + 0.1 * rng.normal(size=variable.shape))
-    wanted = loss_and_gradients(for_device(encoder), first_order, "float32")
-    found = loss_and_gradients(encoder, first_order, "float32")
+    MAML(encoder, way=3, first_order=not first_order)  # another method around the same encoder changes nothing
+    wanted = loss_and_gradients(for_device(encoder), first_order, transductive)
+    found = loss_and_gradients(encoder, first_order, transductive)
     assert found[0] == pytest.approx(wanted[0], rel=1e-4)
     largest = max(np.abs(each).max() for each in wanted[1])
     for mine, theirs in zip(found[1], wanted[1], strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-2, atol=1e-3 * largest)
+
+
+@pytest.mark.parametrize("learner", [MAML, Reptile])
+def test_the_statistics_kept_are_those_of_the_support_sets_before_they_are_adapted_to(learner: type[MAML]) -> None:
+    rng = np.random.default_rng(0)
+    support, query = (tf.constant(rng.normal(size=(2, 3, count, 16, 16, 1)), tf.float32) for count in (2, 4))
+    encoder = conv4((16, 16, 1), filters=4)
+    at_start = encoder.get_weights()
+    method = learner(encoder, way=3, steps=2, learning_rate=1.0)
+    method.head[0].assign(rng.normal(size=method.head[0].shape))
+    method.gradients(support, query, tf.zeros((2, 3), tf.int64))
+    found = [variable.numpy() for variable in encoder.non_trainable_variables]
+    wanted = []
+    for task in support:
+        encoder.set_weights(at_start)
+        encoder(tf.reshape(task, (6, 16, 16, 1)), training=True)
+        wanted.append([variable.numpy() for variable in encoder.non_trainable_variables])
+    for mine, theirs in zip(found, zip(*wanted, strict=True), strict=True):
+        np.testing.assert_allclose(mine, np.mean(theirs, axis=0), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("build", [conv4, resnet7])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import keras
 import tensorflow as tf
@@ -85,8 +86,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """Batch normalization of images whose training pass is TensorFlow's fused kernel.
 
     The same function as Keras's own, which composes it of single operations and takes three times as long on a CPU. What the
-    kernel does not do is left to Keras: float64, statistics over several devices, frozen statistics, and, with `fused` off,
-    second derivatives, which TensorFlow gets wrong for this kernel.
+    kernel does not do is left to Keras: float64, statistics over several devices, frozen statistics, and, inside of
+    `composed`, second derivatives and those of the statistics, which TensorFlow gets wrong for this kernel.
     """
 
     fused = True
@@ -103,6 +104,20 @@ class FusedBatchNormalization(layers.BatchNormalization):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
         return outputs
+
+
+@contextmanager
+def composed(encoder: keras.Model) -> Iterator[None]:
+    """What is traced inside composes batch norm of single operations: with all derivatives, those of its statistics too."""
+    norms = [layer for layer in encoder.layers if isinstance(layer, FusedBatchNormalization)]
+    before = [norm.fused for norm in norms]
+    for norm in norms:
+        norm.fused = False
+    try:
+        yield
+    finally:
+        for norm, fused in zip(norms, before, strict=True):
+            norm.fused = fused
 
 
 def in_precision(encoder: keras.Model, policy: str) -> keras.Model:

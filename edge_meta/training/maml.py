@@ -10,11 +10,13 @@ and so takes any number of classes; plain MAML learns a start for a fixed way.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import keras
 import tensorflow as tf
 
 from edge_meta.inputs import ImageInput
-from edge_meta.training.encoders import FusedBatchNormalization
+from edge_meta.training.encoders import composed
 from edge_meta.training.inner import SGD, InnerOptimizer, Rates, Tensors
 from edge_meta.training.method import AdaptingMethod
 from edge_meta.training.tasks import accuracy, flatten_classes, mean_cross_entropy, truth_of
@@ -50,11 +52,9 @@ class MAML(AdaptingMethod):
         optimizer: InnerOptimizer | None = None,
     ) -> None:
         super().__init__(encoder, image_input)
-        for layer in encoder.layers:
-            if isinstance(layer, FusedBatchNormalization):
-                layer.fused = first_order
         self.way, self.steps, self.first_order, self.transductive = way, steps, first_order, transductive
         self.inner_optimizer = optimizer or SGD()
+        self.batch_norm = "the queries" if transductive else "the support set"
         self.head = [] if way is None else linear_start(encoder.output_shape[-1], way)
         self.rates = Rates(learning_rate, steps, len(encoder.trainable_variables) + 2, learn_rates)
 
@@ -66,14 +66,14 @@ class MAML(AdaptingMethod):
         state = self._state()
         logits, left = [], []
         for task in range(support.shape[0]):
-            of_task, after = self._logits_at(self._adapt(support[task], state), state, support[task], query[task])
-            logits.append(of_task)
+            adapted, after = self._adapt(support[task], state)
+            logits.append(self._logits_at(adapted, state, support[task], query[task]))
             left.append(after)
         return self._judged(logits, left, query)
 
     def logits(self, support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
         state = self._state()
-        return self._logits_at(self._adapt(support, state), state, support, query)[0]
+        return self._logits_at(self._adapt(support, state)[0], state, support, query)
 
     def _state(self) -> Tensors:
         """The moving batch-norm statistics, from which every task of a step starts."""
@@ -88,51 +88,60 @@ class MAML(AdaptingMethod):
         every, truth = tf.concat(logits, axis=0), tf.tile(truth_of(query[0]), [len(logits)])
         return mean_cross_entropy(every, truth), accuracy(every, truth)
 
-    def _adapt(self, support: tf.Tensor, state: Tensors) -> Tensors:
-        """θ': the encoder's parameters and the head's after the inner loop."""
+    def _adapt(self, support: tf.Tensor, state: Tensors) -> tuple[Tensors, Tensors]:
+        """θ', the encoder's parameters and the head's after the inner loop; and the moving statistics that the support set
+        leaves behind at θ, which is what an export has."""
         examples, truth = flatten_classes(support), truth_of(support)
+        at_start = state
         parameters = [tf.convert_to_tensor(variable) for variable in self.encoder.trainable_variables]
         parameters += self._head_start(support, state)
         slots = self.inner_optimizer.slots(parameters)
         for step in range(self.steps):
             with tf.GradientTape() as tape:
                 tape.watch(parameters)
-                logits, _ = self._forward(parameters, state, examples, training=True)
+                logits, after = self._forward(parameters, state, examples, training=True)
                 loss = mean_cross_entropy(logits, truth)
+            if step == 0:
+                at_start = after
             gradients = tape.gradient(loss, parameters)
             if self.first_order:
                 gradients = [tf.stop_gradient(gradient) for gradient in gradients]
             parameters, slots = self.inner_optimizer.update(parameters, gradients, slots, step, self.rates.at(step))
-        return parameters
+        return parameters, at_start
 
-    def _logits_at(
-        self, parameters: Tensors, state: Tensors, support: tf.Tensor, query: tf.Tensor
-    ) -> tuple[tf.Tensor, Tensors]:
+    def _logits_at(self, parameters: Tensors, state: Tensors, support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
         queries = flatten_classes(query)
         if self.transductive:
-            return self._forward(parameters, state, queries, training=True)
-        _, left = self._forward(parameters, state, flatten_classes(support), training=True)
-        logits, _ = self._forward(parameters, self._statistics(state, left), queries, training=False)
-        return logits, left
+            return self._forward(parameters, state, queries, training=True)[0]
+        statistics = self._statistics(parameters, flatten_classes(support))
+        return self._forward(parameters, statistics, queries, training=False)[0]
 
     def _head_start(self, support: tf.Tensor, state: Tensors) -> Tensors:
         if self.head:
             return [tf.convert_to_tensor(variable) for variable in self.head]
         parameters = list(self.encoder.trainable_variables)
-        embeddings, _ = self.encoder.stateless_call(parameters, state, flatten_classes(support), training=True)
+        embeddings, _ = self._embed(parameters, state, flatten_classes(support), training=True)
         prototypes = tf.reduce_mean(tf.reshape(embeddings, (*support.shape[:2], -1)), axis=1)
         return [2.0 * tf.transpose(prototypes), -tf.reduce_sum(prototypes**2, axis=1)]
 
     def _forward(self, parameters: Tensors, state: Tensors, images: tf.Tensor, training: bool) -> tuple[tf.Tensor, Tensors]:
         *layers, weights, bias = parameters
-        embeddings, state = self.encoder.stateless_call(layers, state, images, training=training)
+        embeddings, state = self._embed(layers, state, images, training)
         return tf.matmul(embeddings, weights) + bias, state
 
-    def _statistics(self, before: Tensors, after: Tensors) -> Tensors:
-        """The batch's own statistics, from the moving averages before and after it: a = m·b + (1 − m)·batch."""
+    def _embed(self, layers: Tensors, state: Tensors, images: tf.Tensor, training: bool) -> tuple[tf.Tensor, Tensors]:
+        with nullcontext() if self.first_order else composed(self.encoder):
+            return self.encoder.stateless_call(layers, state, images, training=training)
+
+    def _statistics(self, parameters: Tensors, images: tf.Tensor) -> Tensors:
+        """The images' own statistics at these parameters, which derivatives go through: what moving averages m·0 + (1 − m)·s
+        of a start at zero are left at, over 1 − m."""
+        zeros = [tf.zeros_like(variable) for variable in self.encoder.non_trainable_variables]
+        with composed(self.encoder):
+            _, after = self.encoder.stateless_call(parameters[:-2], zeros, images, training=True)
         norms = [layer for layer in self.encoder.layers if isinstance(layer, keras.layers.BatchNormalization)]
         momenta = [norm.momentum for norm in norms for _ in ("mean", "variance")]
-        return [(a - m * b) / (1.0 - m) for a, b, m in zip(after, before, momenta, strict=True)]
+        return [a / (1.0 - m) for a, m in zip(after, momenta, strict=True)]
 
 
 def linear_start(dim: int, way: int) -> list[keras.Variable]:

@@ -27,9 +27,9 @@ class Reptile(MAML):
         state = self._state()
         logits, left, ends = [], [], []
         for task in range(support.shape[0]):
-            ends.append(self._adapt(support[task], state))
-            of_task, after = self._logits_at(ends[-1], state, support[task], query[task])
-            logits.append(of_task)
+            adapted, after = self._adapt(support[task], state)
+            logits.append(self._logits_at(adapted, state, support[task], query[task]))
+            ends.append(adapted)
             left.append(after)
         directions = [
             variable - tf.reduce_mean(tf.stack(values), axis=0)
