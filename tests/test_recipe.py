@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -17,8 +18,8 @@ from edge_meta.datasets import load_dataset
 from edge_meta.episodes import Episode, EpisodeSampler
 from edge_meta.errors import DatasetError, EdgeMetaError, TrainingError
 from edge_meta.inputs import ImageInput
-from edge_meta.training import devices
-from edge_meta.training.recipe import Recipe, train
+from edge_meta.training import ANIL, MAML, AdaptingMethod, Method, ProtoNet, Reptile, Supervised, devices
+from edge_meta.training.recipe import METHODS, Recipe, train
 from edge_meta.training.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("small_conv4")
@@ -72,6 +73,44 @@ def test_rotations_are_classes_for_omniglot_and_where_they_are_asked_for(recipe:
     assert turned["made"]["data"]["train"]["classes"] == 9
     with pytest.raises(DatasetError, match="Way 30 needs 30 classes"):
         train(replace(recipe, way=30), tmp_path / "upright")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains_with_its_own_settings_and_says_how_it_normalizes(
+    recipe: Recipe, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Method] = []
+    plain = METHODS[method]
+    monkeypatch.setitem(METHODS, method, lambda *arguments: made.append(plain(*arguments)) or made[-1])
+    asked = replace(recipe, method=method, episodes=2, tasks=2, inner_steps=2, inner_learning_rate=0.03)
+    facts = train(asked, tmp_path / "run").facts()
+    (learner,) = made
+    family = {
+        "protonet": ProtoNet, "maml": MAML, "fomaml": MAML, "protomaml": MAML, "anil": ANIL, "protoanil": ANIL,
+        "reptile": Reptile, "supervised": Supervised,
+    }  # fmt: skip
+    assert type(learner) is family[method]
+    if isinstance(learner, AdaptingMethod):
+        assert learner.way == (None if method.startswith("proto") else 3)
+        assert learner.steps == 2
+        # Learned rates have moved by now, by little.
+        assert learner.rates.at(0)[0].numpy() == pytest.approx(0.03, rel=0.3)
+        assert bool(learner.rates.trainable_variables) is method.startswith("proto")
+    if isinstance(learner, MAML):
+        assert learner.first_order is (method in ("fomaml", "reptile"))
+        assert facts["made"]["batch_norm"] == "the support set"
+        assert facts["made"]["validation"].endswith("batch-norm statistics of the support set")
+    else:
+        assert facts["made"]["batch_norm"] == "support and query examples together"
+        assert facts["made"]["validation"].endswith("frozen batch-norm statistics")
+    learned = RunFolder(tmp_path / "run").learning_rates()
+    assert (learned is not None and len(learned) == 2) == (method == "protoanil")
+
+
+def test_queries_that_tell_of_each_other_are_reported(recipe: Recipe, tmp_path: Path) -> None:
+    made = train(replace(recipe, method="fomaml", transductive=True, episodes=1), tmp_path / "run").facts()["made"]
+    assert made["batch_norm"] == "the queries"
+    assert made["validation"].endswith("batch-norm statistics of the queries")
 
 
 def test_reflections_are_classes_where_they_are_asked_for(recipe: Recipe, tmp_path: Path) -> None:
@@ -259,6 +298,10 @@ def test_there_must_be_a_run_to_resume(recipe: Recipe, tmp_path: Path) -> None:
         ({"method": "nonsense"}, "nonsense"),
         ({"encoder": "nonsense"}, "nonsense"),
         ({"precision": "float16"}, "There is no 'float16'. Use one of float32, bfloat16"),
+        ({"inner_learning_rate": 0.0}, "inner loop's learning rate must be above zero"),
+        ({"inner_learning_rate": float("nan")}, "inner loop's learning rate must be above zero"),
+        ({"transductive": True}, "protonet does not judge queries .* use maml, fomaml, protomaml, reptile"),
+        ({"transductive": True, "method": "anil"}, "anil does not judge queries"),
         ({"whole_groups": -0.1}, r"A share of -0\.1 is not possible\. Use a number from 0 to 1"),
         ({"whole_groups": 1.01}, "A share of 1.01 is not possible"),
         ({"whole_groups": float("nan")}, "A share of nan is not possible"),
@@ -284,6 +327,28 @@ def test_a_run_can_start_from_the_encoder_of_another(recipe: Recipe, tmp_path: P
     second = train(still, tmp_path / "second")
     for before, after in zip(first.load_encoder().trainable_weights, second.load_encoder().trainable_weights, strict=True):
         np.testing.assert_allclose(before.numpy(), after.numpy(), atol=1e-6)
+
+
+def test_a_run_that_has_begun_resumes_without_the_one_it_started_from(recipe: Recipe, tmp_path: Path) -> None:
+    first = train(recipe, tmp_path / "first")
+    second = replace(recipe, start=str(first.path), seed=1)
+    with pytest.raises(TrainingError, match="Stopped at episode 2"):
+        train(second, tmp_path / "run", on_progress=lambda progress: signal.raise_signal(signal.SIGINT))
+    shutil.rmtree(first.path)
+    assert RunFolder(tmp_path / "run").curve()
+    resumed = train(second, tmp_path / "run", resume=True)
+    assert [row["episode"] for row in resumed.curve()] == [1, 2, 3]
+    (tmp_path / "run" / "checkpoint.npz").unlink()
+    with pytest.raises(TrainingError, match="first holds no run"):
+        train(second, tmp_path / "run", resume=True)
+
+
+def test_a_lost_curve_is_written_again_from_the_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
+    run = train(recipe, tmp_path / "run")
+    before = (run.path / "metrics.jsonl").read_bytes()
+    (run.path / "metrics.jsonl").unlink()
+    train(recipe, tmp_path / "run", resume=True)
+    assert (run.path / "metrics.jsonl").read_bytes() == before
 
 
 def test_a_start_of_another_shape_is_refused(recipe: Recipe, tmp_path: Path, save_npz: SaveNpz) -> None:

@@ -80,6 +80,8 @@ def fit(
     start = history[-1]["episode"] if history else 0
     best = max((row["val_accuracy"] for row in history if "val_accuracy" in row), default=-1.0)
     keeper = run if is_chief(method.strategy) else None
+    if keeper and history:
+        keeper.write_curve(history)
     step = train_step(method, sampler, augment, xla)
     interval = max(1, -(-episodes // VALIDATIONS))
     images_per_episode = sampler.way * (sampler.shot + sampler.query)
@@ -127,6 +129,11 @@ def fit(
             hits.clear()
             if on_progress:
                 on_progress(progress)
+            if stopping and not is_chief(method.strategy):
+                raise TrainingError(
+                    f"Stopped at episode {done} of {episodes}; the chief keeps the checkpoint.",
+                    "Go on with --resume on all hosts.",
+                )
             if stopping:
                 raise TrainingError(
                     f"Stopped at episode {done} of {episodes}; a checkpoint is saved." if run else "Stopped.",

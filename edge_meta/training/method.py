@@ -36,6 +36,9 @@ class Method(ABC):
     joint_statistics = True
     """In training, batch norm takes its statistics over all tasks of a step together, on whatever devices they are."""
 
+    batch_norm = "support and query examples together"
+    """What the statistics of batch norm are taken over in training, for people to read."""
+
     def __init__(self, encoder: keras.Model, image_input: ImageInput | None = None) -> None:
         self.encoder = encoder
         self.strategy = tf.distribute.get_strategy()

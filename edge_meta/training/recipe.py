@@ -68,6 +68,7 @@ def _maml(recipe: Recipe) -> dict[str, Any]:
 
 
 PRECISIONS = ("float32", "bfloat16")
+TRANSDUCTIVE = ("maml", "fomaml", "protomaml", "reptile")
 
 # Each takes the encoder, its input, the recipe, and the number of classes that are trained on.
 METHODS: dict[str, Callable[[keras.Model, ImageInput, Recipe, int], Method]] = {
@@ -105,6 +106,13 @@ def train(
         raise TrainingError("Episodes and learning rate must be above zero.", "Use for example 3500 and 0.003.")
     if recipe.inner_steps < 1 or recipe.tasks < 1:
         raise TrainingError("Inner steps and tasks must be at least 1.", "Use for example 5 and 4.")
+    if not (math.isfinite(recipe.inner_learning_rate) and recipe.inner_learning_rate > 0):
+        raise TrainingError("The inner loop's learning rate must be above zero.", "Use for example 0.1.")
+    if recipe.transductive and recipe.method not in TRANSDUCTIVE:
+        raise TrainingError(
+            f"{recipe.method} does not judge queries by their own batch's statistics.",
+            f"Leave --transductive out, or use {', '.join(TRANSDUCTIVE)}.",
+        )
     if not 0 <= recipe.whole_groups <= 1:
         raise TrainingError(f"A share of {recipe.whole_groups} is not possible.", "Use a number from 0 to 1.")
     if not 0 <= recipe.seed < 2**32:
@@ -134,7 +142,7 @@ def train(
         encoder = ENCODERS[recipe.encoder](image_input.shape)
         if recipe.precision == "bfloat16":
             encoder = in_precision(encoder, BFLOAT16)
-        if recipe.start is not None:
+        if recipe.start is not None and not (resume and RunFolder(output).begun):
             _start_from(RunFolder(recipe.start), encoder)
         learner = METHODS[recipe.method](encoder, image_input, recipe, len(training.class_names))
         steps = recipe.episodes // recipe.tasks
@@ -161,13 +169,14 @@ def train(
     elif devices.is_chief(strategy):
         norm = "frozen batch-norm statistics"
         if isinstance(learner, MAML):
-            norm = "batch-norm statistics of the " + ("queries" if recipe.transductive else "support set")
+            norm = f"batch-norm statistics of {learner.batch_norm}"
         made = {
             "input": image_input.to_manifest(),
             "data": data,
             "training_classes": len(training.class_names),
             "parameters": encoder.count_params(),
             "dim": encoder.output_shape[-1],
+            "batch_norm": learner.batch_norm,
             "validation": f"{judge.way}-way {judge.shot}-shot, {judge.query} queries, {norm}",
         }
         RunFolder.create(output, asdict(recipe), made)

@@ -136,12 +136,22 @@ class RunFolder:
         with self._writing():
             with files.replacing(self.path / "checkpoint.npz") as file:
                 np.savez(file, history=np.array(json.dumps(history)), **arrays)
-            files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+            self.write_curve(history)
             writer = tf.summary.create_file_writer(str(self.path / "tensorboard"))
             with writer.as_default(step=history[-1]["episode"]):
                 for name, value in history[-1].items():
                     tf.summary.scalar(name, value)
             writer.close()
+
+    def write_curve(self, history: list[dict[str, Any]]) -> None:
+        """Write metrics.jsonl, as the checkpoint knows it."""
+        with self._writing():
+            files.write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in history))
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return (self.path / "checkpoint.npz").exists()
 
     def restore(self, variables: Sequence[Any]) -> list[dict[str, Any]]:
         """Set the variables to the checkpoint's and return its history; [] when there is no checkpoint yet.
@@ -150,7 +160,7 @@ class RunFolder:
             TrainingError: the checkpoint is damaged, or of another encoder.
         """
         path = self.path / "checkpoint.npz"
-        if not path.exists():
+        if not self.begun:
             return []
         try:
             with path.open("rb") as opened, np.load(opened) as file:
