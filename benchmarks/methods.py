@@ -9,8 +9,8 @@ frozen batch norm (protonet, supervised), or after its own inner loop (batch nor
 set's statistics for the others; nowhere do queries tell of each other). `transfer` is what meta-learning is to beat: the
 supervised encoder with a fresh last layer, fitted to the support set.
 
-Intervals are 95 % over seeds, 1.96 · s / √seeds, or over episodes where that is wider. FILE keeps the figures of each seed
-and is gone on with, so that a long table can be made in pieces.
+Intervals are 95 % over seeds, by Student's t, or over episodes where that is wider. FILE keeps the figures of each seed and
+is gone on with, so that a long table can be made in pieces.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import click
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
+from scipy.stats import t
 
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.episodes import EpisodeSampler
@@ -127,7 +128,7 @@ def cell(runs: list[list[float]]) -> str:
     """Mean and interval over seeds, in %."""
     means = [run[0] for run in runs]
     of_episodes = fmean(run[1] for run in runs) / len(runs) ** 0.5
-    of_seeds = 1.96 * stdev(means) / len(runs) ** 0.5 if len(runs) > 1 else 0.0
+    of_seeds = t.ppf(0.975, len(runs) - 1) * stdev(means) / len(runs) ** 0.5 if len(runs) > 1 else 0.0
     return f"{100 * fmean(means):.2f} ± {100 * max(of_episodes, of_seeds):.2f}"
 
 

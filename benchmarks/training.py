@@ -5,9 +5,9 @@
 VENV holds PyTorch and learn2learn, and bench_training.py, which prints their rates. Both sides train a Conv4-64 on random
 28×28×1 images in float32 on all cores, with batch norm in training mode on support and query: prototypical networks on
 60-way episodes of 5 images (images/s), MAML, first-order MAML and ANIL on batches of four 5-way 1-shot tasks with 15
-queries and 5 inner steps (tasks/s). `protonet_fast` is resnet7 against the peers' Conv4. Each
-round runs the peers, then us; figures are medians over rounds, ratios are to the best peer, and `range` is a round's least
-and most. Ours include drawing the episodes.
+queries and 5 inner steps (tasks/s). Of ANIL's four tasks, learn2learn normalizes each by itself, and ours all of them as
+one batch. `protonet_fast` is resnet7 against the peers' Conv4. Each round runs the peers, then us; figures are medians over
+rounds, ratios are to the best peer, and `range` is a round's least and most. Ours include drawing the episodes.
 """
 
 from __future__ import annotations
