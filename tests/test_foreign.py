@@ -28,6 +28,7 @@ from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import BackendError, ExportError, InputError
 from edge_meta.evaluation import accuracies, prototype_head
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput
+from edge_meta.runtime import heads
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
 
@@ -424,8 +425,7 @@ def test_scores_are_as_sure_as_they_are_right_at_any_scale(synthetic: Callable[.
     after = best_metric(embeddings, data).apply(embeddings)
     sure, right = [], []
     for task in EpisodeSampler(data, 5, 5, 10, seed=0).episodes(200):
-        logits = prototype_head(after[task.support], after[task.query])
-        scores = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
+        scores = heads.softmax(prototype_head(after[task.support], after[task.query]))
         sure.append(scores.max(axis=1).mean())
         right.append(np.mean(scores.argmax(axis=1) == np.repeat(np.arange(5), 10)))
     assert abs(np.mean(sure) - np.mean(right)) < 0.12

@@ -29,6 +29,13 @@ def squared_distances(embedding: NDArray[Any], prototypes: NDArray[Any]) -> NDAr
     return distances
 
 
+def softmax(logits: Array) -> Array:
+    """Softmax over the last axis."""
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: Array = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
 def linear_from_prototypes(prototypes: Array) -> tuple[Array, Array]:
     """The linear head that classifies as the prototypes (N, D) do: W = 2c (D, N), b = −‖c‖² (N,); Snell et al. 2017, eq. 8.
 
