@@ -8,6 +8,7 @@ from keras import layers
 
 from edge_meta.runtime import heads
 from edge_meta.training.anil import ANIL
+from edge_meta.training.encoders import FusedBatchNormalization
 from edge_meta.training.inner import SGD, Adam, InnerOptimizer, Momentum
 from edge_meta.training.maml import MAML
 from edge_meta.training.protonet import ProtoNet
@@ -85,6 +86,19 @@ def test_outer_gradient_is_that_of_the_query_loss_at_the_adapted_parameters(name
     for variable, gradient in zip(method.trainable_variables, gradients(method, task), strict=True):
         chosen, slopes = finite_differences(method, task, variable)
         np.testing.assert_allclose(gradient.reshape(-1)[chosen], slopes, rtol=1e-5, atol=1e-8, err_msg=variable.path)
+
+
+@pytest.mark.parametrize("transductive", [False, True])
+@pytest.mark.parametrize("way", [WAY, None])
+def test_the_outer_gradient_goes_through_the_statistics_of_batch_norm(way, transductive, task):
+    inputs = keras.Input((SIDE, SIDE, 1))
+    x = layers.Activation("tanh")(FusedBatchNormalization(momentum=0.9)(layers.Conv2D(2, 8, 8)(inputs)))
+    method = MAML(keras.Model(inputs, layers.Flatten()(x)), way=way, steps=2, learning_rate=0.3, transductive=transductive)
+    for variable in method.head:
+        variable.assign(np.random.default_rng(4).normal(size=variable.shape))
+    wanted = [finite_differences(method, task, variable) for variable in method.trainable_variables]
+    for gradient, (chosen, slopes) in zip(gradients(method, task), wanted, strict=True):
+        np.testing.assert_allclose(gradient.reshape(-1)[chosen], slopes, rtol=1e-4, atol=1e-8)
 
 
 def by_hand(method, task, steps, rate, second_order):

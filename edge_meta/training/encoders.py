@@ -85,22 +85,29 @@ ENCODERS: dict[str, Callable[[Shape], keras.Model]] = {"conv4": conv4, "resnet7"
 class FusedBatchNormalization(layers.BatchNormalization):
     """Batch normalization of images whose training pass is TensorFlow's fused kernel.
 
-    The same function as Keras's own, which composes it of single operations and takes three times as long on a CPU. What the
-    kernel does not do is left to Keras: float64, statistics over several devices, frozen statistics, and, inside of
-    `composed`, second derivatives and those of the statistics, which TensorFlow gets wrong for this kernel.
+    The same function as Keras's own, which composes it of single operations and takes three times as long on a CPU. The
+    kernel has no second derivatives, nor those of its statistics; inside of `composed`, and in float64, it is left out.
+    Keras would not do there: its variance holds the mean constant (tf.nn.moments), which the first derivative alone does not
+    see.
+    Statistics over several devices, and frozen ones, are Keras's.
     """
 
     fused = True
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        fused = self.fused and self.trainable and not self.synchronized and self.compute_dtype != "float64"
-        if not (training and fused):
+        if not training or not self.trainable or self.synchronized:
             return super().call(inputs, training=training, mask=mask)
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
-        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, gamma, beta, epsilon=self.epsilon)[:3]
-        # The kernel gives the unbiased variance; Keras averages the biased one.
-        values = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
-        variance *= (values - 1.0) / values
+        if self.fused and self.compute_dtype != "float64":
+            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, gamma, beta, epsilon=self.epsilon)[:3]
+            # The kernel gives the unbiased variance; Keras averages the biased one.
+            values = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
+            variance *= (values - 1.0) / values
+        else:
+            wide = tf.cast(inputs, gamma.dtype)
+            mean = tf.reduce_mean(wide, axis=(0, 1, 2))
+            variance = tf.reduce_mean((wide - mean) ** 2, axis=(0, 1, 2))
+            outputs = tf.cast((wide - mean) * tf.math.rsqrt(variance + self.epsilon) * gamma + beta, inputs.dtype)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
         return outputs
