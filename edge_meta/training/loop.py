@@ -21,6 +21,7 @@ from edge_meta.evaluation import Interval
 from edge_meta.training.augment import distort
 from edge_meta.training.devices import is_chief
 from edge_meta.training.encoders import for_device
+from edge_meta.training.memory import keep_freed_memory
 from edge_meta.training.run import RunFolder
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def train_step(
 
     Each replica of the method's strategy takes an equal share of the episodes; loss and accuracy are means over all.
     """
+    keep_freed_memory()
     strategy, replicas = method.strategy, method.strategy.num_replicas_in_sync
     images = tf.constant(sampler.dataset.images)
     mean, scale = method.image_input.mean, method.image_input.scale
