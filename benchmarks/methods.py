@@ -5,9 +5,9 @@
 Each method trains the same Conv4-64 on 1-shot episodes of Omniglot's 25 background alphabets, with rotations as classes,
 until it has seen the same number of training images, support and query alike; it keeps the weights it ends with. Then 600
 5-way episodes with 15 queries from the 20 evaluation alphabets judge it, each method in its own way: by prototypes with
-frozen batch norm (protonet, supervised), or after its own inner loop (batch norm frozen for the ANIL family, by the support
-set's statistics for the others; nowhere do queries tell of each other). `transfer` is what meta-learning is to beat: the
-supervised encoder with a fresh last layer, fitted to the support set.
+frozen batch norm (protonet, nca, supervised), or after its own inner loop (batch norm frozen for the ANIL family, by the
+support set's statistics for the others; nowhere do queries tell of each other). `transfer` is what meta-learning is to
+beat: the supervised encoder with a fresh last layer, fitted to the support set.
 
 Intervals are 95 % over seeds, by Student's t, or over episodes where that is wider. FILE keeps the figures of each seed and
 is gone on with, so that a long table can be made in pieces.
@@ -32,7 +32,7 @@ from scipy.stats import t
 
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.episodes import EpisodeSampler
-from edge_meta.training import ANIL, MAML, Method, ProtoNet, Reptile, Supervised, conv4
+from edge_meta.training import ANIL, MAML, NCA, Method, ProtoNet, Reptile, Supervised, conv4
 
 EPISODES = 600
 WAY, SHOT, QUERY = 5, 1, 15
@@ -59,6 +59,7 @@ ROWS = {
     "protonet": Row(
         lambda encoder, classes: ProtoNet(encoder), 100, 2, 1, 3e-3, "98.8 / 99.7, until validation stalls (Snell 2017)"
     ),
+    "nca": Row(lambda encoder, classes: NCA(encoder), 100, 2, 1, 3e-3),
     "maml": Row(
         lambda encoder, classes: MAML(encoder, learning_rate=0.4, steps=1),
         paper="98.7 / 99.9, 60,000 steps of 32 tasks, transductive (Finn 2017)",

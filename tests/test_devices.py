@@ -46,7 +46,7 @@ def print_facts(folder: Path) -> None:
 
     from edge_meta.datasets import Dataset
     from edge_meta.episodes import EpisodeSampler
-    from edge_meta.training import ANIL, MAML, ProtoNet, Reptile, Supervised
+    from edge_meta.training import ANIL, MAML, NCA, ProtoNet, Reptile, Supervised
 
     rng = np.random.default_rng(0)
     patterns = 255.0 * rng.integers(0, 2, (12, 16, 16, 1))
@@ -60,6 +60,7 @@ def print_facts(folder: Path) -> None:
 
     methods = {
         "protonet": ProtoNet,
+        "nca": NCA,
         "anil": lambda encoder: ANIL(encoder, way=4, steps=2),
         "maml": lambda encoder: MAML(encoder, way=4, steps=2, learning_rate=0.05),
         "supervised": lambda encoder: Supervised(encoder, classes=12),
@@ -170,7 +171,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-METHODS = ("protonet", "anil", "maml", "supervised", "reptile")
+METHODS = ("protonet", "nca", "anil", "maml", "supervised", "reptile")
 APART = "protonet, each device with statistics of its own"
 
 

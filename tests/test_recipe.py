@@ -18,7 +18,7 @@ from edge_meta.datasets import load_dataset
 from edge_meta.episodes import Episode, EpisodeSampler
 from edge_meta.errors import DatasetError, EdgeMetaError, TrainingError
 from edge_meta.inputs import ImageInput
-from edge_meta.training import ANIL, MAML, AdaptingMethod, Method, ProtoNet, Reptile, Supervised, devices
+from edge_meta.training import ANIL, MAML, NCA, AdaptingMethod, Method, ProtoNet, Reptile, Supervised, devices
 from edge_meta.training.recipe import METHODS, Recipe, train
 from edge_meta.training.run import RunFolder
 
@@ -86,7 +86,7 @@ def test_every_method_trains_with_its_own_settings_and_says_how_it_normalizes(
     facts = train(asked, tmp_path / "run").facts()
     (learner,) = made
     family = {
-        "protonet": ProtoNet, "maml": MAML, "fomaml": MAML, "protomaml": MAML, "anil": ANIL, "protoanil": ANIL,
+        "protonet": ProtoNet, "nca": NCA, "maml": MAML, "fomaml": MAML, "protomaml": MAML, "anil": ANIL, "protoanil": ANIL,
         "reptile": Reptile, "supervised": Supervised,
     }  # fmt: skip
     assert type(learner) is family[method]

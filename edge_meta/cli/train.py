@@ -13,7 +13,7 @@ from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.errors import TrainingError
 
 ENCODERS = ["conv4", "resnet7", "resnet8"]
-METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised"]
+METHODS = ["protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised"]
 
 
 @click.command()
@@ -40,7 +40,7 @@ METHODS = ["protonet", "maml", "fomaml", "protomaml", "anil", "protoanil", "rept
     "--augment", is_flag=True, help="Distort each image by itself: affine, elastic, stroke width. Wants a longer run."
 )
 @click.option("--tasks", default=1, show_default=True, help="Episodes in one step of the outer loop.")
-@click.option("--inner-steps", default=5, show_default=True, help="Gradient steps of the inner loop; not for protonet.")
+@click.option("--inner-steps", default=5, show_default=True, help="Gradient steps of the inner loop; not for protonet, nca.")
 @click.option(
     "--inner-learning-rate", default=0.1, show_default=True, help="Of the inner loop; protomaml and protoanil learn on."
 )

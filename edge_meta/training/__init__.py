@@ -15,6 +15,7 @@ from edge_meta.training.anil import ANIL
 from edge_meta.training.encoders import ENCODERS, conv4
 from edge_meta.training.maml import MAML
 from edge_meta.training.method import AdaptingMethod, Method
+from edge_meta.training.nca import NCA
 from edge_meta.training.protonet import ProtoNet
 from edge_meta.training.reptile import Reptile
 from edge_meta.training.supervised import Supervised
@@ -23,6 +24,7 @@ __all__ = [
     "ANIL",
     "ENCODERS",
     "MAML",
+    "NCA",
     "AdaptingMethod",
     "EpisodeSampler",
     "Method",

@@ -15,7 +15,7 @@ from edge_meta.datasets import load_dataset
 from edge_meta.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
-from edge_meta.training import ANIL, ENCODERS, MAML, AdaptingMethod, Method, ProtoNet, Reptile, Supervised, devices
+from edge_meta.training import ANIL, ENCODERS, MAML, NCA, AdaptingMethod, Method, ProtoNet, Reptile, Supervised, devices
 from edge_meta.training.encoders import BFLOAT16, in_precision
 from edge_meta.training.loop import Progress, require_step
 from edge_meta.training.run import RunFolder
@@ -73,6 +73,7 @@ TRANSDUCTIVE = ("maml", "fomaml", "protomaml", "reptile")
 # Each takes the encoder, its input, the recipe, and the number of classes that are trained on.
 METHODS: dict[str, Callable[[keras.Model, ImageInput, Recipe, int], Method]] = {
     "protonet": lambda encoder, image, recipe, classes: ProtoNet(encoder, image),
+    "nca": lambda encoder, image, recipe, classes: NCA(encoder, image),
     "maml": lambda encoder, image, recipe, classes: MAML(encoder, image, recipe.way, **_maml(recipe)),
     "fomaml": lambda encoder, image, recipe, classes: MAML(encoder, image, recipe.way, first_order=True, **_maml(recipe)),
     "protomaml": lambda encoder, image, recipe, classes: MAML(encoder, image, None, learn_rates=True, **_maml(recipe)),
