@@ -37,6 +37,8 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
             f"* {training['method']}, {training['encoder']}, {training['way']}-way {training['shot']}-shot with "
             f"{training['query']} queries, {training['episodes']} episodes, seed {training['seed']}."
         )
+    if training.get("start"):
+        lines.append(f"* It began with the encoder of the run `{training['start']}`.")
     if training.get("mirror"):
         lines.append("* Each image is embedded together with its mirror image; the two embeddings stand side by side.")
     if training.get("quantize_aware"):

@@ -178,6 +178,16 @@ def test_manifest_and_model_card_say_with_what_command_and_how_it_was_trained(
     assert f"{training['validation']}, in % by episode; the best is exported: {reached}." in card
 
 
+@pytest.mark.usefixtures("quick")
+def test_the_model_card_says_which_run_this_one_began_with(run: Path, bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    assert "It began with" not in (bundles["int8"].path / "README.md").read_text()
+    facts = json.loads((run / "run.json").read_text())
+    facts["asked"]["start"] = "runs/before"
+    (run / "run.json").write_text(json.dumps(facts))
+    began = export_bundle(run, tmp_path / "began.bundle", "int8", **SIZES)
+    assert "* It began with the encoder of the run `runs/before`.\n" in (began.path / "README.md").read_text()
+
+
 def test_the_model_card_does_not_claim_more_classes_than_it_was_calibrated_with(bundles: dict[str, Bundle]) -> None:
     card = (bundles["int8"].path / "README.md").read_text()
     assert "of whom it accepts 5% unless asked otherwise, with 1 to 2 enrolled classes" in card
