@@ -127,7 +127,7 @@ def confusing(tmp_path: Path, mixed: Takes) -> str:
     return f"npz:{tmp_path / 'mixed.npz'}"
 
 
-SIX_SHOTS = {"way": 3, "shot": 6, "query": 6, "episodes": 40, "seed": 7}
+SIX_SHOTS = {"way": 3, "shot": 6, "query": 6, "episodes": 120, "seed": 7}
 
 
 @pytest.mark.parametrize("steps", [None, 1, 2, 4])
