@@ -180,7 +180,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 learned, trusted = bundle.manifest.learning_rates, bundle.manifest.rates_learned
             plan = Plan.of(learned, trusted, self.solver, self.steps, self.learning_rate)
             fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
-            if fit.chosen:
+            # Where prototypes do best, a head of fewer shots goes: what was learned in parts is what all shots give at once.
+            if fit.chosen or change.snapshot.columns:
                 change.replace_head(fit.weights, fit.bias)
             else:
                 change.keep_head()
