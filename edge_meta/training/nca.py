@@ -3,7 +3,7 @@ episodes, prototypical networks, and few-shot learning", train encoders by it.
 
 A prototypical network compares queries with prototypes, and so learns from few of an episode's pairs. Here every example, of
 support and queries alike, looks for its own class among all others: it picks neighbour j with the softmax over negative
-squared Euclidean distances, and the loss is the mean of −log P(the neighbour is of its class) (their eq. 3). More is learned
+squared Euclidean distances, and the loss is the mean of −log P(the neighbour is of its class). More is learned
 from the same images; on the device, prototypes classify as before.
 """
 
