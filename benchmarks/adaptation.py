@@ -21,13 +21,13 @@ import click
 import numpy as np
 
 from edge_meta.datasets import load_dataset
-from edge_meta.episodes import EpisodeSampler
-from edge_meta.evaluation import Interval, accuracies, adapted_head
-from edge_meta.runtime import heads
-from edge_meta.runtime.adaptation import SOLVERS, Plan
+from edge_meta.datasets.episodes import EpisodeSampler
+from edge_meta.evaluation.accuracy import Interval, accuracies, adapted_head
+from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.heads import linear
+from edge_meta.heads.adaptation import SOLVERS, AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
-from edge_meta.runtime.evaluate import embed_all
 
 RUNS = 3000
 
@@ -37,10 +37,10 @@ def gains(
 ) -> dict[str, Any]:
     """Shots → accuracy of the prototypes, and each solver's gain over it."""
     manifest = bundle.manifest
-    data = load_dataset(dataset, "test", manifest.image_input)
-    embeddings = embed_all(open_encoder(bundle), manifest.image_input, data.images)
+    data = load_dataset(dataset, "test", manifest.input_spec)
+    embeddings = embed_all(open_encoder(bundle), manifest.input_spec, data.examples)
     learned = manifest.learning_rates, manifest.rates_learned
-    plans = {name: Plan.of(*learned, name, steps if name == "gradient" else None) for name in SOLVERS}
+    plans = {name: AdaptationConfig.of(*learned, name, steps if name == "gradient" else None) for name in SOLVERS}
     table = {}
     for shot in shots:
         sampler = EpisodeSampler(data, way, shot, query, seed=0)
@@ -58,12 +58,12 @@ def step_times(way: int = 20, shot: int = 5, dim: int = 64) -> tuple[float, floa
     rng = np.random.default_rng(0)
     embeddings = rng.normal(0, 0.1, (way * shot, dim)).astype(np.float32)
     labels = np.repeat(np.arange(way), shot)
-    weights, bias = heads.linear_from_prototypes(embeddings.reshape(way, shot, dim).mean(axis=1))
+    weights, bias = linear.linear_from_prototypes(embeddings.reshape(way, shot, dim).mean(axis=1))
     excess = rng.normal(size=(way * shot, way)).astype(np.float32)
     whole, bare = [], []
     for _ in range(RUNS):
         start = time.perf_counter()
-        heads.linear_step(embeddings, labels, weights, bias, 0.01)
+        linear.linear_step(embeddings, labels, weights, bias, 0.01)
         between = time.perf_counter()
         _ = embeddings @ weights, embeddings.T @ excess
         bare.append(time.perf_counter() - between)
@@ -92,7 +92,7 @@ def main(bundle: str, as_json: bool, **protocol: Any) -> None:
     result = {
         "trained_on": opened.manifest.training.get("dataset"),
         **protocol,
-        "default": Plan.of(opened.manifest.learning_rates, opened.manifest.rates_learned).solver,
+        "default": AdaptationConfig.of(opened.manifest.learning_rates, opened.manifest.rates_learned).solver,
         "by_shots": table,
         "step_us": round(1e6 * whole, 1),
         "step_ratio": round(whole / bare, 2),

@@ -22,13 +22,13 @@ from typing import Any
 import click
 import numpy as np
 
+from edge_meta.runtime.backend_comparison import _embeddings
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
-from edge_meta.runtime.flatbuffer import output_step
-from edge_meta.runtime.reading import Snapshot
-from edge_meta.runtime.store import Store
-from edge_meta.runtime.survey import _embeddings
+from edge_meta.runtime.graph_check import output_step
+from edge_meta.store.reader import Snapshot
+from edge_meta.store.store import Store
 
 # Kernels of two kinds of CPU may round an operator's result to neighbouring steps, and the operators after it carry that on.
 STEPS, WITHIN = 2, 0.99

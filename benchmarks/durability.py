@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_meta.runtime.store import Store
+from edge_meta.store.store import Store
 
 ROUNDS, LABELS, SHOTS, DIM = 200, 20, 5, 112
 MODES = {

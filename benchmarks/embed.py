@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from in_turn import embed_medians
 
-from converters.litert import convert
+from converters.quantization.convert import convert
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.training.encoders import conv4, for_device

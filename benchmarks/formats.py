@@ -26,10 +26,10 @@ import numpy as np
 from in_turn import embed_medians
 
 from edge_meta.datasets import load_dataset
-from edge_meta.episodes import EpisodeSampler
-from edge_meta.evaluation import Interval, accuracies
+from edge_meta.datasets.episodes import EpisodeSampler
+from edge_meta.evaluation.accuracy import Interval, accuracies
+from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.evaluate import embed_all
 from edge_meta.runtime.interpreter import Encoder
 
 EPISODES, WAY, SHOT, QUERY, SEED = 2000, 20, 1, 15, 0
@@ -48,7 +48,7 @@ def main(run: str, mirror: bool, peers: tuple[str, ...], as_json: bool, timed: s
         click.echo(json.dumps(latencies(Path(timed))))
         return
     from converters import export_bundle
-    from converters.formats import FORMATS
+    from converters.quantization.formats import FORMATS
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -72,11 +72,11 @@ def main(run: str, mirror: bool, peers: tuple[str, ...], as_json: bool, timed: s
 
 def judged(bundles: dict[str, Bundle]) -> dict[str, dict[str, Any]]:
     """Accuracy of each bundle, and what it loses against float32 on the same episodes, in points."""
-    image_input = bundles["float32"].manifest.image_input
-    data = load_dataset(bundles["float32"].manifest.training["dataset"], "test", image_input)
+    input_spec = bundles["float32"].manifest.input_spec
+    data = load_dataset(bundles["float32"].manifest.training["dataset"], "test", input_spec)
     sampler = EpisodeSampler(data, WAY, SHOT, QUERY, SEED)
     values = {
-        name: accuracies(embed_all(Encoder(bundle.model, "litert"), image_input, data.images), sampler, EPISODES)
+        name: accuracies(embed_all(Encoder(bundle.model, "litert"), input_spec, data.examples), sampler, EPISODES)
         for name, bundle in bundles.items()
     }
     found = {}

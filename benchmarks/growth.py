@@ -34,14 +34,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from edge_meta import Classifier, files
-from edge_meta.cli import charts
-from edge_meta.images import resize
-from edge_meta.runtime import heads
-from edge_meta.runtime.benchmark import timing
-from edge_meta.runtime.benchmark.stages import fill, random_embeddings
+from edge_meta.benchmarking import timing
+from edge_meta.benchmarking.stages import fill, random_embeddings
+from edge_meta.heads import linear
+from edge_meta.inputs.image_files import resize
+from edge_meta.reports import charts
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.machine import host
-from edge_meta.runtime.store import Store
+from edge_meta.store.store import Store
 
 RUNS, WARMUP, LIMIT = 30, 2, 3.0
 DIM, SHOTS = 128, 5
@@ -148,7 +148,7 @@ class Workbench:
     def enroll(self, dim: int, classes: int, shots: int) -> timing.Sampler:
         """One more shot of a label that is there, and is taken back untimed."""
         classifier = self.classifier(dim, classes, shots)
-        image = np.zeros((1, *self.bundle.manifest.image_input.shape), np.uint8)
+        image = np.zeros((1, *self.bundle.manifest.input_spec.shape), np.uint8)
 
         def sample(times: int) -> list[float]:
             taken = []
@@ -173,8 +173,8 @@ class Workbench:
 def adapt_step(dim: int, classes: int, shots: int) -> timing.Sampler:
     vectors = random_embeddings(classes * shots, dim)
     labels = np.repeat(np.arange(classes), shots)
-    weights, bias = heads.linear_from_prototypes(vectors[::shots])
-    return cpu_time(lambda: heads.linear_step(vectors, labels, weights, bias, 1e-6))
+    weights, bias = linear.linear_from_prototypes(vectors[::shots])
+    return cpu_time(lambda: linear.linear_step(vectors, labels, weights, bias, 1e-6))
 
 
 def resized(side: int) -> timing.Sampler:
@@ -184,7 +184,7 @@ def resized(side: int) -> timing.Sampler:
 
 def encoded(side: int) -> timing.Sampler:
     """A Conv4 of 16 filters with random weights, on which its speed does not depend."""
-    from converters.litert import convert
+    from converters.quantization.convert import convert
     from edge_meta.runtime.interpreter import Encoder
     from edge_meta.training.encoders import conv4, for_device
 

@@ -31,7 +31,7 @@ import keras
 from scipy.stats import t
 
 from edge_meta.datasets import Dataset, load_dataset
-from edge_meta.episodes import EpisodeSampler
+from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.training import ANIL, MAML, NCA, Method, ProtoNet, Reptile, Supervised, conv4
 
 EPISODES = 600

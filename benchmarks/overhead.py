@@ -31,7 +31,7 @@ TIMED = "import time; start = time.perf_counter(); {}; print(time.perf_counter()
 def classify_and_invoke(bundle: Bundle) -> tuple[float, float]:
     """Median seconds of Classifier.classify and of the bare invoke()."""
     rng = np.random.default_rng(0)
-    shape = bundle.manifest.image_input.shape
+    shape = bundle.manifest.input_spec.shape
     whole, bare = [], []
     with tempfile.TemporaryDirectory() as folder, Classifier.load(bundle, Path(folder) / "store.db") as classifier:
         for label in range(20):

@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 
 from edge_meta import Classifier
+from edge_meta.heads.scoring import Head
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.machine import host
-from edge_meta.runtime.scoring import Head
-from edge_meta.runtime.store import Store
+from edge_meta.store.store import Store
 
 LABELS, DIM, SHOTS = 10_000, 64, 5
 OPENINGS, QUERIES, ENROLLS = 15, 1000, 300
@@ -80,7 +80,7 @@ def classifying(path: Path) -> dict[str, float]:
 def enrolling(bundle: Bundle, folder: Path) -> dict[str, float]:
     manifest = bundle.manifest
     fill(folder / "enroll.db", manifest.encoder_id, manifest.dim)
-    image = np.random.default_rng(0).integers(0, 256, manifest.image_input.shape, np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, manifest.input_spec.shape, np.uint8)
     whole, embed, append = [], [], []
     with Classifier.load(bundle, folder / "enroll.db") as classifier, (folder / "appended").open("ab", buffering=0) as file:
         record = b"label 77" + classifier.embed(image).tobytes()

@@ -18,12 +18,12 @@ import click
 import numpy as np
 
 from edge_meta.datasets import load_dataset
-from edge_meta.episodes import EpisodeSampler
-from edge_meta.evaluation import Interval, accuracies, prototype_head
+from edge_meta.datasets.episodes import EpisodeSampler
+from edge_meta.evaluation.accuracy import Interval, accuracies, prototype_head
+from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.evaluation.open_set import judge_strangers
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
-from edge_meta.runtime.evaluate import embed_all
-from edge_meta.runtime.strangers import judge_strangers
 
 
 def judge(
@@ -57,8 +57,8 @@ def judge(
 
 
 def _embedded(bundle: Bundle, dataset: str) -> tuple[Any, Any]:
-    data = load_dataset(dataset, "test", bundle.manifest.image_input)
-    return embed_all(open_encoder(bundle), bundle.manifest.image_input, data.images), data
+    data = load_dataset(dataset, "test", bundle.manifest.input_spec)
+    return embed_all(open_encoder(bundle), bundle.manifest.input_spec, data.examples), data
 
 
 def _described(bundle: Bundle) -> dict[str, Any]:

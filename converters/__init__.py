@@ -9,6 +9,6 @@ except ImportError:
         "Exporting needs TensorFlow, which is not installed.", 'Run: pip install "edge-meta[train]"'
     ) from None
 
-from converters.export import export_bundle
+from converters.pipeline import export_bundle
 
 __all__ = ["export_bundle"]

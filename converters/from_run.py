@@ -10,30 +10,30 @@ from typing import Any
 import keras
 import numpy as np
 
-from converters import calibrate
-from converters.checks import check
-from converters.foreign_source import is_saved_model
-from converters.formats import FORMATS, RUNTIMES
-from converters.layers import layer_errors
-from converters.litert import convert
-from converters.metadata import licence_of, with_metadata
-from converters.model_edit import with_short_names
-from converters.model_file import ModelFile
-from converters.parity import parity, require_parity
-from converters.quantize_aware import fine_tune, without_rounding
-from converters.rejection import calibrate_rejection
-from converters.signature_errors import signature_errors
-from converters.signatures import signature_shapes
+from converters.calibration import settings
+from converters.calibration.rejection import calibrate_rejection
+from converters.external.source import is_saved_model
+from converters.quantization.checks import check
+from converters.quantization.convert import convert
+from converters.quantization.formats import FORMATS, RUNTIMES
+from converters.quantization.parity import parity, require_parity
+from converters.quantization.quantization_noise import layer_errors
+from converters.quantization.quantize_aware import fine_tune, without_rounding
+from converters.quantization.signature_errors import signature_errors
+from converters.quantization.signatures import signature_shapes
+from converters.tflite.edit import with_short_names
+from converters.tflite.metadata import licence_of, with_metadata
+from converters.tflite.model import ModelFile
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError
+from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.inputs import ImageInput
-from edge_meta.runtime.evaluate import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
+from edge_meta.training.base import embed
 from edge_meta.training.encoders import mirrored
-from edge_meta.training.loop import Progress
-from edge_meta.training.method import embed
 from edge_meta.training.run import RunFolder, load_encoder
+from edge_meta.training.trainer import Progress
 
 EXPLAINING_IMAGES = 32
 
@@ -69,7 +69,7 @@ class Trained:
     """What is exported, and what is known of how it came about."""
 
     encoder: keras.Model
-    image_input: ImageInput
+    input_spec: ImageInput
     calibration: str
     learning_rates: tuple[float, ...] | None
     provenance: dict[str, Any]
@@ -96,7 +96,7 @@ def load_trained(source: Path, calibration: str | None, has_options: bool) -> Tr
     facts = run.facts()
     return Trained(
         encoder=run.load_encoder(),
-        image_input=ImageInput.from_manifest(facts["made"]["input"]),
+        input_spec=ImageInput.from_manifest(facts["made"]["input"]),
         calibration=calibration or facts["asked"]["dataset"],
         learning_rates=run.learning_rates(),
         provenance={
@@ -119,46 +119,46 @@ def from_run(
     Raises:
         ExportError: not convertible, a check failed, or too much accuracy is lost. DatasetError: no calibration data.
     """
-    image_input = trained.image_input
-    train, val = (load_dataset(trained.calibration, split, image_input) for split in ("train", "val"))
-    samples = image_input.normalize(calibrate.some_examples(train))
+    input_spec = trained.input_spec
+    train, val = (load_dataset(trained.calibration, split, input_spec) for split in ("train", "val"))
+    samples = input_spec.normalize(settings.some_examples(train))
 
     encoder = tuned = trained.encoder
     if how.quantize_aware:
         on_note(f"fine-tuning for int8: {how.quantize_aware} episodes")
-        tuned = fine_tune(encoder, train, image_input, samples, how.quantize_aware, on_progress)
+        tuned = fine_tune(encoder, train, input_spec, samples, how.quantize_aware, on_progress)
     if how.mirror:
         encoder, tuned = mirrored(encoder), mirrored(tuned)
 
     on_note(f"converting to {how.quantize}")
     # An encoder that was fine-tuned has its ranges in it.
     whole = convert(tuned, how.quantize, None if how.quantize_aware else samples, how.max_classes, how.max_shots)
-    model = with_metadata(with_short_names(whole), image_input, encoder.output_shape[-1], licence_of(trained.provenance))
+    model = with_metadata(with_short_names(whole), input_spec, encoder.output_shape[-1], licence_of(trained.provenance))
     parsed = ModelFile.parse(model)
     check(parsed, how.quantize)
 
-    on_note(f"calibrating and comparing on {len(val.images):,} validation images")
+    on_note(f"calibrating and comparing on {len(val.examples):,} validation images")
     interpreter = Encoder(model)
-    embeddings = embed_all(interpreter, image_input, val.images)
-    calibrate.check_embeddings(embeddings)
-    rates = trained.learning_rates or calibrate.learning_rates(embeddings, val)
-    meant = embed(tuned, image_input, val.images)
-    report = parity(embed(encoder, image_input, val.images), embeddings, val) | {
+    embeddings = embed_all(interpreter, input_spec, val.examples)
+    settings.check_embeddings(embeddings)
+    rates = trained.learning_rates or settings.learning_rates(embeddings, val)
+    meant = embed(tuned, input_spec, val.examples)
+    report = parity(embed(encoder, input_spec, val.examples), embeddings, val) | {
         "signatures": signature_errors(interpreter.interpreter, meant, embeddings, val.labels, rates),
         "layers": [],
     }
     if how.quantize != "float32":
         with without_rounding(tuned):
             reference = convert(tuned, "float32", None, how.max_classes, how.max_shots)
-        some = np.linspace(0, len(val.images) - 1, EXPLAINING_IMAGES).astype(int)
+        some = np.linspace(0, len(val.examples) - 1, EXPLAINING_IMAGES).astype(int)
         names = [layer.name for layer in trained.encoder.layers]
-        report["layers"] = layer_errors(reference, whole, image_input.normalize(val.images[some]), names)
+        report["layers"] = layer_errors(reference, whole, input_spec.normalize(val.examples[some]), names)
     require_parity(report, how.quantize, how.max_drop)
     made_of = {"mirror": how.mirror, "quantize_aware": how.quantize_aware}
     return model, Manifest(
-        encoder_id=parsed.encoder_id(image_input.to_manifest()),
+        encoder_id=parsed.encoder_id(input_spec.to_manifest()),
         files={},
-        image_input=image_input,
+        input_spec=input_spec,
         dim=interpreter.dim,
         quantization=how.quantize,
         learning_rates=rates,

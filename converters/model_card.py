@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from converters.formats import FORMATS
+from converters.quantization.formats import FORMATS
 from edge_meta.runtime.manifest import Manifest
 
 LICENCES = {
@@ -20,7 +20,7 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
     lines = [
         f"# {name}",
         "",
-        f"An encoder for few-shot classification on devices: {manifest.image_input} in, {manifest.dim} values out.",
+        f"An encoder for few-shot classification on devices: {manifest.input_spec} in, {manifest.dim} values out.",
         f"`encoder.tflite` is {size:,} bytes, {manifest.quantization}; encoder id `{manifest.encoder_id}`.",
         *_format(manifest),
         "",

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, InputError, LabelError, StoreError
-from edge_meta.runtime.adaptation import Plan
+from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.heads.adaptation import AdaptationConfig
+from edge_meta.heads.scoring import Head
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
-from edge_meta.runtime.evaluate import embed_all
-from edge_meta.runtime.reading import Snapshot
-from edge_meta.runtime.scoring import Head
-from edge_meta.runtime.store import Store
+from edge_meta.store.reader import Snapshot
+from edge_meta.store.store import Store
+from edge_meta.types import Array, Array64
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
@@ -32,8 +33,6 @@ except ImportError:
 
 ENCODER_ID = "embeddings"  # of stores whose embeddings come without a bundle
 STEPS = 10
-
-Array = NDArray[np.float32]
 
 
 class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -89,7 +88,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """
         return self._learn(X, y, classes, anew=False)
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: Any) -> Array64:  # noqa: N803
         """The softmax over all labels, (n, labels) in the order of `classes_`; 0 for those without a shot."""
         check_is_fitted(self)
         embeddings = self._embeddings(X if self._opened_bundle() else validate_data(self, X, reset=False))
@@ -164,11 +163,11 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         if bundle is None:
             with np.errstate(over="ignore"):  # the store says what is too large
                 return np.asarray(X).astype(np.float32)
-        image_input = bundle.manifest.image_input
-        images = image_input.read_all(X)
+        input_spec = bundle.manifest.input_spec
+        images = input_spec.read_all(X)
         if not images:
             raise InputError("No images were given.", "Give at least one.")
-        return embed_all(open_encoder(bundle), image_input, np.stack(images))
+        return embed_all(open_encoder(bundle), input_spec, np.stack(images))
 
     def _adapt(self, store: Store) -> None:
         bundle = self._opened_bundle()
@@ -178,7 +177,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 learned, trusted = (float(safe),) * STEPS, False
             else:
                 learned, trusted = bundle.manifest.learning_rates, bundle.manifest.rates_learned
-            plan = Plan.of(learned, trusted, self.solver, self.steps, self.learning_rate)
+            plan = AdaptationConfig.of(learned, trusted, self.solver, self.steps, self.learning_rate)
             fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
             # Where prototypes do best, a head of fewer shots goes: what was learned in parts is what all shots give at once.
             if fit.chosen or change.snapshot.columns:

@@ -37,7 +37,7 @@ def make_folder(path: Path) -> None:
         _sync(folder.parent)
 
 
-def place_new(made: Path, path: Path) -> bool:
+def create_unless_there(made: Path, path: Path) -> bool:
     """Move a finished file to `path`, unless another process has put one there first; an empty file counts as none.
 
     Both lie in one file system; `made` may be left behind. Returns whether it was moved.

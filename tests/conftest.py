@@ -114,12 +114,12 @@ def small_conv4() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory, save_npz: Callable[..., str]) -> Path:
     """The folder of a finished run on an .npz file of 30 classes; not to be written to."""
-    from edge_meta.training.recipe import Recipe, train
+    from edge_meta.training.config import TrainingConfig, train
 
     folder = tmp_path_factory.mktemp("finished")
-    recipe = Recipe(save_npz(folder / "patterns.npz", noise=90.0), image_size=SIZE, way=5, query=5, episodes=60)
+    config = TrainingConfig(save_npz(folder / "patterns.npz", noise=90.0), image_size=SIZE, way=5, query=5, episodes=60)
     with eight_filters():
-        return train(recipe, folder / "run").path
+        return train(config, folder / "run").path
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +133,7 @@ def trained(finished_run: Path) -> Any:
 @pytest.fixture(scope="session")
 def converted(trained: Any) -> Callable[..., bytes]:
     """Converts the trained encoder, once for each set of arguments: converted(quantize, max_classes, max_shots)."""
-    from converters.litert import convert
+    from converters.quantization.convert import convert
     from edge_meta.inputs import ImageInput
 
     made: dict[tuple[str, int, int], bytes] = {}

@@ -30,7 +30,7 @@ def letters() -> tuple[np.ndarray, np.ndarray]:
     """Images (60, H, W, 1) of six letters that the shipped encoder never saw, and their names (60,)."""
     data = load_dataset("glyphs", "test")
     chosen = np.flatnonzero(data.labels < 6).reshape(6, -1)[:, :10].ravel()
-    return data.images[chosen], np.array(data.class_names)[data.labels[chosen]]
+    return data.examples[chosen], np.array(data.class_names)[data.labels[chosen]]
 
 
 @pytest.fixture(scope="module")

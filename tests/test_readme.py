@@ -23,7 +23,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("readme")
     for name, symbol in (("lamed", "ל"), ("bet", "ב")):
         index = next(i for i, class_name in enumerate(letters.class_names) if class_name.endswith(symbol))
-        images = letters.images[np.flatnonzero(letters.labels == index)][:, :, :, 0]
+        images = letters.examples[np.flatnonzero(letters.labels == index)][:, :, :, 0]
         (folder / "photos" / name).mkdir(parents=True)
         for number in (1, 2, 3):
             Image.fromarray(images[number]).save(folder / "photos" / name / f"{number}.png")

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from side_by_side import in_peers, in_turn, options, ratio, show, versions
 
-from edge_meta.evaluation import Head, Interval, adapted_head, prototype_head
-from edge_meta.runtime.adaptation import Plan
+from edge_meta.evaluation.accuracy import Head, Interval, adapted_head, prototype_head
+from edge_meta.heads.adaptation import AdaptationConfig
 
 WAY, QUERY, SHOTS = 20, 15, (1, 5)
 EPISODES, ROUNDS = 200, 10
@@ -29,14 +29,14 @@ EPISODES, ROUNDS = 200, 10
 def draw(file: Path) -> None:
     """Write the embeddings of every episode's support and queries, one pair of arrays for each number of shots."""
     from edge_meta.datasets import load_dataset
-    from edge_meta.episodes import EpisodeSampler
+    from edge_meta.datasets.episodes import EpisodeSampler
+    from edge_meta.evaluation.evaluator import embed_all
     from edge_meta.runtime.bundle import Bundle
     from edge_meta.runtime.classifier import open_encoder
-    from edge_meta.runtime.evaluate import embed_all
 
     bundle = Bundle.open("omniglot")
-    data = load_dataset("omniglot", "test", bundle.manifest.image_input)
-    embeddings = embed_all(open_encoder(bundle), bundle.manifest.image_input, data.images)
+    data = load_dataset("omniglot", "test", bundle.manifest.input_spec)
+    embeddings = embed_all(open_encoder(bundle), bundle.manifest.input_spec, data.examples)
     arrays = {}
     for shot in SHOTS:
         episodes = list(EpisodeSampler(data, WAY, shot, QUERY).episodes(EPISODES))
@@ -101,7 +101,7 @@ def main() -> None:
             show(in_peers(given.peers, __file__, str(file)), given.json)
         return
     drawn = np.load(given.drawn)
-    adapted = adapted_head(Plan("lda"))  # what `edge-meta adapt` does with this bundle
+    adapted = adapted_head(AdaptationConfig("lda"))  # what `edge-meta adapt` does with this bundle
     rows = {}
     for shot in SHOTS:
         episodes = drawn[f"support{shot}"], drawn[f"query{shot}"]

@@ -38,11 +38,11 @@ import numpy as np
 
 from edge_meta import Classifier
 from edge_meta.datasets import load_dataset
-from edge_meta.episodes import EpisodeSampler
-from edge_meta.evaluation import Interval, prototype_head
+from edge_meta.datasets.episodes import EpisodeSampler
+from edge_meta.evaluation.accuracy import Interval, prototype_head
+from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
-from edge_meta.runtime.evaluate import embed_all
 
 CLASSES, IMAGES, K = 10, 20, 3
 ROUNDS, CALLS, EPISODES = 15, 100, 300
@@ -195,9 +195,9 @@ def judged(embeddings: Array, sampler: EpisodeSampler, bundle: Bundle) -> dict[s
 def main() -> None:
     given = options(__doc__, peers=False, extra="bundle")
     bundle = Bundle.open(given.bundle or "omniglot")
-    data = load_dataset("omniglot", "test", bundle.manifest.image_input)
-    images = data.images[: CLASSES * IMAGES].reshape(CLASSES, IMAGES, *data.images.shape[1:])
-    embeddings = embed_all(open_encoder(bundle), bundle.manifest.image_input, data.images)
+    data = load_dataset("omniglot", "test", bundle.manifest.input_spec)
+    images = data.examples[: CLASSES * IMAGES].reshape(CLASSES, IMAGES, *data.examples.shape[1:])
+    embeddings = embed_all(open_encoder(bundle), bundle.manifest.input_spec, data.examples)
     with tempfile.TemporaryDirectory() as folder:
         result = times(bundle, images, Path(folder))
     accuracy = judged(embeddings, EpisodeSampler(data, CLASSES, IMAGES // 2, IMAGES // 2), bundle)

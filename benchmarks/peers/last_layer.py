@@ -33,8 +33,8 @@ os.environ.update(ONE_THREAD)
 
 import numpy as np
 
-from edge_meta.runtime import heads
-from edge_meta.runtime.adaptation import Plan
+from edge_meta.heads import linear
+from edge_meta.heads.adaptation import AdaptationConfig
 
 # How far embeddings lie from their class's center, in units of how far the centers lie from zero → the loss to reach.
 TARGETS = {3: 0.05, 6: 0.4}
@@ -96,25 +96,25 @@ def ours(embeddings: Array, labels: Labels, target: float) -> dict[str, Any]:
     truth = np.eye(classes, dtype=np.float32)[labels]
 
     def start(rate: float) -> tuple[Callable[[], Any], Callable[[], float]]:
-        head = list(heads.linear_from_prototypes(truth.T @ embeddings / truth.sum(axis=0)[:, None]))
+        head = list(linear.linear_from_prototypes(truth.T @ embeddings / truth.sum(axis=0)[:, None]))
 
         def step() -> None:
-            head[:] = heads.linear_step(embeddings, labels, *head, rate)[:2]
+            head[:] = linear.linear_step(embeddings, labels, *head, rate)[:2]
 
         def loss() -> float:
-            return float(heads.cross_entropy(embeddings @ head[0] + head[1], labels)[0].mean())
+            return float(linear.cross_entropy(embeddings @ head[0] + head[1], labels)[0].mean())
 
         return step, loss
 
     def minibatch() -> None:
         weights, bias = np.zeros((embeddings.shape[1], classes), np.float32), np.zeros(classes, np.float32)
         for batch in drawn:
-            weights, bias, _ = heads.linear_step(embeddings[batch], labels[batch], weights, bias, 0.1)
+            weights, bias, _ = linear.linear_step(embeddings[batch], labels[batch], weights, bias, 0.1)
 
     drawn = batches(STEPS)
     best = fastest(((f"rate {rate}", lambda rate=rate: start(rate)) for rate in RATES), target)
     rate = float(best["way"].split()[1])
-    plan = Plan("gradient", (rate,) * max(1, best["steps"]))
+    plan = AdaptationConfig("gradient", (rate,) * max(1, best["steps"]))
     prototypes = truth.T @ embeddings / truth.sum(axis=0)[:, None]
     return {
         "to_loss": best,
@@ -178,7 +178,7 @@ def scikit(embeddings: Array, labels: Labels, target: float) -> dict[str, Any]:
         return LogisticRegression(C=np.inf, tol=1e-12, max_iter=iterations).fit(embeddings, labels)
 
     def loss(fitted: Any) -> float:
-        return float(heads.cross_entropy(fitted.decision_function(embeddings), labels)[0].mean())
+        return float(linear.cross_entropy(fitted.decision_function(embeddings), labels)[0].mean())
 
     steps = next(steps for steps in range(1, MOST_STEPS) if loss(fit(steps)) <= target)
     return {"steps": steps, "seconds": float(np.median([seconds(lambda: fit(steps)) for _ in range(REPEATS)]))}

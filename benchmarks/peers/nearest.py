@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from side_by_side import in_peers, in_turn, microseconds, options, ratio, show, versions
 
-from edge_meta.runtime.reading import Snapshot
-from edge_meta.runtime.scoring import Head
+from edge_meta.heads.scoring import Head
+from edge_meta.store.reader import Snapshot
 
 SIZES, DIMS = (20, 100, 1_000, 10_000, 100_000), (64, 256, 1280)
 ROUNDS, VALUES, MOST_CALLS, LEAST_CALLS = 7, 2**24, 300, 3

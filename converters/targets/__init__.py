@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from converters.export import export_bundle
+from converters.bundle_writer import check_output, is_bundle, write
 from converters.model_card import model_card
-from converters.packing import check_output, is_bundle, write
+from converters.pipeline import export_bundle
 from converters.targets import edgetpu, tflm, web
 from converters.targets.imprint import imprint
 from edge_meta.errors import ExportError

@@ -104,19 +104,19 @@ int label = edge_meta::Nearest(embedding, prototypes, classes, &distance);
 
 def header(manifest: Manifest, encoder: IntegerEncoder, arena_bytes: int) -> str:
     """encoder.h."""
-    image_input = manifest.image_input
+    input_spec = manifest.input_spec
     names = sorted({operator.name for operator in encoder.operators})
     return TEXT.format(
         encoder_id=manifest.encoder_id,
-        height=image_input.height,
-        width=image_input.width,
-        channels=image_input.channels,
-        colours=", red, green and blue of each" if image_input.channels == 3 else "",
+        height=input_spec.height,
+        width=input_spec.width,
+        channels=input_spec.channels,
+        colours=", red, green and blue of each" if input_spec.channels == 3 else "",
         dim=manifest.dim,
         model_bytes=len(encoder.model),
         arena=arena_bytes,
-        mean=_literal(image_input.mean),
-        scale=_literal(image_input.scale),
+        mean=_literal(input_spec.mean),
+        scale=_literal(input_spec.scale),
         input_scale=_literal(encoder.input.scale),
         input_zero=encoder.input.zero_point,
         output_scale=_literal(encoder.output.scale),

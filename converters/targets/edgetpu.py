@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from converters.model_file import Operator, Tensor
 from converters.targets.base import Made
 from converters.targets.integer import IntegerEncoder
+from converters.tflite.model import Operator, Tensor
 from edge_meta.runtime.bundle import MODEL, Bundle
 
 REPORT, TEXT = "edgetpu.json", "edgetpu.txt"

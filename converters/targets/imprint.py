@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.metadata import licence_of, with_labels
-from converters.model_edit import add_operator, add_tensor, encoder_alone, packed
+from converters.tflite.edit import add_operator, add_tensor, encoder_alone, packed
+from converters.tflite.metadata import licence_of, with_labels
 from edge_meta.errors import ExportError, LabelError
 from edge_meta.files import replacing
-from edge_meta.runtime import heads
+from edge_meta.heads import linear
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.database import ENROLL_FIRST
-from edge_meta.runtime.reading import Snapshot
+from edge_meta.store.database import ENROLL_FIRST
+from edge_meta.store.reader import Snapshot
 
 
 def imprint(bundle: Bundle, store: str | Path | None, output: str | Path, overwrite: bool = False) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def classifier(bundle: Bundle, snapshot: Snapshot) -> bytes:
         raise ExportError(
             f"The label {several[0]!r} has several lines, and labels.txt one for each label.", "Enroll it anew."
         )
-    weights, bias = heads.linear_from_columns(snapshot.prototypes, snapshot.columns)
+    weights, bias = linear.linear_from_columns(snapshot.prototypes, snapshot.columns)
     model = encoder_alone(bundle.model)
     graph = model.subgraphs[0]
     count, embedding = len(snapshot.labels), int(graph.outputs[0])
@@ -74,4 +74,4 @@ def classifier(bundle: Bundle, snapshot: Snapshot) -> bytes:
         signature.outputs[0].name, signature.outputs[0].tensorIndex = "scores", scores
         signature.signatureKey = "serving_default"
     manifest = bundle.manifest
-    return with_labels(packed(model), manifest.image_input, snapshot.labels, licence_of(manifest.training))
+    return with_labels(packed(model), manifest.input_spec, snapshot.labels, licence_of(manifest.training))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.model_edit import encoder_alone, packed, with_integer_ends
-from converters.model_file import ModelFile, Operator, Tensor
+from converters.tflite.edit import encoder_alone, packed, with_integer_ends
+from converters.tflite.model import ModelFile, Operator, Tensor
 from edge_meta.runtime.bundle import Bundle
 
 

@@ -47,7 +47,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
             f"TensorFlow Lite Micro's embeddings are up to {steps:.0f} quantization steps from TFLite's.",
             "Use an encoder of other layers.",
         )
-    arena = smallest_arena(encoder, bundle.manifest.image_input.shape)
+    arena = smallest_arena(encoder, bundle.manifest.input_spec.shape)
     facts = {
         "arena_bytes": arena,
         "cosine": round(cosine, 6),
@@ -85,11 +85,11 @@ def compared(encoder: IntegerEncoder, bundle: Bundle) -> tuple[float, float]:
     """
     exact = Interpreter(model_content=bundle.model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     exact.allocate_tensors()
-    fast, image_input = Encoder(bundle.model), bundle.manifest.image_input
+    fast, input_spec = Encoder(bundle.model), bundle.manifest.input_spec
     rng = np.random.default_rng(0)
     steps, cosines = [], []
     for _ in range(PROBES):
-        image = image_input.normalize(rng.integers(0, 256, image_input.shape).astype(np.uint8))[None]
+        image = input_spec.normalize(rng.integers(0, 256, input_spec.shape).astype(np.uint8))[None]
         try:
             found = encoder.output.values(embed(encoder.model, encoder.input.quantized(image)))
         except RuntimeError as error:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.model_edit import unpacked
 from converters.targets.base import Made
+from converters.tflite.edit import unpacked
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MODEL, Bundle
 

@@ -67,11 +67,11 @@ def benchmark(
     The first bundle is looked at most closely. Warnings tell what about the machine spoils the figures.
     """
     from edge_meta import files
-    from edge_meta.cli.benchmark_report import render
-    from edge_meta.cli.benchmark_text import lines
+    from edge_meta.benchmarking import baseline as baselines
+    from edge_meta.benchmarking.runner import benchmark
     from edge_meta.errors import InputError
-    from edge_meta.runtime.benchmark import baseline as baselines
-    from edge_meta.runtime.benchmark import benchmark
+    from edge_meta.reports.benchmark_page import render
+    from edge_meta.reports.benchmark_text import lines
     from edge_meta.runtime.bundle import Bundle
 
     earlier = None if baseline is None else baselines.read(baseline)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta import files
+from edge_meta.benchmarking.runner import benchmark
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, duration, note
 from edge_meta.datasets import Dataset, load_dataset
-from edge_meta.episodes import EpisodeSampler
-from edge_meta.evaluation import Interval, accuracies
-from edge_meta.runtime.benchmark import benchmark
+from edge_meta.datasets.episodes import EpisodeSampler
+from edge_meta.evaluation.accuracy import Interval, accuracies
+from edge_meta.evaluation.enrolled_task import TASK_SHOT, TASK_WAY, enroll_and_classify
+from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.runtime.classifier import Classifier
-from edge_meta.runtime.evaluate import embed_all
 
 # A few minutes on two cores. A run for use takes ten times as long: edge-meta train.
 EPISODES = 320
@@ -31,8 +31,6 @@ CASES = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}
 SHOTS = (1, 2, 3, 5, 10)
 JUDGED_EPISODES = 600
 JUDGED_QUERIES = 10
-
-TASK_WAY, TASK_SHOT, TASK_QUERY = 20, 5, 10
 
 
 @click.command()
@@ -51,30 +49,30 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
     Look at DIR/report.html afterwards; DIR/NAME.bundle can be used with the other verbs.
     """
     from converters import export_bundle
-    from edge_meta.cli import report
-    from edge_meta.training.method import embed
-    from edge_meta.training.recipe import Recipe, train
+    from edge_meta.reports import demo_page
+    from edge_meta.training.base import embed
+    from edge_meta.training.config import TrainingConfig, train
 
     started = time.monotonic()
     folder = Path(output)
     _clear_run(folder / "run")
 
     note(f"1/5  Meta-learning an encoder on {dataset}: {EPISODES} episodes of {WAY} classes, {SHOT} example each")
-    recipe = Recipe(dataset=dataset, way=WAY, shot=SHOT, query=QUERY, episodes=EPISODES)
-    run = train(recipe, folder / "run", on_progress=TrainingProgress())
+    config = TrainingConfig(dataset=dataset, way=WAY, shot=SHOT, query=QUERY, episodes=EPISODES)
+    run = train(config, folder / "run", on_progress=TrainingProgress())
 
     note("2/5  Exporting it to int8 for devices")
     bundle = export_bundle(run.path, folder / f"{dataset}.bundle", "int8", overwrite=True, on_note=_detail)
 
     note("3/5  Judging float32 and int8 on classes that neither has seen")
-    test = load_dataset(dataset, "test", bundle.manifest.image_input)
+    test = load_dataset(dataset, "test", bundle.manifest.input_spec)
     store = folder / "demo.db"
     for journal in ("", "-wal", "-shm"):
         Path(f"{store}{journal}").unlink(missing_ok=True)
     with Classifier.load(bundle, store) as classifier:
         embeddings = {
-            "float32": embed(run.load_encoder(), bundle.manifest.image_input, test.images),
-            "int8": embed_all(classifier.encoder, bundle.manifest.image_input, test.images),
+            "float32": embed(run.load_encoder(), bundle.manifest.input_spec, test.examples),
+            "int8": embed_all(classifier.encoder, bundle.manifest.input_spec, test.examples),
         }
         accuracy = {
             kind: {case: _judge(values, test, *CASES[case]) for case in CASES} for kind, values in embeddings.items()
@@ -97,73 +95,10 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
         "seconds": seconds,
     }
     history = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-    page = report.render(result, test, task, history, by_shots)
+    page = demo_page.render(result, test, task, history, by_shots)
     files.write_text(folder / "report.html", page)
     files.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
     emit(result, as_json, _account(result, folder))
-
-
-@dataclass(frozen=True)
-class Task:
-    """A 20-way task as a device meets it.
-
-    Attributes:
-        examples: (way, shot + query) indices into the test split; the first `TASK_SHOT` of each were enrolled.
-        answers: (way, query) the nearest label of each query, as an index of the task's classes.
-        closed_set, adapted: accuracy of the first label before and after adapting the last layer.
-        rejected_known, rejected_strangers: fractions of queries, and of images of classes not enrolled, called unknown.
-    """
-
-    examples: NDArray[np.int64]
-    answers: NDArray[np.int64]
-    closed_set: float
-    adapted: float
-    rejected_known: float
-    rejected_strangers: float
-    loss_before: float
-    loss_after: float
-
-    @property
-    def confusion(self) -> NDArray[np.int64]:
-        """(way, way): how many queries of a row's class had a column's label nearest."""
-        way = len(self.answers)
-        return np.stack([np.bincount(row, minlength=way) for row in self.answers])
-
-    def summary(self) -> dict[str, Any]:
-        fields = {key: value for key, value in vars(self).items() if isinstance(value, float)}
-        return {"way": len(self.answers), "shot": TASK_SHOT, "query": TASK_QUERY, **fields}
-
-
-def enroll_and_classify(classifier: Classifier, data: Dataset) -> Task:
-    """Enroll 20 classes, classify their other examples and those of strangers, adapt, classify again."""
-    way = min(TASK_WAY, len(data.class_names) // 2)
-    episode = EpisodeSampler(data, way, TASK_SHOT, TASK_QUERY, seed=3).episode(0)
-    labels = [data.class_names[index] for index in episode.classes]
-    for label, support in zip(labels, episode.support, strict=True):
-        classifier.enroll(label, data.images[support])
-
-    def classify_queries() -> tuple[NDArray[np.int64], float]:
-        results = [[classifier.classify(data.images[query]) for query in queries] for queries in episode.query]
-        answers = np.array([[labels.index(str(result.top[0].label)) for result in row] for row in results])
-        return answers, float(np.mean([[not result.known for result in row] for row in results]))
-
-    truth = np.arange(way)[:, None]
-    answers, rejected_known = classify_queries()
-    foreign = np.flatnonzero(~np.isin(data.labels, episode.classes))
-    strangers = np.random.default_rng(3).choice(foreign, episode.query.size)
-    rejected = [not classifier.classify(data.images[stranger]).known for stranger in strangers]
-    adapted = classifier.adapt()
-    after, _ = classify_queries()
-    return Task(
-        examples=np.concatenate([episode.support, episode.query], axis=1),
-        answers=answers,
-        closed_set=float(np.mean(answers == truth)),
-        adapted=float(np.mean(after == truth)),
-        rejected_known=rejected_known,
-        rejected_strangers=float(np.mean(rejected)),
-        loss_before=adapted.loss_before,
-        loss_after=adapted.loss_after,
-    )
 
 
 def _judge(embeddings: NDArray[np.float32], data: Dataset, way: int, shot: int) -> Interval:

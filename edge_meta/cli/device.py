@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option, store_option
-from edge_meta.runtime.adaptation import Adapted
+from edge_meta.heads.adaptation import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier

@@ -45,8 +45,8 @@ def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
     Accuracy is closed-set (nothing is rejected as unknown), with the 95 % interval over episodes. Strangers from the same
     dataset are of alphabets (groups) that the episode does not use; the threshold never sees them.
     """
+    from edge_meta.evaluation.evaluator import evaluate
     from edge_meta.runtime.bundle import Bundle
-    from edge_meta.runtime.evaluate import evaluate
 
     done = evaluate(Bundle.open(bundle), **protocol, on_progress=Counter("embedding"))
     solved = f" by {done.solver}" if done.solver else ""

@@ -120,8 +120,9 @@ def export(
     """
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
-    from converters import export_bundle, layers
-    from converters.foreign_input import ModelOptions
+    from converters import export_bundle
+    from converters.external.input_spec import ModelOptions
+    from converters.quantization import quantization_noise
 
     given = {name: value for name, value in of_model.items() if value is not None}
     options = ModelOptions(**given) if given else None
@@ -158,7 +159,7 @@ def export(
     for upgrade in manifest.upgrades:
         lines.append(f"takes stores of encoder {upgrade.encoder_id[:12]} by edge-meta migrate: {upgrade.kept}")
     if explain:
-        lines += layers.explain(manifest.parity.get("layers", []))
+        lines += quantization_noise.explain(manifest.parity.get("layers", []))
     lines.append(f"Next: edge-meta enroll {output} LABEL FILE...")
     emit(result, as_json, lines)
 

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options, store_option
-from edge_meta.runtime import survey
+from edge_meta.runtime import backend_comparison
+from edge_meta.runtime.backend_comparison import Run
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.machine import host
 from edge_meta.runtime.manifest import FORMAT, METRIC
-from edge_meta.runtime.survey import Run
-from edge_meta.runtime.verify import check_bundle
+from edge_meta.runtime.subprocess_check import check_bundle
 
 Part = tuple[dict[str, Any], list[str]]  # fields for --json, and lines for people
 
@@ -57,7 +57,7 @@ def _bundle(opened: Bundle) -> Part:
         "bundle": str(opened.path),
         "format": FORMAT,
         "encoder_id": manifest.encoder_id,
-        "input": manifest.image_input.to_manifest(),
+        "input": manifest.input_spec.to_manifest(),
         "dim": manifest.dim,
         "metric": METRIC,
         "quantization": manifest.quantization,
@@ -67,7 +67,7 @@ def _bundle(opened: Bundle) -> Part:
     return fields, [
         f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
         f"{len(opened.model):,} bytes",
-        f"{manifest.image_input} → {manifest.dim} values, {METRIC}",
+        f"{manifest.input_spec} → {manifest.dim} values, {METRIC}",
         *(f"takes stores of encoder {of.encoder_id[:12]} by edge-meta migrate: {of.kept}" for of in manifest.upgrades),
     ]
 
@@ -106,9 +106,9 @@ def _verified(opened: Bundle, options: RuntimeOptions) -> Part:
 
 def _runtime(opened: Bundle, options: RuntimeOptions) -> Part:
     encoder = open_encoder(opened, options)
-    xnnpack = survey.uses_xnnpack(opened, encoder)
-    backends, runs = survey.availability(options.backend), survey.runs(opened, encoder.options)
-    cpu = {**host(), "features": survey.cpu_features()}
+    xnnpack = backend_comparison.uses_xnnpack(opened, encoder)
+    backends, runs = backend_comparison.availability(options.backend), backend_comparison.runs(opened, encoder.options)
+    cpu = {**host(), "features": backend_comparison.cpu_features()}
     fields = {
         "backend": encoder.backend,
         "threads": encoder.options.threads,

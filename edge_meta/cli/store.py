@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from edge_meta.cli.common import emit, json_option, store_option
-from edge_meta.runtime.archive import read_archive, write_archive
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.migration import migrate as migrate_store
+from edge_meta.runtime.store_migration import migrate as migrate_store
+from edge_meta.store.archive import read_archive, write_archive
 
 
 @click.command()

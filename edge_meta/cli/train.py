@@ -73,7 +73,7 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
     made. Ctrl-C saves a checkpoint first. Several GPUs share the tasks of a step (--tasks must be a multiple of them);
     several hosts do, too, if each runs this command with its own TF_CONFIG and all see the folder RUN.
     """
-    from edge_meta.training.recipe import Recipe, train
+    from edge_meta.training.config import TrainingConfig, train
     from edge_meta.training.run import RunFolder
 
     if resume:
@@ -87,7 +87,7 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
         settings = asked | {key: settings[key] for key in given}
     if "TF_CONFIG" in os.environ:
         note("Waiting until all workers of TF_CONFIG have started, an hour at most")
-    run = train(Recipe(**settings), output, resume, TrainingProgress())
+    run = train(TrainingConfig(**settings), output, resume, TrainingProgress())
     best = run.best() or {}
     result = {
         "run": str(run.path),

@@ -22,7 +22,7 @@ class Dataset:
     Attributes:
         name: the dataset's name in the grammar `omniglot`, `glyphs`, `folder:PATH`, `npz:PATH`.
         split: `train`, `val`, `test`, or `all`.
-        images: uint8 (examples, height, width, channels); or recordings or arrays, (examples, ...), as the input reads them.
+        examples: uint8 (n, height, width, channels); or recordings or arrays (n, ...), as the input gives them.
         labels: int32 (examples,), indices into `class_names`, in ascending order.
         class_names: one name a class.
         groups: one group name a class; classes of one group are of a kind (an alphabet, a script).
@@ -32,14 +32,14 @@ class Dataset:
 
     name: str
     split: str
-    images: NDArray[Any]
+    examples: NDArray[Any]
     labels: NDArray[np.int32]
     class_names: tuple[str, ...]
     groups: tuple[str, ...]
     authors: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim < 2 or len(self.images) != len(self.labels) or len(self.groups) != len(self.class_names):
+        if self.examples.ndim < 2 or len(self.examples) != len(self.labels) or len(self.groups) != len(self.class_names):
             raise ValueError("images, labels, class_names and groups do not belong together")
         if self.authors is not None and self.authors.shape != self.labels.shape:
             raise ValueError("authors and images do not belong together")
@@ -51,19 +51,19 @@ class Dataset:
 
         Only for square images.
         """
-        return self._with_more({str(90 * turns): np.rot90(self.images, turns, axes=(1, 2)) for turns in (1, 2, 3)})
+        return self._with_more({str(90 * turns): np.rot90(self.examples, turns, axes=(1, 2)) for turns in (1, 2, 3)})
 
     def with_reflections(self) -> Dataset:
         """Each class mirrored, left to right, as one more class."""
-        return self._with_more({"mirror": self.images[:, :, ::-1]})
+        return self._with_more({"mirror": self.examples[:, :, ::-1]})
 
     def _with_more(self, copies: dict[str, NDArray[np.uint8]]) -> Dataset:
-        """The dataset and changed copies of its images: each copy of a class is a class of its own, and so with groups."""
+        """The dataset and changed copies of its examples: each copy of a class is a class of its own, and so with groups."""
         classes, times = len(self.class_names), 1 + len(copies)
         labels = [self.labels + copy * classes for copy in range(times)]
         return replace(
             self,
-            images=np.concatenate([self.images, *copies.values()]),
+            examples=np.concatenate([self.examples, *copies.values()]),
             labels=np.concatenate(labels).astype(np.int32),
             class_names=self.class_names + tuple(f"{name} @{how}" for how in copies for name in self.class_names),
             groups=self.groups + tuple(f"{group} @{how}" for how in copies for group in self.groups),
@@ -89,9 +89,9 @@ class Dataset:
     @property
     def digest(self) -> str:
         """SHA-256 over class names, labels and pixels: the same digest, the same data."""
-        sha = hashlib.sha256("\0".join((*self.class_names, str(self.images.shape))).encode())
+        sha = hashlib.sha256("\0".join((*self.class_names, str(self.examples.shape))).encode())
         sha.update(self.labels.tobytes())
-        sha.update(self.images.tobytes())
+        sha.update(self.examples.tobytes())
         return sha.hexdigest()
 
 

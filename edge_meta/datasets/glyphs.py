@@ -73,14 +73,14 @@ class Character:
         return f"U+{ord(self.symbol):04X} {self.symbol}"
 
 
-def load(split: str, image_input: ImageInput, seed: int = 0) -> Dataset:
+def load(split: str, input_spec: ImageInput, seed: int = 0) -> Dataset:
     """A split of the glyphs at the encoder's size, 20 examples a class; classes are `U+0416 Ж`, groups are scripts.
 
     A character's examples depend on the seed and its code point alone, not on the split.
 
     Args:
         split: `train` (60 % of the characters), `val`, `test` (20 % each), or `all`.
-        image_input: size and channels; each channel gets the same gray.
+        input_spec: size and channels; each channel gets the same gray.
         seed: non-negative integer.
 
     Raises:
@@ -88,7 +88,7 @@ def load(split: str, image_input: ImageInput, seed: int = 0) -> Dataset:
     """
     every = characters()
     chosen = [every[index] for index in split_of_classes([character.name for character in every], split)]
-    images = [image for character in chosen for image in _examples(character, image_input, seed)]
+    images = [image for character in chosen for image in _examples(character, input_spec, seed)]
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), EXAMPLES)
     names, groups = (tuple(getattr(character, field) for character in chosen) for field in ("name", "script"))
     return Dataset("glyphs", split, np.stack(images), labels, names, groups)
@@ -134,8 +134,8 @@ def _likeness(symbols: Sequence[str], face: str) -> NDArray[np.float32]:
     return np.minimum(shares, shares.T)
 
 
-def _examples(character: Character, image_input: ImageInput, seed: int) -> list[NDArray[np.uint8]]:
-    """The character's examples as `image_input` gives them; its faces take turns, in an order of its own."""
+def _examples(character: Character, input_spec: ImageInput, seed: int) -> list[NDArray[np.uint8]]:
+    """The character's examples as `input_spec` gives them; its faces take turns, in an order of its own."""
     rng = np.random.default_rng((seed, ord(character.symbol)))
     faces = rng.permutation(character.faces)
     # A margin lets the strokes at the edge of the ink be antialiased.
@@ -143,7 +143,7 @@ def _examples(character: Character, image_input: ImageInput, seed: int) -> list[
     # Thick strokes get thinner and others thicker, since thin ones would break and thick ones run together.
     pens = [THINNER if np.mean(ink.filter(THINNER)) > 0.6 * np.mean(ink) else THICKER for ink in inks]
     drawings = [_drawn(inks[turn % len(faces)], pens[turn % len(faces)], rng) for turn in range(EXAMPLES)]
-    return image_input.read_all([np.repeat(drawing[:, :, None], image_input.channels, axis=2) for drawing in drawings])
+    return input_spec.read_all([np.repeat(drawing[:, :, None], input_spec.channels, axis=2) for drawing in drawings])
 
 
 def _drawn(ink: Image.Image, pen: ImageFilter.Filter, rng: np.random.Generator) -> NDArray[np.uint8]:

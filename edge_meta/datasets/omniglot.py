@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from edge_meta.datasets import cache
 from edge_meta.datasets.base import Dataset
 from edge_meta.errors import DatasetError
-from edge_meta.images import read_image
 from edge_meta.inputs import ImageInput
+from edge_meta.inputs.image_files import read_image
 
 VALIDATION_ALPHABETS = frozenset({"Bengali", "Early_Aramaic", "Hebrew", "Korean", "Tagalog"})
 
@@ -36,7 +36,7 @@ BACKGROUND = _Archive("images_background", 964, 19280, "29e34e8ab0ed3e27b2d99a8c
 EVALUATION = _Archive("images_evaluation", 659, 13180, "2f1754f47a00741dfb7496fb74fce910b8deea9523d249c1579f6ef8ed3c93e2")
 
 
-def load(split: str, image_input: ImageInput) -> Dataset:
+def load(split: str, input_spec: ImageInput) -> Dataset:
     """A split of Omniglot at the encoder's size; classes are `Alphabet/characterNN`, groups alphabets, authors its drawers.
 
     Raises:
@@ -50,7 +50,7 @@ def load(split: str, image_input: ImageInput) -> Dataset:
         for name, drawings in _characters(_fetch(archive), archive):
             if split in ("train", "val") and (name.split("/")[0] in VALIDATION_ALPHABETS) != (split == "val"):
                 continue
-            images += [image_input.read(drawing) for drawing in drawings]
+            images += [input_spec.read(drawing) for drawing in drawings]
             labels += [len(names)] * len(drawings)
             drawers += range(len(drawings))
             names.append(name)

@@ -10,10 +10,10 @@ from typing import Any
 
 from edge_meta.inputs.array import ArrayInput
 from edge_meta.inputs.audio import AudioInput
-from edge_meta.inputs.base import Input
 from edge_meta.inputs.image import ImageInput
+from edge_meta.inputs.spec import InputSpec
 
-__all__ = ["ArrayInput", "AudioInput", "ImageInput", "Input", "input_from_manifest"]
+__all__ = ["ArrayInput", "AudioInput", "ImageInput", "InputSpec", "input_from_manifest"]
 
 _KINDS: dict[str, type[ImageInput] | type[AudioInput] | type[ArrayInput]] = {
     "image": ImageInput,
@@ -22,7 +22,7 @@ _KINDS: dict[str, type[ImageInput] | type[AudioInput] | type[ArrayInput]] = {
 }
 
 
-def input_from_manifest(fields: dict[str, Any]) -> Input:
+def input_from_manifest(fields: dict[str, Any]) -> InputSpec:
     """Raises KeyError, TypeError or ValueError when the fields are not those of an input's `to_manifest`."""
     kind = fields["kind"]
     if kind not in _KINDS:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
-from edge_meta.inputs.base import Input
+from edge_meta.inputs.spec import InputSpec
 
 DTYPES = ("float32", "int32", "int64", "uint8", "int8", "int16")
 MOST_VALUES = 1 << 26
 
 
 @dataclass(frozen=True)
-class ArrayInput(Input):
+class ArrayInput(InputSpec):
     """An array of fixed shape, given to the encoder as it is.
 
     Attributes:

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_meta.audio import FULL_SCALE, SUFFIXES, fit, read_audio, resample, to_int16
 from edge_meta.errors import InputError
-from edge_meta.inputs.base import Input
+from edge_meta.inputs.audio_files import FULL_SCALE, SUFFIXES, fit, read_audio, resample, to_int16
+from edge_meta.inputs.spec import InputSpec
 
 
 @dataclass(frozen=True)
-class AudioInput(Input):
+class AudioInput(InputSpec):
     """A recording: mono int16 samples, given to the encoder as float32 from −1 to 1.
 
     A shorter recording gets zeros behind it, and of a longer one the window with the most energy is taken.

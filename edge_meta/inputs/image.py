@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
-from edge_meta.images import SUFFIXES, read_image, resize
-from edge_meta.inputs.base import Input
+from edge_meta.inputs.image_files import SUFFIXES, read_image, resize
+from edge_meta.inputs.spec import InputSpec
 
 
 @dataclass(frozen=True)
-class ImageInput(Input):
+class ImageInput(InputSpec):
     """An image input: uint8 pixels, resized and normalized to float32 as (pixel − mean) · scale.
 
     Attributes:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_meta.errors import BackendError, BundleError, FallbackWarning
-from edge_meta.runtime.flatbuffer import read_graph
+from edge_meta.runtime.graph_check import read_graph
 
 # In the order in which they are tried, with what pip installs; the extra brings the NumPy that tflite-runtime needs, too.
 BACKENDS = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}

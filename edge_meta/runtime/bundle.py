@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_meta.errors import BundleError
-from edge_meta.runtime.affine import AffineMap
+from edge_meta.runtime.embedding_map import AffineMap
 from edge_meta.runtime.manifest import Manifest
-from edge_meta.runtime.store import Store
+from edge_meta.store.store import Store
 
 if TYPE_CHECKING:
     import zipfile

@@ -9,23 +9,21 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_meta.errors import BundleError, InputError, LabelError, StoreError
-from edge_meta.runtime.affine import reaches
+from edge_meta.heads.rejection import check_rate
+from edge_meta.heads.scoring import Head
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.database import nothing_enrolled
+from edge_meta.runtime.embedding_map import threshold_scales
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.runtime.rejection import check_rate
-from edge_meta.runtime.scoring import Head
-from edge_meta.runtime.store import Store, Undone
+from edge_meta.store.database import nothing_enrolled
+from edge_meta.store.store import Store, Undone
+from edge_meta.types import Array, Array64
 
 if TYPE_CHECKING:  # imported when they are needed, so that classifying does not wait for them
-    from edge_meta.runtime.adaptation import Adapted
-    from edge_meta.runtime.merge import Merged
-
-Array = NDArray[np.float32]
+    from edge_meta.heads.adaptation import Adapted
+    from edge_meta.store.merge import Merged
 
 
 class Prediction(NamedTuple):
@@ -71,7 +69,7 @@ class Classifier:
         self._lock = threading.RLock()
         self._version = store.version()
         self._head = Head(store.snapshot())
-        self._limits: NDArray[np.float64] | None = None  # of the head, once they are asked for
+        self._limits: Array64 | None = None  # of the head, once they are asked for
 
     @classmethod
     def load(
@@ -113,10 +111,10 @@ class Classifier:
 
     def embed(self, image: Any) -> Array:
         """The embedding, float32 (D,), of one example: a path, or an array; see the bundle's input."""
-        image_input = self.bundle.manifest.image_input
-        pixels = image_input.read(image)
+        input_spec = self.bundle.manifest.input_spec
+        pixels = input_spec.read(image)
         with self._lock:
-            return self.encoder.embed(image_input.normalize(pixels)[None])
+            return self.encoder.embed(input_spec.normalize(pixels)[None])
 
     def enroll(self, label: str, images: Any) -> Enrolled:
         """Add examples to a label, creating it if it is new. All of them are added, or none.
@@ -128,9 +126,9 @@ class Classifier:
         Raises:
             InputError, LabelError, StoreError: nothing has changed.
         """
-        images = self.bundle.manifest.image_input.read_all(images)
+        images = self.bundle.manifest.input_spec.read_all(images)
         if not images:
-            noun = self.bundle.manifest.image_input.noun
+            noun = self.bundle.manifest.input_spec.noun
             raise InputError(f"No {noun}s were given for {label!r}.", "Give at least one.")
         embeddings = np.stack([self.embed(image) for image in images])
         with self._lock:
@@ -187,10 +185,10 @@ class Classifier:
             InputError: no such solver, steps below 1, a learning rate that is not above zero, or either for a solver that
                 takes no steps.
         """
-        from edge_meta.runtime.adaptation import Adapted, Plan
+        from edge_meta.heads.adaptation import AdaptationConfig, Adapted
 
         manifest = self.bundle.manifest
-        plan = Plan.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
+        plan = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
         with self._lock:
             if len(self._current().labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
@@ -249,7 +247,7 @@ class Classifier:
         if self._limits is None:
             head, upgrades = self._head, self.bundle.manifest.upgrades
             self._limits = rejection.limits(head.counts, head.scatters, self._false_accept)
-            self._limits *= reaches(head.labels, head.counts, head.migrated, upgrades, rejection.shots)
+            self._limits *= threshold_scales(head.labels, head.counts, head.migrated, upgrades, rejection.shots)
         return float(self._limits[label])
 
     def _current(self) -> Head:
@@ -280,7 +278,7 @@ def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     with bundle.named():
         encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
-    takes = manifest.image_input
+    takes = manifest.input_spec
     shape, dtype = (1, *takes.shape), takes.tensor_dtype
     if (encoder.input_shape, encoder.input_dtype, encoder.dim) != (shape, dtype, manifest.dim):
         raise BundleError(

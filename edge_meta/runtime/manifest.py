@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edge_meta.errors import BundleError
-from edge_meta.inputs import Input, input_from_manifest
-from edge_meta.runtime.affine import Upgrade
-from edge_meta.runtime.database import ENCODER_ID
-from edge_meta.runtime.rejection import Rejection
+from edge_meta.heads.rejection import Rejection
+from edge_meta.inputs import InputSpec, input_from_manifest
+from edge_meta.runtime.embedding_map import EmbeddingMapRecord
+from edge_meta.store.database import ENCODER_ID
 
 FORMAT = 1
 METRIC = "squared_euclidean"
@@ -38,7 +38,7 @@ class Manifest:
 
     encoder_id: str
     files: Mapping[str, str]
-    image_input: Input
+    input_spec: InputSpec
     dim: int
     quantization: str
     learning_rates: tuple[float, ...]
@@ -49,14 +49,14 @@ class Manifest:
     training: Mapping[str, Any] = field(default_factory=dict)
     rates_learned: bool = False
     target: Mapping[str, Any] = field(default_factory=dict)
-    upgrades: tuple[Upgrade, ...] = ()
+    upgrades: tuple[EmbeddingMapRecord, ...] = ()
 
     def to_json(self) -> str:
         fields = {
             "format": FORMAT,
             "encoder_id": self.encoder_id,
             "files": dict(self.files),
-            "input": self.image_input.to_manifest(),
+            "input": self.input_spec.to_manifest(),
             "embedding": {"dim": self.dim, "metric": METRIC},
             "quantization": self.quantization,
             "runtimes": list(self.runtimes),
@@ -114,7 +114,7 @@ class Manifest:
         rates = tuple(float(rate) for rate in fields["head"]["learning_rates"])
         if not rates or not all(math.isfinite(rate) for rate in rates):
             raise ValueError("the learning rates are missing, or not finite")
-        upgrades = tuple(Upgrade.from_manifest(entry) for entry in fields.get("upgrades", []))
+        upgrades = tuple(EmbeddingMapRecord.from_manifest(entry) for entry in fields.get("upgrades", []))
         if len({encoder_id, *(upgrade.encoder_id for upgrade in upgrades)}) <= len(upgrades):
             raise ValueError("the upgrades are not each of another encoder")
         if not {upgrade.file for upgrade in upgrades} <= files.keys():
@@ -122,7 +122,7 @@ class Manifest:
         return cls(
             encoder_id=encoder_id,
             files=files,
-            image_input=input_from_manifest(fields["input"]),
+            input_spec=input_from_manifest(fields["input"]),
             dim=dim,
             quantization=quantization,
             learning_rates=rates,

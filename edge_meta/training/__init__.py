@@ -10,15 +10,15 @@ except ImportError as error:
         f"Training needs {error.name}, which is not installed.", 'Run: pip install "edge-meta[train]"'
     ) from None
 
-from edge_meta.episodes import EpisodeSampler
-from edge_meta.training.anil import ANIL
+from edge_meta.datasets.episodes import EpisodeSampler
+from edge_meta.training.base import AdaptingMethod, Method
 from edge_meta.training.encoders import ENCODERS, conv4
-from edge_meta.training.maml import MAML
-from edge_meta.training.method import AdaptingMethod, Method
-from edge_meta.training.nca import NCA
-from edge_meta.training.protonet import ProtoNet
-from edge_meta.training.reptile import Reptile
-from edge_meta.training.supervised import Supervised
+from edge_meta.training.methods.anil import ANIL
+from edge_meta.training.methods.maml import MAML
+from edge_meta.training.methods.nca import NCA
+from edge_meta.training.methods.protonet import ProtoNet
+from edge_meta.training.methods.reptile import Reptile
+from edge_meta.training.methods.supervised import Supervised
 
 __all__ = [
     "ANIL",

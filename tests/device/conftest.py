@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from edge_meta import Classifier, files
 from edge_meta.cli import main
-from edge_meta.runtime import database
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.store import Store
+from edge_meta.store import database
+from edge_meta.store.store import Store
 
 # The same examples in each run, so that a change lands or not for its own sake.
 # No strategy draws subnormal numbers: on 64-bit ARM, importing tflite-runtime makes the processor flush them to zero.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_meta.files import place_new, replacing, write_text
+from edge_meta.files import create_unless_there, replacing, write_text
 
 
 def test_the_new_content_takes_the_old_ones_place(tmp_path: Path) -> None:
@@ -75,5 +75,5 @@ def test_a_new_file_is_placed_only_where_nothing_is(
     (tmp_path / "made").write_bytes(b"made")
     if there is not None:
         (tmp_path / "place").write_bytes(there)
-    place_new(tmp_path / "made", tmp_path / "place")
+    create_unless_there(tmp_path / "made", tmp_path / "place")
     assert (tmp_path / "place").read_bytes() == then

@@ -27,8 +27,8 @@ def imported(python: Python, statement: str, packages: list[str]) -> set[str]:
     "statement",
     [
         "from edge_meta import Classifier",
-        "import edge_meta.runtime.bundle, edge_meta.runtime.store",
-        "import edge_meta.episodes, edge_meta.evaluation, edge_meta.images, edge_meta.inputs",
+        "import edge_meta.runtime.bundle, edge_meta.store.store",
+        "import edge_meta.datasets.episodes, edge_meta.evaluation.accuracy, edge_meta.inputs.image_files, edge_meta.inputs",
     ],
 )
 def test_the_devices_side_imports_numpy_and_the_standard_library(python: Python, statement: str) -> None:

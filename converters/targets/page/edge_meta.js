@@ -106,7 +106,7 @@ export class Prototypes {
     return best && {...best, known: best.distance <= this.limit(best.label)};
   }
 
-  // Up to which squared distance something is of a label; edge_meta/runtime/rejection.py says why.
+  // Up to which squared distance something is of a label; edge_meta/heads/rejection.py says why.
   limit(label) {
     if (!this.rejection) return Infinity;
     const {far, shots: [one, more], spread} = this.rejection;

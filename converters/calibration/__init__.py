@@ -1,0 +1,1 @@
+"""Settings of a bundle that are chosen on data: learning rates, rejection, normalization, embedding maps."""

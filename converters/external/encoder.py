@@ -1,0 +1,261 @@
+"""Other people's models: a .tflite file of theirs becomes an encoder that takes and gives what every device expects.
+
+The file's weights and quantization stay as they are. What differs from one model to the next is done by operators that are
+put in front of it and behind it, so that a device, a phone or a browser sees the same as with an encoder of ours: float32
+images (1, H, W, C) in RGB, float32 samples (1, N) from −1 to 1, or arrays as the manifest says; out comes float32 (1, D).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from converters.external.input_spec import ModelOptions, feed
+from converters.tflite.graph import Graph
+from edge_meta.errors import BundleError, ExportError
+from edge_meta.inputs import InputSpec
+from edge_meta.runtime.backends import open_interpreter
+from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.subprocess_check import check_model
+
+EXAMPLES = 6  # that a model is tried with
+DEQUANTIZE = {"uint8": 1, "int8": 2, "int16": 3}  # the operator's version for each dtype
+LARGEST = 2.0**15  # of an embedding's values, the store's limit
+
+
+@dataclass(frozen=True)
+class ExternalEncoder:
+    """encoder.tflite made of somebody else's file, and what its manifest says.
+
+    Attributes:
+        source: the tensor that was the file's own input.
+        squared_norm: mean ‖f(x)‖² over synthetic examples.
+    """
+
+    model: bytes
+    takes: InputSpec
+    source: int
+    dim: int
+    squared_norm: float
+    provenance: dict[str, Any]
+
+
+def external_encoder(content: bytes, name: str, options: ModelOptions, on_note: Callable[[str], None]) -> ExternalEncoder:
+    """Fit a .tflite file to what devices expect, and try it, in a child process first.
+
+    Args:
+        content: of the file. name: what messages call it.
+        on_note: called with a line about each thing that was assumed.
+
+    Raises:
+        ExportError: it cannot be an encoder, and why.
+    """
+    options.check()
+    graph = Graph(content, name)
+    graph.make_main(_main_subgraph(graph, name))
+    embedding = _embedding_tensor(graph, name, options.output_tensor)
+    graph.make_output(embedding)
+    _check_operators(graph, name)
+    if graph.producer(embedding) == "SOFTMAX" and options.output_tensor is None:
+        on_note(
+            f"{graph.name(embedding)!r} gives class probabilities; an inner tensor often tells new classes apart better "
+            f"(--output-tensor): {_candidates(graph)}"
+        )
+    source = _one_input(graph, name, on_note)
+    takes = feed(graph, source, name, options, on_note)
+    model = _one_vector(graph, name, takes.noun)
+    encoder = Encoder(model)
+    squared_norm = _try(encoder, takes, name)
+    provenance = {"source": name, "sha256": hashlib.sha256(content).hexdigest(), "tensor": graph.name(embedding)}
+    return ExternalEncoder(model, takes, source, encoder.dim, squared_norm, provenance)
+
+
+def own_values(foreign: ExternalEncoder, values: NDArray[Any]) -> list[NDArray[Any]]:
+    """Normalized examples (n, ...) as the file's own input got them, each with its batch of one."""
+    graph = Graph(foreign.model, "encoder.tflite")
+    if foreign.source in graph.inputs:
+        return [value[None] for value in values]
+    graph.make_output(foreign.source)
+    _, interpreter = open_interpreter(graph.save(foreign.takes.noun))
+    given, taken = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+    own = []
+    for value in values:
+        interpreter.set_tensor(given, value[None])
+        interpreter.invoke()
+        own.append(interpreter.get_tensor(taken))
+    return own
+
+
+# Which part of the file
+
+
+def _main_subgraph(graph: Graph, name: str) -> int:
+    signatures = {key: int(entry.subgraphIndex) for key, entry in graph.signatures.items()}
+    for key in ("embed", "serving_default"):
+        if key in signatures:
+            return signatures[key]
+    if len(signatures) > 1:
+        raise ExportError(
+            f"{name} has the signatures {', '.join(signatures)}, and nothing says which one embeds.",
+            "Convert it again with the one that does.",
+        )
+    return next(iter(signatures.values()), 0)
+
+
+def _embedding_tensor(graph: Graph, name: str, wanted: str | None) -> int:
+    if wanted is None:
+        if len(graph.outputs) == 1:
+            return graph.outputs[0]
+        raise ExportError(
+            f"{name} has {len(graph.outputs)} outputs: {', '.join(_described(graph, graph.outputs))}.",
+            "Name the one that embeds with --output-tensor.",
+        )
+    found = [tensor for tensor in graph.tensors() if wanted in (graph.name(tensor), str(tensor))]
+    found += [
+        int(entry.tensorIndex)
+        for signature in graph.signatures.values()
+        if signature.subgraphIndex == 0
+        for entry in signature.outputs or []
+        if entry.name.decode(errors="replace") == wanted
+    ]
+    if not found or graph.producer(found[0]) is None:
+        raise ExportError(
+            f"{name} computes no tensor {wanted!r}.", f"Among those that it does compute are {_candidates(graph)}."
+        )
+    return found[0]
+
+
+def _candidates(graph: Graph) -> str:
+    """The last few tensors that hold one vector."""
+    vectors = [
+        tensor
+        for tensor in graph.tensors()
+        if tensor not in graph.outputs
+        and graph.producer(tensor)
+        and 4 <= prod(graph.shape(tensor)) == max(graph.shape(tensor), default=0)
+    ]
+    return ", ".join(_described(graph, vectors[-4:])) or "no vectors"
+
+
+def _described(graph: Graph, tensors: Sequence[int]) -> list[str]:
+    return [f"{graph.name(tensor)!r} {list(graph.shape(tensor))}" for tensor in tensors]
+
+
+def _check_operators(graph: Graph, name: str) -> None:
+    operators = set(graph.operators)
+    if {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"} & operators:
+        raise ExportError(
+            f"{name} keeps variables between calls, so that an embedding would depend on what came before.",
+            "Convert it again with its variables frozen, and with state as constants.",
+        )
+    if flex := sorted(operator.removeprefix("custom ") for operator in operators if operator.startswith("custom Flex")):
+        raise ExportError(
+            f"{name} needs TensorFlow's own kernels ({', '.join(flex)}), which no device's interpreter has.",
+            "Convert it again with TFLite's operators only, or choose an earlier tensor with --output-tensor.",
+        )
+
+
+def _one_input(graph: Graph, name: str, on_note: Callable[[str], None]) -> int:
+    """The input that an example goes into; what goes with token ids is computed from them."""
+    inputs = graph.inputs
+    if not inputs:
+        raise ExportError(f"{name} has no input that the embedding depends on.", "Choose another --output-tensor.")
+    described = ", ".join(
+        f"{text} {graph.dtype(tensor)}" for text, tensor in zip(_described(graph, inputs), inputs, strict=True)
+    )
+    masks = [tensor for tensor in inputs if "mask" in graph.name(tensor).lower()]
+    segments = [tensor for tensor in inputs if any(word in graph.name(tensor).lower() for word in ("type", "segment"))]
+    (*ids,) = (tensor for tensor in inputs if tensor not in (*masks, *segments))
+    if len(inputs) == 1:
+        return inputs[0]
+    alike = len({(graph.dtype(tensor), graph.shape(tensor)) for tensor in inputs}) == 1
+    if len(ids) != 1 or not alike or graph.dtype(ids[0]) not in ("int32", "int64") or -1 in graph.shape(ids[0])[1:]:
+        raise ExportError(
+            f"{name} takes {len(inputs)} inputs ({described}); an encoder takes one example, and keeps no state.",
+            "Convert it again with the others as constants.",
+        )
+    shape, dtype = [1, *graph.shape(ids[0])[1:]], graph.dtype(ids[0])
+    graph.set_shape(ids[0], shape)
+    for tensor in masks:
+        graph.set_shape(tensor, shape)
+        present = graph.new_tensor(ids[0], "bool")
+        graph.derive("CAST", present, tensor)
+        graph.derive("NOT_EQUAL", ids[0], present, np.zeros(1, dtype))
+    for tensor in segments:
+        graph.set_shape(tensor, shape)
+        graph.constant(tensor, np.zeros(shape, dtype))
+    on_note(f"of the inputs ({described}), ids are given, the mask is 1 where an id is not 0, and segments are all 0")
+    return ids[0]
+
+
+# What comes out
+
+
+def _one_vector(graph: Graph, name: str, takes: str) -> bytes:
+    """The file with a float32 vector (1, D) as its output, after it has run in a child process."""
+    (output,) = graph.outputs
+    dtype, quantization = graph.dtype(output), graph.quantization(output)
+    shape = _run(graph.save(takes), name)
+    described = f"{graph.name(output)!r} {list(shape)} {dtype}"
+    dim = prod(shape)
+    if dim != max(shape, default=0):
+        raise ExportError(
+            f"{name} gives {described}, not one vector.", "Choose a tensor that holds one vector with --output-tensor."
+        )
+    if not 2 <= dim <= 65536:
+        raise ExportError(
+            f"{name} gives {described}; an embedding has 2 to 65536 values.", "Choose another --output-tensor."
+        )
+    if dtype in DEQUANTIZE and quantization is not None:
+        graph.follow("DEQUANTIZE", "float32", shape, version=DEQUANTIZE[dtype])
+    elif dtype == "float16":
+        graph.follow("DEQUANTIZE", "float32", shape, version=3)
+    elif dtype != "float32":
+        raise ExportError(
+            f"{name} gives {described} without a scale, which is no embedding.", "Choose another --output-tensor."
+        )
+    if graph.shape(graph.outputs[0]) != (1, dim):
+        graph.follow("RESHAPE", "float32", (1, dim), np.array([1, dim], np.int32))
+    model = graph.save(takes)
+    _run(model, name)
+    return model
+
+
+def _run(model: bytes, name: str) -> tuple[int, ...]:
+    """The output's shape, from a run in a child process: an interpreter may crash on what others made."""
+    try:
+        return check_model(model).main.outputs[0].shape
+    except BundleError as error:
+        raise ExportError(f"{name}: {error.cause}", "Convert it again for TFLite's own operators.") from None
+
+
+def _try(encoder: Encoder, takes: InputSpec, name: str) -> float:
+    """Mean ‖f(x)‖² over synthetic examples.
+
+    Raises:
+        ExportError: embeddings are not finite, too large for a store, all the same, or depend on what came before.
+    """
+    values = takes.normalize(takes.synthetic(np.random.default_rng(0), EXAMPLES))
+    # The first twice in a row, and once more after the others.
+    embeddings = np.stack([encoder.embed(value[None]) for value in (values[0], *values, values[0])]).astype(np.float64)
+    if not np.isfinite(embeddings).all():
+        raise ExportError(f"{name} gives values that are not finite.", "Check --mean and --scale, or get the model again.")
+    if (embeddings[[1, -1]] != embeddings[0]).any():
+        raise ExportError(
+            f"{name} gives another embedding when it runs again on the same {takes.noun}: it keeps state, or is random.",
+            "Convert it again without state, recurrent layers unrolled, and with dropout off.",
+        )
+    if not (embeddings[2:-1] != embeddings[0]).any():
+        raise ExportError(f"{name} gives the same embedding for every {takes.noun}.", "Choose another --output-tensor.")
+    if np.abs(embeddings).max() >= LARGEST:
+        raise ExportError(
+            f"{name} gives values up to {np.abs(embeddings).max():.3g}, and a store holds embeddings below {LARGEST:g}.",
+            "Choose another --output-tensor, such as one behind a normalization.",
+        )
+    return float(np.einsum("nd,nd->n", embeddings, embeddings).mean())

@@ -1,0 +1,1 @@
+"""Keras encoders to quantized .tflite files, and the proof that they are as good."""

@@ -1,0 +1,68 @@
+"""What must hold of every converted file; a converter can break each of these without a word."""
+
+from __future__ import annotations
+
+import math
+
+from converters.quantization.formats import FORMATS
+from converters.tflite.model import ModelFile, Operator
+from edge_meta.errors import ExportError
+
+# tflite-runtime 2.14 is the last release for armv7l boards and Python up to 3.11.
+OLDEST_RUNTIME = (2, 14, 0)
+
+# Operators whose first input is activations and whose second is weights.
+WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+
+# Without calibration the converter leaves smaller weights in float32: they gain less than they cost.
+LEFT_IN_FLOAT = 1024
+
+
+def check(model: ModelFile, quantize: str) -> None:
+    """Fail loudly if the file would not do on a device.
+
+    Raises:
+        ExportError: weights left out, ops that no pip-installed runtime has, quantized heads, an encoder that is not
+            quantized as asked, another subgraph 0 than embed, or operators newer than tflite-runtime 2.14.
+    """
+    operators = [operator for subgraph in model.subgraphs for operator in subgraph]
+    names = {operator.name for operator in operators}
+    if variables := names & {"READ_VARIABLE", "VAR_HANDLE", "ASSIGN_VARIABLE"}:
+        _fail(f"it reads variables ({', '.join(sorted(variables))}) that no device has")
+    if custom := sorted(name for name in names if name.startswith("custom ")):
+        _fail(f"it needs ops outside of TFLite's own ({', '.join(custom)})")
+    if model.signatures.get("embed") != 0:
+        _fail("its first subgraph, which a plain invoke() runs, is not embed")
+    if model.min_runtime > OLDEST_RUNTIME:
+        _fail(f"it needs TFLite {'.'.join(map(str, model.min_runtime))}; tflite-runtime 2.14 could not load it")
+    for signature, index in model.signatures.items():
+        tensors = [each for operator in model.subgraphs[index] for each in (*operator.inputs, *operator.outputs) if each]
+        if signature != "embed" and {each.dtype for each in tensors} & {"int8", "uint8", "int16", "float16"}:
+            _fail(f"its head {signature} is not in float32")
+    _check_encoder(model.subgraphs[0], quantize)
+
+
+def _check_encoder(operators: tuple[Operator, ...], quantize: str) -> None:
+    """Every layer with weights has them, and its activations, in the types of the format."""
+    wanted = FORMATS[quantize]
+    # float16 weights are widened when the file is loaded.
+    narrow = {each.outputs[0].place: each.inputs[0] for each in operators if each.name == "DEQUANTIZE"}
+    for operator in operators:
+        if operator.name not in WEIGHTED:
+            continue
+        activations, weights = operator.inputs[:2]
+        if weights is not None:
+            weights = narrow.get(weights.place, weights)
+        small = not wanted.calibrated and weights is not None and math.prod(weights.shape) < LEFT_IN_FLOAT
+        for role, tensor, types in (
+            ("weights", weights, {wanted.weights, "float32"} if small else {wanted.weights}),
+            ("activations", activations, {wanted.activations}),
+        ):
+            if tensor is None or tensor.dtype not in types:
+                _fail(f"a {operator.name} has {role} in {tensor and tensor.dtype}, not in {' or '.join(sorted(types))}")
+
+
+def _fail(defect: str) -> None:
+    raise ExportError(
+        f"The converted file is not fit for a device: {defect}.", "Change the encoder's layers, or --quantize."
+    )

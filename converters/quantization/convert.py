@@ -1,0 +1,69 @@
+"""Keras → TFLite: one static file with all signatures, its encoder quantized and its heads in float32."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from converters.quantization.formats import FORMATS
+from converters.quantization.signatures import signatures
+from converters.tflite.join import join
+
+
+def convert(
+    encoder: keras.Model,
+    quantize: str,
+    calibration: NDArray[np.float32] | None,
+    max_classes: int,
+    max_shots: int,
+) -> bytes:
+    """Convert an encoder and its heads.
+
+    Args:
+        encoder: from (batch, H, W, C) to (batch, D).
+        quantize: one of `FORMATS`. int8 weights are per channel; inputs and outputs stay float32, and so do the heads.
+        calibration: normalized images (n, H, W, C), for formats that are calibrated; None for an encoder that has its
+            ranges in it, as `quantize_aware` makes them.
+        max_classes, max_shots: the heads' static sizes.
+
+    Returns:
+        The file's bytes.
+    """
+    module, functions = signatures(encoder, max_classes, max_shots)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=functions)
+        embed = _convert(folder, ["embed"], quantize, calibration)
+        heads = _convert(folder, sorted(functions.keys() - {"embed"}), "float32", None)
+    return join(embed, heads)
+
+
+def _convert(folder: str, keys: list[str], quantize: str, calibration: NDArray[np.float32] | None) -> bytes:
+    """A file of some of a SavedModel's signatures."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=keys)
+    if quantize != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        # Dense layers quantized per channel would need a newer operator than tflite-runtime 2.14 has.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize == "int16x8":
+        wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [wide, tf.lite.OpsSet.TFLITE_BUILTINS]
+    if FORMATS[quantize].calibrated and calibration is not None:
+
+        def samples() -> Iterator[tuple[str, dict[str, NDArray[np.float32]]]]:
+            for image in calibration:
+                yield "embed", {"image": image[None]}
+
+        converter.representative_dataset = samples
+    with warnings.catch_warnings():
+        # To calibrate, the converter uses an interpreter of its own, which announces its removal.
+        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
+        converted: bytes = converter.convert()
+    return converted

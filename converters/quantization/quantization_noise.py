@@ -1,0 +1,147 @@
+"""Where quantization hurts: each layer of the quantized file against the float32 file, as signal to quantization noise.
+
+The ratio is Σ (x − x̄)² / Σ (x − x̂)² over a channel's values x and the quantized x̂; its inverse is averaged over the
+channels, each of which counts alike and at most as all noise. At 20 dB noise is a hundredth of the signal's power, at 0 dB
+nothing is left of it. Each layer has two: one of its own, given the very inputs that it has in the quantized file, which
+tells where noise arises; and one in total, with all that came before, which tells what is left there.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from numpy.typing import NDArray
+
+from converters.tflite.edit import packed, unpacked
+from converters.tflite.model import operator_name
+from edge_meta.types import Array, Array64
+
+SILENT = 90.0  # dB: what is above is rounding in float32
+
+
+def layer_errors(exact: bytes, quantized: bytes, images: Array, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Compare the encoders of two files that were converted from one network.
+
+    Args:
+        exact: the file in float32.
+        quantized: the file in another format.
+        images: normalized, (n, H, W, C).
+        names: of the network's layers in their order, so that they are called as their author did.
+
+    Returns:
+        For each layer that adds noise, worst first: `layer`, `operator`, `own_db`, `total_db`. The converter may have made
+        other operators for one file than for the other; what follows the first that differ is left out.
+    """
+    model, other = unpacked(exact), unpacked(quantized)
+    graph, theirs = model.subgraphs[0], _computing(other)
+    every = zip(graph.operators, theirs, strict=False)
+    both = list(takewhile(lambda pair: _name(model, pair[0]) == _name(other, pair[1]), every))
+    pairs = {int(graph.inputs[0]): int(other.subgraphs[0].inputs[0])}
+    pairs |= {int(ours.outputs[0]): int(its.outputs[0]) for ours, its in both}
+    right, found = _run(exact, [images], pairs), _run(quantized, [images], pairs.values())
+    errors = []
+    for operator, _ in both:
+        output, given = int(operator.outputs[0]), _computed(model, operator)
+        noisy = found[pairs[output]]
+        alone = _run(_alone(model, operator), [found[pairs[index]] for index in given], [output])[output]
+        if (own := _decibels(alone, noisy)) < SILENT:
+            layer = {"layer": _layer(graph.tensors[output].name.decode(), names), "operator": _name(model, operator)}
+            errors.append(layer | {"own_db": own, "total_db": _decibels(right[output], noisy)})
+    return sorted(errors, key=lambda error: error["own_db"])
+
+
+def explain(layers: Sequence[dict[str, Any]]) -> list[str]:
+    """The errors as lines for people, worst first."""
+    if not layers:
+        return ["No layer's quantization adds noise, or none can be told apart."]
+    worst = layers[0]
+    lines = [
+        f"Quantization hurts most at {worst['layer']} ({worst['operator']}): {worst['own_db']:.1f} dB of signal to its own "
+        f"noise, {worst['total_db']:.1f} dB with what came before.",
+        f"{'own dB':>8}{'total dB':>10}  layer",
+    ]
+    return lines + [
+        f"{each['own_db']:>8.1f}{each['total_db']:>10.1f}  {each['layer']} ({each['operator']})" for each in layers
+    ]
+
+
+def _run(content: bytes, given: Sequence[NDArray[Any]], wanted: Iterable[int]) -> dict[int, Array64]:
+    """Run a file's first subgraph on the values for its inputs, each (n, ...): tensor's number → its values, (n, ...)."""
+    graph = unpacked(content).subgraphs[0]
+    # Delegates keep what they compute to themselves.
+    interpreter = Interpreter(
+        model_content=content,
+        experimental_preserve_all_tensors=True,
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    )
+    interpreter.allocate_tensors()
+    values: dict[int, list[Array64]] = {index: [] for index in wanted}
+    for example in zip(*given, strict=True):
+        for index, value in zip(graph.inputs, example, strict=True):
+            shape = graph.tensors[index].shape
+            interpreter.set_tensor(int(index), value.astype(np.float32).reshape(shape))
+        interpreter.invoke()
+        for index, found in values.items():
+            found.append(_real(interpreter.get_tensor(index), graph.tensors[index].quantization))
+    return {index: np.stack(found) for index, found in values.items()}
+
+
+def _alone(model: Any, operator: Any) -> bytes:
+    """A file of one operator, whose inputs are those that it does not hold as constants."""
+    single, graph = copy.copy(model), copy.copy(model.subgraphs[0])
+    graph.operators, graph.inputs, graph.outputs = [operator], _computed(model, operator), operator.outputs
+    single.subgraphs, single.signatureDefs = [graph], []
+    return packed(single)
+
+
+def _computing(model: Any) -> list[Any]:
+    """The encoder's operators without those that only change a type."""
+    return [each for each in model.subgraphs[0].operators if _name(model, each) not in ("QUANTIZE", "DEQUANTIZE")]
+
+
+def _computed(model: Any, operator: Any) -> list[int]:
+    """The operator's inputs that are no constants, each once."""
+    tensors = model.subgraphs[0].tensors
+    return [
+        int(index)
+        for index in dict.fromkeys(operator.inputs)
+        if index >= 0 and model.buffers[tensors[index].buffer].data is None
+    ]
+
+
+def _name(model: Any, operator: Any) -> str:
+    return operator_name(model.operatorCodes[operator.opcodeIndex])
+
+
+def _real(values: NDArray[Any], quantization: Any) -> Array64:
+    if np.issubdtype(values.dtype, np.integer) and quantization is not None and quantization.scale is not None:
+        return (values.astype(np.float64) - quantization.zeroPoint[0]) * quantization.scale[0]
+    return values.astype(np.float64)
+
+
+def _decibels(exact: Array64, found: Array64) -> float:
+    channels = tuple(range(exact.ndim - 1))
+    signal = np.sum((exact - exact.mean(axis=channels)) ** 2, axis=channels)
+    noise = np.sum((exact - found) ** 2, axis=channels)
+    alive = signal > 1e-12 * np.max(signal)  # a channel that never changes tells nothing
+    lost = np.minimum(noise[alive] / signal[alive], 1.0).mean() if alive.any() else 0.0
+    return round(float(-10.0 * np.log10(max(lost, 1e-12))), 1) + 0.0  # never -0.0
+
+
+def _layer(tensor: str, names: Sequence[str]) -> str:
+    """The layers that a tensor's name tells of: the converter makes one operator of several.
+
+    A tensor is called `model_1/second_1/Relu;model_1/first_1/convolution`; numbers are put behind a name when it is used
+    again. What the network gives has no name of its own.
+    """
+    if names and "/" not in tensor:
+        return names[-1]
+    inner = [part for path in tensor.split(";") for part in path.split("/")[1:]]
+    parts = {name for part in inner for name in (part, re.sub(r"_\d+$", "", part))}
+    return " + ".join(name for name in names if name in parts) or tensor.split(";")[0]

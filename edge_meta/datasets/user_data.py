@@ -1,0 +1,82 @@
+"""Datasets of the user's own: a folder of files per class, or an .npz file with arrays `x` and `y`."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from edge_meta.datasets.base import Dataset, require_classes, split_of_classes
+from edge_meta.errors import DatasetError
+from edge_meta.inputs import InputSpec
+
+
+def load_folder(path: Path, split: str, input_spec: InputSpec) -> Dataset:
+    """`folder:PATH`: each subfolder is a class and its files (images, recordings, arrays) the examples, in name order.
+
+    Raises:
+        DatasetError: no folder, or no subfolder with files of the encoder's kind.
+        InputError: a file cannot be read.
+    """
+    noun, suffixes = input_spec.noun, input_spec.suffixes
+    if not path.is_dir():
+        raise DatasetError(f"{path} is not a folder.", f"Give a folder with one subfolder of {noun}s per class.")
+    classes = {
+        child.name: sorted(
+            file for file in child.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith(".")
+        )
+        for child in sorted(path.iterdir())
+        if child.is_dir() and not child.name.startswith(".")
+    }
+    empty = [name for name, files in classes.items() if not files]
+    if empty or not classes:
+        where = f"{path / empty[0]}" if empty else f"{path}"
+        raise DatasetError(
+            f"{where} holds no {f'{noun}s' if empty else 'class folders'}.",
+            f"Put one subfolder per class into {path}, each with {noun} files ({', '.join(sorted(suffixes))}).",
+        )
+    names = list(classes)
+    chosen = split_of_classes(names, split)
+    require_classes(f"folder:{path}", split, len(chosen))
+    images, labels = [], []
+    for label, index in enumerate(chosen):
+        files = classes[names[index]]
+        images += [input_spec.read(file) for file in files]
+        labels += [label] * len(files)
+    class_names = tuple(names[index] for index in chosen)
+    groups = ("",) * len(chosen)
+    return Dataset(f"folder:{path}", split, np.stack(images), np.array(labels, np.int32), class_names, groups)
+
+
+def load_npz(path: Path, split: str, input_spec: InputSpec) -> Dataset:
+    """`npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
+
+    Raises:
+        DatasetError: no such file, or its arrays are not as above.
+        InputError: the examples are not what the encoder takes.
+    """
+    image = input_spec.noun == "image"
+    x_is = "uint8 (n, H, W[, C])" if image else f"(n, {', '.join(map(str, input_spec.shape))})"
+    remedy = f"Save it with numpy.savez(path, x={input_spec.noun}s, y=labels): x {x_is}, y (n,)."
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
+            x, y = file["x"], file["y"]
+    except FileNotFoundError:
+        raise DatasetError(f"{path} does not exist.", "Check the path.") from None
+    # A damaged archive fails in whichever of zipfile, zlib and NumPy trips over it.
+    except Exception as error:
+        raise DatasetError(f"{path} is not an .npz file with arrays x and y ({error}).", remedy) from None
+    fitting = x.dtype == np.uint8 and x.ndim in (3, 4) if image else x.ndim == 1 + len(input_spec.shape)
+    if not fitting or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
+        raise DatasetError(f"{path} has x {x.dtype} {x.shape} and y {y.dtype} {y.shape}.", remedy)
+    names, inverse = np.unique(y, return_inverse=True)
+    class_names = [str(name) for name in names]
+    chosen = split_of_classes(class_names, split)
+    require_classes(f"npz:{path}", split, len(chosen))
+    examples = [np.flatnonzero(inverse == index) for index in chosen]
+    images = input_spec.read_all(x[np.concatenate(examples)])
+    labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(found) for found in examples])
+    return Dataset(
+        f"npz:{path}", split, np.stack(images), labels, tuple(class_names[i] for i in chosen), ("",) * len(chosen)
+    )

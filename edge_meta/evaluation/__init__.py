@@ -1,0 +1,1 @@
+"""Accuracy over episodes, and how well strangers are told from enrolled classes."""

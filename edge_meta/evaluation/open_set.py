@@ -1,0 +1,114 @@
+"""How well a bundle tells strangers from the classes that were enrolled, over episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_meta.datasets.episodes import Episode, EpisodeSampler
+from edge_meta.errors import DatasetError
+from edge_meta.evaluation.accuracy import Head, Interval
+from edge_meta.heads.rejection import Rejection
+from edge_meta.types import Array, Array64
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """Fractions, with 95 % intervals over episodes.
+
+    Attributes:
+        asked: the false-accept rate that was asked for.
+        auroc: the probability that a known query is nearer to its limit's inside than a stranger, over all episodes' pairs.
+        false_accept: strangers that count as known.
+        rejected_known: queries of enrolled classes that count as unknown.
+    """
+
+    asked: float
+    auroc: Interval
+    false_accept: Interval
+    rejected_known: Interval
+
+
+def judge_strangers(
+    embeddings: Array,
+    sampler: EpisodeSampler,
+    episodes: int,
+    head: Head,
+    rejection: Rejection,
+    false_accept: float | None = None,
+    elsewhere: Array | None = None,
+    enrolled: Array | None = None,
+) -> OpenSet:
+    """Enroll each episode's support; then ask who of its queries, and of as many strangers, is known.
+
+    The limits come from the rejection's calibration and the support alone.
+
+    Args:
+        embeddings: (examples, D), in the order of the sampler's dataset.
+        head: names the nearest label, whose limit counts.
+        elsewhere: (n, D), embeddings of strangers; otherwise they are from the sampler's dataset, of groups that the
+            episode does not use, or of its other classes where there is no such group.
+        enrolled: as `embeddings`, for examples that are enrolled, if they were embedded in another way.
+
+    Raises:
+        DatasetError: the episodes use all classes, so that nobody is a stranger.
+    """
+    enrolled = embeddings if enrolled is None else enrolled
+    known: list[Array64] = []
+    strange: list[Array64] = []
+    counts = np.full(sampler.way, sampler.shot)
+    for episode, strangers in _with_strangers(sampler, episodes, embeddings, elsewhere):
+        support = enrolled[episode.support]
+        prototypes = support.mean(axis=1)
+        scatters = ((support - prototypes[:, None]) ** 2).sum(axis=(1, 2), dtype=np.float64)
+        limits = rejection.limits(counts, scatters, false_accept)
+        for found, examples in ((known, embeddings[episode.query].reshape(-1, prototypes.shape[1])), (strange, strangers)):
+            nearest = head(support, examples[None]).argmax(axis=1)
+            distances = ((examples - prototypes[nearest]) ** 2).sum(axis=1)
+            found.append(distances / limits[nearest])  # above 1 is unknown
+    return OpenSet(
+        asked=rejection.false_accept if false_accept is None else false_accept,
+        auroc=auroc(np.array(known), np.array(strange)),
+        false_accept=Interval.of((np.array(strange) <= 1.0).mean(axis=1)),
+        rejected_known=Interval.of((np.array(known) > 1.0).mean(axis=1)),
+    )
+
+
+def auroc(low: Array64, high: Array64) -> Interval:
+    """P(a value of `low` < one of `high`), ties half, over the pairs of all rows; both are (episodes, n).
+
+    The interval takes each row, not each value, as independent: U-statistics' variance for clusters (Obuchowski 1997).
+    """
+    below = _share_below(low.ravel(), high.ravel()).reshape(high.shape).mean(axis=1)  # of low, for each of high
+    above = 1.0 - _share_below(high.ravel(), low.ravel()).reshape(low.shape).mean(axis=1)
+    interval = Interval.of(below + above)
+    return Interval(float(below.mean()), interval.ci95)
+
+
+def _share_below(values: Array64, at: Array64) -> Array64:
+    """For each of `at`, the share of `values` below it, and half of those equal to it."""
+    ordered = np.sort(values)
+    both = np.searchsorted(ordered, at, "left") + np.searchsorted(ordered, at, "right")
+    share: Array64 = both / (2.0 * len(values))
+    return share
+
+
+def _with_strangers(
+    sampler: EpisodeSampler, episodes: int, embeddings: Array, elsewhere: Array | None
+) -> Iterator[tuple[Episode, Array]]:
+    """Each episode with as many strangers' embeddings as it has queries, drawn with replacement."""
+    data = sampler.dataset
+    groups = np.array(data.groups)
+    for index, episode in enumerate(sampler.episodes(episodes)):
+        rng = np.random.default_rng((sampler.seed, index, 1))
+        pool = elsewhere
+        if pool is None:
+            foreign = ~np.isin(groups, groups[episode.classes])
+            if not foreign.any():
+                foreign = ~np.isin(np.arange(len(groups)), episode.classes)
+            pool = embeddings[foreign[data.labels]]
+        if not len(pool):
+            raise DatasetError("The episodes use all classes, so that no strangers are left.", "Use a smaller way.")
+        yield episode, pool[rng.integers(len(pool), size=sampler.way * sampler.query)]

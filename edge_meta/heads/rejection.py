@@ -1,0 +1,121 @@
+"""When the nearest label is not near enough: "unknown", calibrated at export and refined by what is enrolled."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from edge_meta.errors import InputError
+from edge_meta.types import Array64, Integers
+
+# How many shots the calibration's spread counts for against a label's own. Chosen on Omniglot's validation alphabets, where
+# 4 to 16 do equally well and less than 2 does harm.
+PRIOR_SHOTS = 8.0
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Up to which squared distance to its nearest prototype a query is known.
+
+    A stranger is a query of no enrolled class; the false-accept rate is the share of strangers that count as known. Limits
+    keep to a given rate, by four things:
+
+    * the rate itself, and how many labels there are, since of many labels the nearest is nearer: `far`, measured on
+      strangers at export, is interpolated in the logarithms of both;
+    * how many shots n a label has: its prototype is off from the class's mean by σ²/n, so `far` is interpolated in 1/n;
+    * how far apart its shots lie (their leave-one-out distances, shrunk to those seen at export): a label of varied
+      examples has a wider limit. One shot says nothing of this, and changes nothing.
+
+    Attributes:
+        false_accept: the rate that holds unless another is asked for.
+        labels: (L,) numbers of labels, ascending, that `far` was measured for.
+        rates: (R,) false-accept rates, ascending, that `far` was measured for.
+        shots: two numbers of shots, ascending, that `far` was measured for.
+        far: (2, L, R), squared distances by shots, labels and rate.
+        spread: mean squared distance of examples to the mean of their class.
+    """
+
+    false_accept: float
+    labels: tuple[int, ...]
+    rates: tuple[float, ...]
+    shots: tuple[int, int]
+    far: tuple[tuple[tuple[float, ...], ...], ...]
+    spread: float
+
+    def limits(self, counts: Integers, scatters: Array64, false_accept: float | None = None) -> Array64:
+        """The limit of each label, squared distances (N,).
+
+        Args:
+            counts: (N,) shots of each label.
+            scatters: (N,) Σ‖x − c‖² over each label's shots.
+            false_accept: `self.false_accept` unless given; see `check_rate`.
+        """
+        if not len(counts):
+            return np.zeros(0)
+        few, more = (self._interpolated(table, len(counts), false_accept) for table in self.far)
+        share = (1.0 / counts - 1.0 / self.shots[1]) / (1.0 / self.shots[0] - 1.0 / self.shots[1])
+        return np.maximum(more + (few - more) * share, 0.0) * self.widths(counts, scatters)
+
+    def widths(self, counts: Integers, scatters: Array64) -> Array64:
+        """How much wider than usual each label's shots lie, (N,): the root of a ratio of variances.
+
+        The variance is the mean of a label's Σ‖x − c‖² / (n − 1) and the usual spread, weighted by n − 1 and PRIOR_SHOTS.
+        (A shot is n / (n − 1) times as far from the mean of the others as from that of all, so these are leave-one-out
+        distances, but for a factor.)
+        """
+        usual = self.spread * (PRIOR_SHOTS + counts - 1)
+        widths: Array64 = np.sqrt((PRIOR_SHOTS * self.spread + scatters) / usual)
+        return widths
+
+    def _interpolated(self, table: tuple[tuple[float, ...], ...], labels: int, false_accept: float | None) -> float:
+        """Of a table (L, R)."""
+        rate = self.false_accept if false_accept is None else false_accept
+        by_labels = [np.interp(np.log(rate), np.log(self.rates), row) for row in np.log(table)]
+        count, counts = np.log(labels), np.log(self.labels)
+        if len(counts) > 1 and labels > self.labels[-1]:  # go on as between the last two
+            slope = (by_labels[-1] - by_labels[-2]) / (counts[-1] - counts[-2])
+            return float(np.exp(by_labels[-1] + slope * (count - counts[-1])))
+        return float(np.exp(np.interp(count, counts, by_labels)))
+
+    def to_manifest(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_manifest(cls, fields: dict[str, Any]) -> Rejection:
+        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        labels = tuple(int(count) for count in fields["labels"])
+        rates = tuple(float(rate) for rate in fields["rates"])
+        few, more = (int(count) for count in fields["shots"])
+        far = tuple(tuple(tuple(float(value) for value in row) for row in of_shots) for of_shots in fields["far"])
+        false_accept, spread = float(fields["false_accept"]), float(fields["spread"])
+        table = np.array(far)
+        ascending = all(bool(np.all(np.diff(axis) > 0)) for axis in (labels, rates))
+        if not (labels and rates and ascending and labels[0] >= 1 and 0 < rates[0] <= false_accept <= rates[-1] < 1):
+            raise ValueError("the rejection's labels or rates are out of range")
+        if (
+            not 1 <= few < more
+            or table.shape != (2, len(labels), len(rates))
+            or not (np.all(table > 0) and np.isfinite(table).all())
+        ):
+            raise ValueError("the rejection's distances are out of range")
+        if not 0 < spread < np.inf:
+            raise ValueError("the rejection's spread is out of range")
+        return cls(false_accept, labels, rates, (few, more), far, spread)
+
+
+def check_rate(rejection: Rejection | None, false_accept: float | None) -> None:
+    """Raises InputError when a false-accept rate is asked for that a bundle is not calibrated for."""
+    if false_accept is None:
+        return
+    if rejection is None:
+        raise InputError(
+            "The bundle is not calibrated for unknown, so it keeps to no false-accept rate.",
+            "Leave the rate out, or export the bundle again with --calibration.",
+        )
+    if not rejection.rates[0] <= false_accept <= rejection.rates[-1]:
+        raise InputError(
+            f"The bundle is not calibrated for a false-accept rate of {false_accept}.",
+            f"Use {rejection.rates[0]} to {rejection.rates[-1]}.",
+        )

@@ -1,0 +1,1 @@
+"""HTML pages, SVG charts and text for people, made once for all commands."""

@@ -1,0 +1,84 @@
+"""Exact sums of embeddings: integers, which add up to the same bits in any order and on any machine.
+
+A value counts in units of 2^-24; |value| < 2^15 leaves room for 2^24 shots of a label in 64 bits. Squared lengths count in
+units of 2^-48, as Python's integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from operator import mul
+
+import numpy as np
+
+from edge_meta.types import Array, Array64, Integers
+
+FRACTION = 2.0**24
+LIMIT = 2.0**15
+MOST_SHOTS = 2**24
+FEW = 1024  # values, that Python's own integers square sooner than NumPy's in parts
+
+
+# Vectors are squared in three parts of 22, 22 and 20 bits, whose products still add up in 64 bits.
+_PART, _MASK = 22, (1 << 22) - 1
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What some shots add up to.
+
+    Attributes:
+        count: how many they are.
+        total: int64 (D,), their sum in units of 2^-24.
+        squares: the sum of |x|² in units of 2^-48.
+    """
+
+    count: int
+    total: Integers
+    squares: int
+
+    @classmethod
+    def of(cls, embeddings: Array) -> Sums:
+        """Of embeddings (n, D), all below 2^15 in magnitude."""
+        fixed = np.rint(embeddings.astype(np.float64) * FRACTION).astype(np.int64)
+        return cls(len(fixed), fixed.sum(axis=0), sum(squared_lengths(fixed)))
+
+    def packed(self) -> tuple[int, bytes, bytes]:
+        """As a row of the store has them; of sums that are sums of shots."""
+        return self.count, self.total.astype("<i8").tobytes(), self.squares.to_bytes(16, "little")
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.count + other.count, self.total + other.total, self.squares + other.squares)
+
+    def __sub__(self, other: Sums) -> Sums:
+        return Sums(self.count - other.count, self.total - other.total, self.squares - other.squares)
+
+
+def squared_lengths(vectors: Integers) -> list[int]:
+    """Exactly |v|² of each of the vectors (n, D) of any int64, D up to 2^16."""
+    if vectors.size <= FEW:
+        return [sum(map(mul, vector, vector)) for vector in vectors.tolist()]
+    low, middle, high = vectors & _MASK, (vectors >> _PART) & _MASK, vectors >> 2 * _PART
+
+    def products(one: Integers, other: Integers) -> list[int]:
+        return np.einsum("nd,nd->n", one, other).tolist()  # type: ignore[no-any-return]
+
+    crossed = zip(
+        products(low, low), products(low, middle), products(low, high), products(middle, middle),
+        products(middle, high), products(high, high), strict=True,
+    )  # fmt: skip
+    return [
+        ll + (lm << _PART + 1) + ((2 * lh + mm) << 2 * _PART) + (mh << 3 * _PART + 1) + (hh << 4 * _PART)
+        for ll, lm, lh, mm, mh, hh in crossed
+    ]
+
+
+def scatters(counts: Iterable[int], totals: Integers, squares: Iterable[int]) -> Array64:
+    """Σ|x − c|² around the exact mean c of each of N sets of shots, float64 (N,): Σ|x|² − |Σx|²/n, rounded once.
+
+    It is below 0 only for numbers that no shots add up to.
+    """
+    lengths = squared_lengths(totals)
+    exact = [(n * square - length) / (n << 48) for n, square, length in zip(counts, squares, lengths, strict=True)]
+    return np.array(exact, np.float64)

@@ -1,0 +1,116 @@
+"""Merging stores: what each has, and what each has removed.
+
+Shots make a two-phase set (Shapiro et al. 2011): the union of what was ever enrolled, without the union of what was ever
+removed. Rows of sums are single-writer registers, of which the newest revision counts, with removal in the same way. Neither
+depends on the order of merging, nor on how often it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_meta.store.reader import Reader
+from edge_meta.store.writer import Writer
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a merge did.
+
+    Attributes:
+        stores: how many were taken in.
+        added, removed: shots that came and went.
+        shots, classes: how many there are now.
+        head_reset: whether there was an adapted head; it was of other shots, so the head is that of the prototypes again.
+        undo_dropped: the steps that undo can no longer take back, newest first: each `adapt`, and an `enroll` whose shots
+            went.
+    """
+
+    stores: int
+    added: int
+    removed: int
+    shots: int
+    classes: int
+    head_reset: bool
+    undo_dropped: tuple[str, ...]
+
+
+def merge(rows: Writer, sources: Sequence[Reader]) -> Merged:
+    """Take what the sources, which have been checked, have into the rows of a store.
+
+    Raises:
+        StoreError: together they are more than a store can hold.
+    """
+    steps = dict(rows.query("SELECT id, action FROM log ORDER BY id DESC"))
+    adapted = rows.query("SELECT 1 FROM columns LIMIT 1").fetchone() is not None
+    added = removed = 0
+    for source in sources:
+        for removed_id in source.query("SELECT id FROM removed"):
+            rows.query("INSERT OR IGNORE INTO removed VALUES (?)", removed_id)
+        for origin in source.query("SELECT origin, encoder_id FROM migrated"):
+            rows.query("INSERT OR IGNORE INTO migrated VALUES (?, ?)", origin)
+        gone = "id IN (SELECT id FROM removed)"
+        if rows.keeps_shots:
+            removed += rows.remove_shots(gone)
+            added += _add_shots(rows, source)
+        else:
+            removed += rows.remove_sums(gone)
+            came, went = _add_sums(rows, source)
+            added, removed = added + came, removed + went
+    changed = bool(added or removed)
+    if changed:
+        rows.query("DELETE FROM columns")
+        rows.query("DELETE FROM log_columns")
+        rows.query("DELETE FROM log WHERE action = 'adapt'")
+    left = {log_id for (log_id,) in rows.query("SELECT id FROM log")}
+    now = rows.snapshot()
+    return Merged(
+        stores=len(sources),
+        added=added,
+        removed=removed,
+        shots=int(now.counts.sum()),
+        classes=len(now.labels),
+        head_reset=changed and adapted,
+        undo_dropped=tuple(action for log_id, action in steps.items() if log_id not in left),
+    )
+
+
+def _add_shots(rows: Writer, source: Reader) -> int:
+    """Add the shots that are new and were not removed, label by label; returns how many."""
+    known = {shot_id for (shot_id,) in rows.query("SELECT id FROM shots UNION SELECT id FROM removed")}
+    groups: dict[tuple[str, bytes], list[tuple[bytes, bytes]]] = {}
+    for label, origin, shot_id, embedding in source.query(
+        "SELECT label, origin, shots.id, embedding FROM shots JOIN sums ON sums.id = sum_id "
+        "JOIN labels ON labels.id = label_id ORDER BY labels.id, shots.rowid"
+    ):
+        if shot_id not in known:
+            groups.setdefault((label, origin), []).append((shot_id, embedding))
+    for (label, origin), shots in groups.items():
+        embeddings = source.embeddings([embedding for _, embedding in shots])
+        rows.add(rows.new_label(label), origin, embeddings, None, [shot_id for shot_id, _ in shots])
+    return sum(map(len, groups.values()))
+
+
+def _add_sums(rows: Writer, source: Reader) -> tuple[int, int]:
+    """Take the rows of sums that are new or newer and were not removed; returns how many shots came and went."""
+    known = {row[0]: row[1:] for row in rows.query("SELECT id, revision, count, sum, squares FROM sums")}
+    removed = {sum_id for (sum_id,) in rows.query("SELECT id FROM removed")}
+    came = went = 0
+    for sum_id, label, origin, *theirs in source.query(
+        "SELECT sums.id, label, origin, revision, count, sum, squares FROM sums "
+        "JOIN labels ON labels.id = label_id ORDER BY labels.id, sums.rowid"
+    ):
+        # A row has one writer; only copies of one file can differ in a revision, and then any rule will do that is the same
+        # on all devices.
+        mine = known.get(sum_id, (0, 0))
+        if sum_id in removed or tuple(theirs) <= mine:
+            continue
+        if sum_id in known:
+            rows.query("DELETE FROM log_sums WHERE sum_id = ?", (sum_id,))
+            rows.query("UPDATE sums SET revision = ?, count = ?, sum = ?, squares = ? WHERE id = ?", (*theirs, sum_id))
+        else:
+            rows.query("INSERT INTO sums VALUES (?, ?, ?, ?, ?, ?, ?)", (sum_id, rows.new_label(label), origin, *theirs))
+        came, went = came + max(0, theirs[1] - mine[1]), went + max(0, mine[1] - theirs[1])
+    rows.drop_empty()
+    return came, went

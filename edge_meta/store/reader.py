@@ -1,0 +1,204 @@
+"""Reading a store's rows, with care: what cannot be is said to be damaged, and never becomes a prototype.
+
+All of it happens inside a transaction that the caller has begun.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_meta.errors import StoreError
+from edge_meta.store.database import ENCODER_ID, RESTORE, Database
+from edge_meta.store.exact_sums import FRACTION, LIMIT, MOST_SHOTS, Sums, scatters
+from edge_meta.types import Array, Integers
+
+Column = tuple[Array, float]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The store at one moment.
+
+    Attributes:
+        labels: in the order of their first enrollment.
+        counts: (N,) shots of each label.
+        prototypes: float32 (N, D), the exact mean of each label's shots, rounded once.
+        scatters: float64 (N,), the sum over each label's shots of |x − c|², around their exact mean c.
+        columns: label index → (weights (D,), bias) of the labels whose column adaptation has moved.
+        migrated: label → older encoder's id → how many of the label's shots were migrated from it; labels without such are
+            not there.
+    """
+
+    labels: tuple[str, ...]
+    counts: NDArray[np.int64]
+    prototypes: Array
+    scatters: NDArray[np.float64]
+    columns: dict[int, Column] = field(default_factory=dict)
+    migrated: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, dim: int) -> Snapshot:
+        return cls((), np.zeros(0, np.int64), np.zeros((0, dim), np.float32), np.zeros(0))
+
+
+class Reader:
+    """The rows of a database, to read; errors name its file, unless the rows come from another one."""
+
+    def __init__(self, database: Database, dim: int, path: Path | None = None) -> None:
+        self._database, self.dim, self.path = database, dim, path or database.path
+        self.query = database.query
+
+    @property
+    def keeps_shots(self) -> bool:
+        return self._database.keeps_shots
+
+    def snapshot(self, label: str | None = None) -> Snapshot:
+        """Of all labels, or of one alone; without rows if it is not enrolled."""
+        one, of_one = "", ""
+        values: tuple[str, ...] = ()
+        if label is not None:
+            one, of_one, values = "WHERE label = ?", "WHERE label_id = (SELECT id FROM labels WHERE label = ?)", (label,)
+        labels = self.query(f"SELECT id, label FROM labels {one} ORDER BY id", values).fetchall()
+        sums = self.query(f"SELECT label_id, count, sum, squares FROM sums {of_one}", values).fetchall()
+        columns = self.query(f"SELECT label_id, weights, bias FROM columns {of_one}", values).fetchall()
+        names = tuple(name for _, name in labels)
+        index = {label_id: position for position, (label_id, _) in enumerate(labels)}
+        if not set(map(type, names)) <= {str} or any(row[0] not in index for row in (*sums, *columns)):
+            raise self.damaged("a row belongs to no label")
+        self._check_biases([bias for *_, bias in columns])
+        vectors = self.vectors([weights for _, weights, _ in columns])
+        counts, totals, squares = self._by_label(index, sums)
+        spread = scatters(counts.tolist(), totals, squares)
+        if np.any(spread < 0):
+            raise self.damaged("a sum and its squares do not fit")
+        migrated: dict[str, dict[str, int]] = {}
+        for label_id, encoder_id, count in self.query(
+            "SELECT label_id, encoder_id, SUM(count) FROM sums JOIN migrated ON migrated.origin = sums.origin "
+            f"{of_one} GROUP BY label_id, encoder_id",
+            values,
+        ):
+            migrated.setdefault(names[index[label_id]], {})[encoder_id] = count
+        return Snapshot(
+            labels=names,
+            counts=counts,
+            prototypes=(totals / (counts[:, None] * FRACTION)).astype(np.float32),
+            scatters=spread,
+            columns={index[row[0]]: (vector, row[2]) for row, vector in zip(columns, vectors, strict=True)},
+            migrated=migrated,
+        )
+
+    def shots(self) -> tuple[Array, NDArray[np.int64], list[int]]:
+        """All shots (M, D), the index of each one's label (M,), and the labels' row ids, in the order of the snapshot."""
+        label_ids = [label_id for (label_id,) in self.query("SELECT id FROM labels ORDER BY id")]
+        rows = self.query(
+            "SELECT label_id, embedding FROM shots JOIN sums ON sums.id = sum_id ORDER BY label_id, shots.rowid"
+        ).fetchall()
+        index = {label_id: position for position, label_id in enumerate(label_ids)}
+        owners = np.array([index[label_id] for label_id, _ in rows], np.int64)
+        return self.embeddings([embedding for _, embedding in rows]), owners, label_ids
+
+    def check(self) -> None:
+        """Look at every row, as what comes from elsewhere needs.
+
+        Raises:
+            StoreError: the store is damaged.
+        """
+        for table, ids in (("shots", "id"), ("sums", "id"), ("sums", "origin"), ("migrated", "origin"), ("removed", "id")):
+            if self.query(f"SELECT 1 FROM {table} WHERE typeof({ids}) != 'blob' OR length({ids}) != 16").fetchone():
+                raise self.damaged(f"{table} has an {ids} that is none")
+        if self.query("SELECT 1 FROM sums WHERE typeof(revision) != 'integer' OR revision < 1").fetchone():
+            raise self.damaged("a revision is out of range")
+        encoders = [of for (of,) in self.query("SELECT encoder_id FROM migrated")]
+        if not all(isinstance(of, str) and ENCODER_ID.fullmatch(of) for of in encoders):
+            raise self.damaged("an encoder id is none")
+        if self.query("PRAGMA foreign_key_check").fetchone():
+            raise self.damaged("a row belongs to nothing")
+        self.snapshot()
+        past = self.query("SELECT weights, bias FROM log_columns").fetchall()
+        self.vectors([weights for weights, _ in past])
+        self._check_biases([bias for _, bias in past])
+        if self.query("SELECT 1 FROM " + ("log_sums" if self.keeps_shots else "shots")).fetchone():
+            raise self.damaged("it has rows of a store of the other kind")
+        if not self.keeps_shots:
+            return
+        rows = self.query("SELECT sum_id, embedding FROM shots").fetchall()
+        shots: dict[bytes, list[bytes]] = {}
+        for sum_id, embedding in rows:
+            shots.setdefault(sum_id, []).append(embedding)
+        for sum_id, *sums in self.query("SELECT id, count, sum, squares FROM sums").fetchall():
+            if Sums.of(self.embeddings(shots.get(sum_id, []))).packed() != tuple(sums):
+                raise self.damaged("a sum is not that of its shots")
+
+    def sums(self, row: tuple[int, bytes, bytes]) -> Sums:
+        """A row's count, sum and squares."""
+        (count,), (total,), (squares,) = self._by_label({0: 0}, [(0, *row)])
+        return Sums(int(count), total, squares)
+
+    def row(self, query: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
+        """The one row that a query gives in a store that is whole."""
+        found: tuple[Any, ...] | None = self.query(query, values).fetchone()
+        if found is None or None in found:
+            raise self.damaged("a row is missing")
+        return found
+
+    def embeddings(self, blobs: list[bytes]) -> Array:
+        """Stored embeddings as (n, D)."""
+        vectors = self.vectors(blobs)
+        if not np.all(np.abs(vectors) < LIMIT):
+            raise self.damaged("an embedding is out of range")
+        return vectors
+
+    def vectors(self, blobs: list[bytes]) -> Array:
+        vectors: Array = self._numbers(blobs, np.dtype("<f4"))
+        if not np.all(np.isfinite(vectors)):
+            raise self.damaged("an embedding is not finite")
+        return vectors
+
+    def _check_biases(self, biases: list[object]) -> None:
+        if not all(isinstance(bias, float) and math.isfinite(bias) for bias in biases):
+            raise self.damaged("a bias is not a finite number")
+
+    def damaged(self, how: str) -> StoreError:
+        return StoreError(f"{self.path} is damaged: {how}.", RESTORE)
+
+    def _by_label(
+        self, index: dict[int, int], rows: list[tuple[int, int, bytes, bytes]]
+    ) -> tuple[NDArray[np.int64], Integers, list[int]]:
+        """Counts, sums and squares of each label, from its rows (label id, count, sum, squares)."""
+        ids, counts, totals, squares = zip(*rows, strict=True) if rows else ((), (), (), ())
+        if not set(map(type, counts)) <= {int} or not all(0 < count <= MOST_SHOTS for count in counts):
+            raise self.damaged("a count is out of range")
+        if not set(map(type, squares)) <= {bytes} or not set(map(len, squares)) <= {16}:
+            raise self.damaged("a sum of squares has the wrong size")
+        parts: Integers = self._numbers(list(totals), np.dtype("<i8"))
+        numbers = np.array(counts, np.int64)
+        most = numbers[:, None] * int(LIMIT * FRACTION) - 1
+        if np.any(parts > most) or np.any(parts < -most):
+            raise self.damaged("a sum is out of range")
+        if ids == tuple(index):  # one row for each label, in their order, as in a store that nobody has merged
+            return numbers, parts, [int.from_bytes(square, "little") for square in squares]
+        owners = np.array([index[label_id] for label_id in ids], np.int64)
+        present, first = np.unique(owners, return_index=True)
+        by_label = np.zeros(len(index), np.int64)
+        np.add.at(by_label, owners, counts)
+        if len(present) < len(index) or np.any(by_label > MOST_SHOTS):
+            raise self.damaged("a label has no shots, or too many")
+        # Most labels have one row: only what they have beyond it is added up.
+        sums, more = parts[first], np.delete(np.arange(len(rows)), first)
+        np.add.at(sums, owners[more], parts[more])
+        lengths = [0] * len(index)
+        for owner, square in zip(owners.tolist(), squares, strict=True):
+            lengths[owner] += int.from_bytes(square, "little")
+        return by_label, sums, lengths
+
+    def _numbers(self, blobs: list[bytes], kind: np.dtype[Any]) -> NDArray[Any]:
+        if not set(map(type, blobs)) <= {bytes} or not set(map(len, blobs)) <= {kind.itemsize * self.dim}:
+            raise self.damaged("an embedding or a sum has the wrong size")
+        return np.frombuffer(b"".join(blobs), kind).reshape(len(blobs), self.dim)

@@ -1,0 +1,63 @@
+"""From store format 1, which had shots and no sums, to format 2."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+import numpy as np
+
+from edge_meta.store.exact_sums import LIMIT, Sums
+
+# What format 1 had, in an order in which no table is dropped before those that refer to it.
+TABLES = ("log_columns", "log_shots", "log", "columns", "shots", "labels", "store")
+
+
+def upgrade(connection: sqlite3.Connection, schema: str) -> None:
+    """Bring a format 1 store to format 2, in one transaction; one that another process has just upgraded is left as it is.
+
+    Raises:
+        sqlite3.DatabaseError: it is damaged, or cannot be written; nothing has changed.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 1:
+            _upgrade(connection, schema)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+def _upgrade(connection: sqlite3.Connection, schema: str) -> None:
+    # Enrolls log one label each; the log's shots are looked up by shot id.
+    kept = {table: connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall() for table in TABLES}
+    logged = {shot_id: log_id for log_id, shot_id in kept["log_shots"]}
+    for table in TABLES:
+        connection.execute(f"DROP TABLE {table}")
+    for statement in schema.split(";\n"):
+        connection.execute(statement)
+
+    connection.executemany("INSERT INTO store VALUES (?, ?, ?, 1)", kept["store"])
+    for table in ("labels", "log", "columns", "log_columns"):
+        marks = ", ".join("?" * len(kept[table][0])) if kept[table] else ""
+        connection.executemany(f"INSERT INTO {table} VALUES ({marks})", kept[table])
+    dim = kept["store"][0][1]
+    groups: dict[tuple[int, bytes], list[tuple[bytes, bytes]]] = {}
+    for shot_id, label_id, origin, embedding in kept["shots"]:
+        if not isinstance(embedding, bytes) or len(embedding) != 4 * dim:
+            raise sqlite3.DatabaseError("an embedding has the wrong size")
+        groups.setdefault((label_id, origin), []).append((shot_id, embedding))
+    for (label_id, origin), shots in groups.items():
+        sum_id = os.urandom(16)
+        embeddings = np.frombuffer(b"".join(embedding for _, embedding in shots), "<f4").reshape(-1, dim)
+        if not np.all(np.abs(embeddings) < LIMIT):
+            raise sqlite3.DatabaseError("an embedding is out of range")
+        connection.execute(
+            "INSERT INTO sums VALUES (?, ?, ?, 1, ?, ?, ?)", (sum_id, label_id, origin, *Sums.of(embeddings).packed())
+        )
+        connection.executemany(
+            "INSERT INTO shots VALUES (?, ?, ?, ?)",
+            [(shot_id, sum_id, logged.get(shot_id), embedding) for shot_id, embedding in shots],
+        )
+    connection.execute("PRAGMA user_version = 2")

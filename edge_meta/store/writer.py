@@ -1,0 +1,134 @@
+"""Changing a store's rows, so that shots, sums and labels stay in step.
+
+All of it happens inside a transaction that the caller has begun.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edge_meta.errors import LabelError, StoreError
+from edge_meta.store.database import ENROLL_FIRST
+from edge_meta.store.exact_sums import MOST_SHOTS, Sums
+from edge_meta.store.reader import Reader
+from edge_meta.types import Array
+
+
+class Writer(Reader):
+    """The rows of a database, to read and to change."""
+
+    def label_id(self, label: str) -> int:
+        """The row id of an enrolled label.
+
+        Raises:
+            LabelError: it is not enrolled.
+        """
+        row = self.query("SELECT id FROM labels WHERE label = ?", (label,)).fetchone()
+        if row is None:
+            enrolled = [name for (name,) in self.query("SELECT label FROM labels ORDER BY id LIMIT 8")]
+            raise LabelError(
+                f"{label!r} is not enrolled.", f"Enrolled are: {', '.join(enrolled)}." if enrolled else ENROLL_FIRST
+            )
+        return int(row[0])
+
+    def insert(self, tables: Mapping[str, list[tuple[object, ...]]]) -> None:
+        """Put rows into tables as they are, to be checked afterwards."""
+        self.query("PRAGMA defer_foreign_keys = ON")
+        for table, rows in tables.items():
+            for row in rows:
+                try:
+                    self.query(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+                except (sqlite3.IntegrityError, OverflowError) as error:
+                    raise self.damaged(str(error)) from error
+
+    def new_label(self, label: str) -> int:
+        """The row id of a label, which is made if it is new."""
+        self.query("INSERT INTO labels (label) VALUES (?) ON CONFLICT DO NOTHING", (label,))
+        return self.label_id(label)
+
+    def log(self, action: str, replaced: str, values: Sequence[Any] = ()) -> int:
+        """Note a change for undo with the columns that it replaces; `replaced` is an SQL condition on `columns`."""
+        log_id = self.query("INSERT INTO log (action) VALUES (?)", (action,)).lastrowid
+        self.query(f"INSERT INTO log_columns SELECT {log_id}, label_id, weights, bias FROM columns {replaced}", values)
+        assert log_id is not None
+        return log_id
+
+    def add(self, label_id: int, origin: bytes, embeddings: Array, log_id: int | None, ids: Iterable[bytes] = ()) -> None:
+        """Add shots of one origin to a label, with new ids unless some are given."""
+        row = self.query(
+            "SELECT id FROM sums WHERE label_id = ? AND origin = ? ORDER BY rowid LIMIT 1", (label_id, origin)
+        ).fetchone()
+        added = Sums.of(embeddings)
+        if row is None:
+            sum_id = os.urandom(16)
+            self.query("INSERT INTO sums VALUES (?, ?, ?, 1, ?, ?, ?)", (sum_id, label_id, origin, *added.packed()))
+        else:
+            (sum_id,) = row
+            self._set(sum_id, self._sums(sum_id) + added)
+        (count,) = self.row("SELECT sum(count) FROM sums WHERE label_id = ?", (label_id,))
+        if count > MOST_SHOTS:
+            raise StoreError(f"A label takes {MOST_SHOTS} shots at most.", "Enroll under another label.")
+        if not self.keeps_shots:
+            self.query("INSERT INTO log_sums VALUES (?, ?, ?, ?, ?)", (log_id, sum_id, *added.packed()))
+            return
+        for shot_id, embedding in zip(ids or map(os.urandom, [16] * len(embeddings)), embeddings, strict=True):
+            self.query("INSERT INTO shots VALUES (?, ?, ?, ?)", (shot_id, sum_id, log_id, packed(embedding)))
+
+    def remove_shots(self, condition: str, values: Sequence[Any] = ()) -> int:
+        """Remove the shots that an SQL condition on `shots` names, and what is empty without them; returns how many."""
+        rows = self.query(f"SELECT id, sum_id, embedding FROM shots WHERE {condition}", values).fetchall()
+        taken: dict[bytes, list[bytes]] = {}
+        for shot_id, sum_id, embedding in rows:
+            taken.setdefault(sum_id, []).append(embedding)
+            self.query("INSERT OR IGNORE INTO removed VALUES (?)", (shot_id,))
+            self.query("DELETE FROM shots WHERE id = ?", (shot_id,))
+        for sum_id, embeddings in taken.items():
+            self.subtract(sum_id, Sums.of(self.embeddings(embeddings)))
+        self.drop_empty()
+        return len(rows)
+
+    def subtract(self, sum_id: bytes, sums: Sums) -> None:
+        """Take shots out of a row of sums, which goes with the last of them."""
+        left = self._sums(sum_id) - sums
+        if left.count < 0 or left.squares < 0:
+            raise self.damaged("a sum has fewer shots than there are")
+        if left.count:
+            self._set(sum_id, left)
+        elif self.keeps_shots:
+            self.query("DELETE FROM sums WHERE id = ?", (sum_id,))
+        else:
+            self.remove_sums("id = ?", (sum_id,))
+
+    def remove_sums(self, condition: str, values: Sequence[Any] = ()) -> int:
+        """Remove the rows of sums that an SQL condition names, where no shots are kept; returns how many shots they were."""
+        (count,) = self.query(f"SELECT IFNULL(SUM(count), 0) FROM sums WHERE {condition}", values).fetchone()
+        self.query(f"INSERT OR IGNORE INTO removed SELECT id FROM sums WHERE {condition}", values)
+        self.query(f"DELETE FROM sums WHERE {condition}", values)
+        self.drop_empty()
+        return int(count)
+
+    def drop_empty(self) -> None:
+        """Drop labels without shots, and steps of the undo log whose shots are all gone."""
+        self.query("DELETE FROM labels WHERE NOT EXISTS (SELECT 1 FROM sums WHERE label_id = labels.id)")
+        self.query(
+            "DELETE FROM log WHERE action = 'enroll' AND NOT EXISTS (SELECT 1 FROM shots WHERE log_id = log.id) "
+            "AND NOT EXISTS (SELECT 1 FROM log_sums WHERE log_id = log.id)"
+        )
+
+    def _sums(self, sum_id: bytes) -> Sums:
+        count, total, squares = self.row("SELECT count, sum, squares FROM sums WHERE id = ?", (sum_id,))
+        return self.sums((count, total, squares))
+
+    def _set(self, sum_id: bytes, sums: Sums) -> None:
+        self.query(
+            "UPDATE sums SET revision = revision + 1, count = ?, sum = ?, squares = ? WHERE id = ?", (*sums.packed(), sum_id)
+        )
+
+
+def packed(vector: Array) -> bytes:
+    return np.asarray(vector, "<f4").tobytes()

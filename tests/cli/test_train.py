@@ -1,0 +1,278 @@
+"""`edge-meta train`: results on stdout, progress on stderr, and a run that goes on with its own settings."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from edge_meta.cli.progress import duration
+from edge_meta.training import trainer
+from edge_meta.training.config import TrainingConfig
+from edge_meta.training.run import RunFolder
+
+pytestmark = pytest.mark.usefixtures("small_conv4")
+
+SMALL = ("--image-size", "16", "--way", "3", "--query", "2", "--episodes", "4")
+
+
+@pytest.fixture
+def data(tmp_path: Path, save_npz: Callable[..., str]) -> str:
+    return save_npz(tmp_path / "own.npz", 15, 8)
+
+
+@pytest.fixture(scope="module")
+def stopped(
+    cli: Callable[..., Result],
+    save_npz: Callable[..., str],
+    tmp_path_factory: pytest.TempPathFactory,
+    small_conv4: None,
+) -> Path:
+    """A run of 4 episodes that Ctrl-C ended at the second; not to be written to."""
+    folder = tmp_path_factory.mktemp("stopped")
+    data = save_npz(folder / "own.npz", 15, 8)
+    plain = trainer.Progress.__init__
+
+    def watched(self: trainer.Progress, episode: int, *arguments: object, **options: object) -> None:
+        plain(self, episode, *arguments, **options)
+        if episode == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(trainer.Progress, "__init__", watched)
+        result = cli("train", "--dataset", data, *SMALL, "--seed", 3, "--output", folder / "run", code=1)
+    assert re.search(r"Error: Stopped at episode [23] of 4; a checkpoint is saved\. Go on with --resume\.", result.stderr)
+    assert result.stdout == ""
+    return folder / "run"
+
+
+@pytest.fixture
+def interrupted(stopped: Path, tmp_path: Path) -> Path:
+    """A copy of the stopped run."""
+    return Path(shutil.copytree(stopped, tmp_path / "run"))
+
+
+def best(run: Path) -> float:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return max(row.get("val_accuracy", 0.0) for row in rows)
+
+
+def test_json_is_on_stdout_and_progress_with_rate_and_time_left_on_stderr(
+    cli: Callable[..., Result], data: str, tmp_path: Path
+) -> None:
+    result = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", "--json")
+    found = json.loads(result.stdout)
+    assert set(found) == {"run", "encoder", "episodes", "val_accuracy", "val_ci95"}
+    assert (found["run"], found["encoder"]) == (str(tmp_path / "run"), str(tmp_path / "run" / "encoder.keras"))
+    assert Path(found["encoder"]).is_file()
+    assert found["episodes"] == 4
+    assert found["val_accuracy"] == best(tmp_path / "run")
+    lines = result.stderr.splitlines()
+    assert len(lines) == 4
+    for number, line in enumerate(lines, 1):
+        pattern = rf"episode {number}/4  loss \d+\.\d{{3}}  [\d,]+ images/s  .* left  validation \d+\.\d\d ± \d+\.\d\d %"
+        assert re.fullmatch(pattern, line)
+    assert lines[-1].count("  0 s left") == 1
+
+
+def test_without_json_the_text_names_the_encoder_and_the_next_step(
+    cli: Callable[..., Result], data: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    result = cli("train", "--dataset", data, *SMALL, "--output", run)
+    assert result.stdout == f"Encoder: {run}/encoder.keras\nNext:    edge-meta export {run} --output NAME.bundle\n"
+
+
+def test_settings_reach_the_run(cli: Callable[..., Result], data: str, tmp_path: Path) -> None:
+    given = ("--shot", "2", "--seed", "7", "--learning-rate", "0.01", "--rotations", "--augment")
+    given += ("--precision", "bfloat16", "--encoder", "resnet7")
+    cli("train", "--dataset", data, *SMALL, *given, "--output", tmp_path / "run")
+    expected = {
+        "dataset": data, "method": "protonet", "encoder": "resnet7", "image_size": 16, "rgb": False, "way": 3, "shot": 2,
+        "query": 2, "episodes": 4, "seed": 7, "learning_rate": 0.01, "rotations": True, "augment": True,
+        "precision": "bfloat16", "xla": False,
+    }  # fmt: skip
+    assert expected.items() <= RunFolder(tmp_path / "run").facts()["asked"].items()
+
+
+def test_settings_of_data_reach_the_run_and_the_others_are_at_their_defaults(
+    cli: Callable[..., Result], data: str, tmp_path: Path
+) -> None:
+    cli("train", "--dataset", data, *SMALL, "--reflections", "--whole-groups", "0.25", "--output", tmp_path / "run")
+    facts = RunFolder(tmp_path / "run").facts()
+    expected = TrainingConfig(data, image_size=16, way=3, query=2, episodes=4, reflections=True, whole_groups=0.25)
+    assert facts["asked"] == asdict(expected)
+    assert facts["made"]["training_classes"] == 18
+
+
+def test_xla_reaches_the_run(cli: Callable[..., Result], data: str, tmp_path: Path) -> None:
+    cli("train", "--dataset", data, *SMALL, "--encoder", "resnet7", "--xla", "--output", tmp_path / "run")
+    assert RunFolder(tmp_path / "run").facts()["asked"]["xla"] is True
+
+
+# --- resuming ---------------------------------------------------------------------------------------------------------
+
+
+def test_resume_goes_on_with_the_settings_of_the_run(cli: Callable[..., Result], interrupted: Path) -> None:
+    found = json.loads(cli("train", "--output", interrupted, "--resume", "--json").stdout)
+    assert found["episodes"] == 4
+    assert found["val_accuracy"] == best(interrupted)
+    assert RunFolder(interrupted).facts()["asked"]["seed"] == 3
+
+
+def test_resume_with_the_same_settings_again_is_fine(cli: Callable[..., Result], interrupted: Path) -> None:
+    data = RunFolder(interrupted).facts()["asked"]["dataset"]
+    result = cli("train", "--dataset", data, *SMALL, "--seed", 3, "--output", interrupted, "--resume")
+    assert "Encoder: " in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "name"), [(["--seed", "4"], "seed"), (["--way", "2"], "way"), (["--no-rotations"], "rotations")]
+)
+def test_resume_with_another_setting_is_refused_and_the_setting_named(
+    cli: Callable[..., Result], interrupted: Path, given: list[str], name: str
+) -> None:
+    result = cli("train", *given, "--output", interrupted, "--resume", code=1)
+    assert f"was started with another {name}. " in result.stderr
+
+
+def test_resume_of_a_run_with_settings_that_are_not_known_is_refused_and_they_are_named(
+    cli: Callable[..., Result], interrupted: Path
+) -> None:
+    facts = json.loads((interrupted / "run.json").read_text())
+    facts["asked"]["shards"] = 4
+    (interrupted / "run.json").write_text(json.dumps(facts))
+    result = cli("train", "--output", interrupted, "--resume", code=1)
+    assert "settings that this version does not have: shards. Go on with the edge_meta that started it" in result.stderr
+
+
+def test_resume_of_a_run_from_before_there_were_precisions_goes_on(cli: Callable[..., Result], interrupted: Path) -> None:
+    facts = json.loads((interrupted / "run.json").read_text())
+    for name in ("precision", "xla"):
+        del facts["asked"][name]
+    (interrupted / "run.json").write_text(json.dumps(facts))
+    assert json.loads(cli("train", "--output", interrupted, "--resume", "--json").stdout)["episodes"] == 4
+
+
+def test_resume_of_a_finished_run_reports_the_encoder_that_it_has(
+    cli: Callable[..., Result], data: str, tmp_path: Path
+) -> None:
+    first = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", "--json")
+    again = cli("train", "--output", tmp_path / "run", "--resume", "--json")
+    assert json.loads(again.stdout) == json.loads(first.stdout)
+
+
+def test_resume_reports_the_best_encoder_even_if_it_is_from_before(cli: Callable[..., Result], interrupted: Path) -> None:
+    with np.load(interrupted / "checkpoint.npz") as file:
+        arrays = dict(file)
+    history = json.loads(str(arrays.pop("history")))
+    history[0]["val_accuracy"] = 1.0
+    np.savez(interrupted / "checkpoint.npz", history=np.array(json.dumps(history)), **arrays)
+    found = json.loads(cli("train", "--output", interrupted, "--resume", "--json").stdout)
+    assert found["val_accuracy"] == 1.0
+
+
+def test_resume_without_a_run_is_a_clear_error(cli: Callable[..., Result], tmp_path: Path) -> None:
+    result = cli("train", "--output", tmp_path / "missing", "--resume", code=1)
+    assert "holds no run (run.json is missing)" in result.stderr
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--dataset", "nonsense"], "There is no dataset 'nonsense'. Use omniglot"),
+        (["--dataset", "npz:missing.npz"], "missing.npz does not exist"),
+        (["--way", "100"], "Way 100 needs 100 classes"),
+        (["--episodes", "0"], "must be above zero"),
+        (["--learning-rate", "nan"], "must be above zero"),
+        (["--image-size", "8"], "too small"),
+        (["--seed", "-1"], "seed"),
+        (["--whole-groups", "2"], "A share of 2.0 is not possible"),
+    ],
+)
+def test_a_users_problem_is_exit_code_1_and_one_line(
+    cli: Callable[..., Result], data: str, tmp_path: Path, given: list[str], message: str
+) -> None:
+    result = cli("train", "--dataset", data, *SMALL, *given, "--output", tmp_path / "run", code=1)
+    assert result.stderr.startswith("Error: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--method", "nonsense"], ["--encoder", "nonsense"], ["--encoder", "conv4_fast"], ["--precision", "float16"],
+        ["--way", "many"], ["--whole-groups", "all"], ["--nonsense"],
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_exit_code_2(cli: Callable[..., Result], tmp_path: Path, given: list[str]) -> None:
+    assert cli("train", *given, "--output", tmp_path / "run", code=2).stdout == ""
+
+
+@pytest.mark.parametrize("config", ["nonsense", '{"cluster": {"worker": ["localhost:1", "localhost:2"]}}'])
+def test_a_tf_config_that_cannot_be_used_is_exit_code_1_and_one_line(
+    cli: Callable[..., Result], data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", config)
+    result = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", code=1)
+    assert result.stderr.splitlines()[-1].startswith("Error: TF_CONFIG does not name this process among its workers.")
+    assert result.stderr.count("\n") == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_xla_compiles_a_conv4(data: str, tmp_path: Path) -> None:
+    """In a process of its own: op determinism, which a run without XLA turns on, stays on."""
+    arguments = ["train", "--dataset", data, *map(str, SMALL), "--xla", "--output", str(tmp_path / "run")]
+    done = subprocess.run([sys.executable, "-m", "edge_meta", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "encoder.keras").exists()
+
+
+def test_an_output_is_required(cli: Callable[..., Result]) -> None:
+    assert "--output" in cli("train", code=2).stderr
+
+
+def test_a_folder_that_holds_a_run_is_not_run_over(cli: Callable[..., Result], interrupted: Path, data: str) -> None:
+    before = (interrupted / "run.json").read_bytes()
+    assert "already holds a run" in cli("train", "--dataset", data, *SMALL, "--output", interrupted, code=1).stderr
+    assert (interrupted / "run.json").read_bytes() == before
+
+
+def test_ctrl_c_in_a_process_of_its_own_saves_a_checkpoint_and_exits_with_1(data: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge_meta", "train", "--dataset", data, *SMALL, "--episodes", "5000", "--json"]
+    with subprocess.Popen(
+        [*command, "--output", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            seen = next(line for line in process.stderr if line.startswith("episode"))
+            assert "/5000" in seen
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, stdout) == (1, "")
+    assert re.search(r"Error: Stopped at episode \d+ of 5000; a checkpoint is saved", stderr)
+    assert "Traceback" not in stderr
+    assert (tmp_path / "run" / "checkpoint.npz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (44.6, "45 s"), (59.7, "1 min 00 s"), (725, "12 min 05 s"), (7260, "121 min 00 s")]
+)
+def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    assert duration(seconds) == said

@@ -1,0 +1,56 @@
+"""`export --mirror`: an image and its mirror image, embedded as one, on the workstation and in the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import Result
+
+from converters import export_bundle
+from edge_meta.runtime.classifier import open_encoder
+from edge_meta.training.encoders import conv4, mirrored
+
+
+@pytest.fixture(scope="module")
+def encoder() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return conv4((16, 16, 1), filters=8)
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(0).random((5, 16, 16, 1)).astype(np.float32)
+
+
+def test_the_two_views_stand_side_by_side_and_distances_are_their_means(encoder: keras.Model, images: np.ndarray) -> None:
+    both = mirrored(encoder)(images, training=False).numpy()
+    views = [encoder(view, training=False).numpy() for view in (images, images[:, :, ::-1])]
+    np.testing.assert_allclose(both, np.concatenate(views, axis=1) / np.sqrt(2), rtol=1e-5, atol=1e-6)
+    apart = [np.sum((embeddings[0] - embeddings[1]) ** 2) for embeddings in (both, *views)]
+    assert apart[0] == pytest.approx((apart[1] + apart[2]) / 2, rel=1e-4)
+    assert apart[1] != pytest.approx(apart[2], rel=1e-2)
+
+
+def test_the_exported_file_does_the_same_with_one_set_of_weights(
+    finished_run: Path, tmp_path: Path, cli: Callable[..., Result]
+) -> None:
+    plain = export_bundle(finished_run, tmp_path / "plain.bundle")
+    made = json.loads(cli("export", finished_run, "--output", tmp_path / "both.bundle", "--mirror", "--json").stdout)
+    both = type(plain).open(tmp_path / "both.bundle")
+    assert made["dim"] == both.manifest.dim == 2 * plain.manifest.dim
+    assert made["encoder_id"] != plain.manifest.encoder_id
+    assert len(both.model) < len(plain.model) + 20_000
+    assert both.manifest.training["mirror"] is True
+    assert "mirror image" in (both.path / "README.md").read_text()
+
+    image = np.random.default_rng(0).random((1, *plain.manifest.input_spec.shape)).astype(np.float32)
+    alone, twice = open_encoder(plain), open_encoder(both)
+    views = np.concatenate([alone.embed(image), alone.embed(np.ascontiguousarray(image[:, :, ::-1]))], axis=None)
+    found = np.ravel(twice.embed(image))
+    assert np.corrcoef(found, views)[0, 1] > 0.99
+    assert np.linalg.norm(found) == pytest.approx(np.linalg.norm(views) / np.sqrt(2), rel=0.05)

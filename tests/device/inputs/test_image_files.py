@@ -1,0 +1,190 @@
+"""Resizing against a slow reference and Pillow's filter; decoding all that a camera or a scanner may hand over."""
+
+from __future__ import annotations
+
+import io
+import math
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge_meta.errors import BackendError, InputError
+from edge_meta.inputs.image_files import SUFFIXES, read_image, resize
+
+Pixels = NDArray[np.uint8]
+
+SIZES = [
+    ((105, 105), (28, 28)),
+    ((28, 28), (84, 84)),
+    ((9, 14), (5, 31)),
+    ((1, 1), (3, 2)),
+    ((3, 7), (1, 1)),
+    ((1, 40), (28, 28)),
+]
+
+
+def noise(height: int, width: int, channels: int = 1) -> Pixels:
+    return np.random.default_rng((height, width)).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def encoded(image: Image.Image, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, **{"format": "PNG", **options})
+    return file.getvalue()
+
+
+def resampled(values: list[float], target: int) -> list[float]:
+    """One row of pixels by the definition: a triangle around each new pixel's center, as wide as the shrink factor."""
+    step = len(values) / target
+    support = max(step, 1.0)
+    row = []
+    for position in range(target):
+        center = (position + 0.5) * step
+        weights = [max(0.0, 1.0 - abs(index + 0.5 - center) / support) for index in range(len(values))]
+        row.append(math.fsum(w * value for w, value in zip(weights, values, strict=True)) / math.fsum(weights))
+    return row
+
+
+@pytest.mark.parametrize(("size", "target"), SIZES)
+def test_resize_is_an_antialiased_triangle_filter(size: tuple[int, int], target: tuple[int, int]) -> None:
+    image = noise(*size)
+    rows = [resampled([float(value) for value in row], target[1]) for row in image[:, :, 0]]
+    columns = [resampled(list(column), target[0]) for column in zip(*rows, strict=True)]
+    wanted = np.array(columns).T
+    assert np.abs(resize(image, *target)[:, :, 0] - wanted).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize(("size", "target"), SIZES)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_resize_is_pillows_bilinear_to_a_gray_level(size: tuple[int, int], target: tuple[int, int], channels: int) -> None:
+    image = noise(*size, channels)
+    pillow = Image.fromarray(image if channels == 3 else image[:, :, 0])
+    wanted = np.asarray(pillow.resize(target[::-1], Image.Resampling.BILINEAR, reducing_gap=None), np.int64)
+    assert np.abs(resize(image, *target) - wanted.reshape(*target, channels)).max() <= 1
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))
+def test_resize_gives_the_size_asked_for_keeps_the_range_and_is_done_once(
+    height: int, width: int, to_height: int, to_width: int, channels: int
+) -> None:
+    image = noise(height, width, channels)
+    resized = resize(image, to_height, to_width)
+    assert resized.shape == (to_height, to_width, channels)
+    assert resized.dtype == np.uint8
+    assert image.min() <= resized.min() <= resized.max() <= image.max()
+    np.testing.assert_array_equal(resize(resized, to_height, to_width), resized)
+    np.testing.assert_array_equal(resize(image, height, width), image)
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 255])
+def test_paper_stays_paper(level: int) -> None:
+    assert np.all(resize(np.full((37, 53, 3), level, np.uint8), 28, 28) == level)
+
+
+def test_gray_and_rgb_files_are_read_as_asked() -> None:
+    gray, colour = noise(5, 8), noise(5, 8, 3)
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(gray[:, :, 0])), 1), gray)
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(gray[:, :, 0])), 3), gray.repeat(3, axis=2))
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(colour)), 3), colour)
+    luma = colour @ np.array([0.299, 0.587, 0.114])
+    assert np.abs(read_image(encoded(Image.fromarray(colour)), 1)[:, :, 0] - luma).max() <= 1
+
+
+def test_transparency_is_laid_on_white() -> None:
+    rgba = np.zeros((1, 3, 4), np.uint8)
+    rgba[0, :, 3] = 0, 128, 255
+    for mode in ("RGBA", "LA"):
+        pixels = read_image(encoded(Image.fromarray(rgba).convert(mode)), 1)[0, :, 0]
+        np.testing.assert_allclose(pixels, [255, 127, 0], atol=1)
+
+
+def test_palettes_are_resolved_and_their_transparent_colour_is_white() -> None:
+    image = Image.new("P", (3, 1))
+    image.putdata([0, 1, 2])
+    image.putpalette([0, 0, 0, 200, 100, 50, 255, 255, 0])
+    assert read_image(encoded(image), 3).tolist() == [[[0, 0, 0], [200, 100, 50], [255, 255, 0]]]
+    assert read_image(encoded(image, transparency=0), 3).tolist() == [[[255] * 3, [200, 100, 50], [255, 255, 0]]]
+
+
+def test_one_bit_images_are_black_and_white() -> None:
+    bits = noise(6, 9)[:, :, 0] > 127
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(bits)), 1)[:, :, 0], bits * 255)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_to_eight(file_format: str) -> None:
+    wide = np.array([[0, 257, 32896, 60000, 65535]], np.uint16)
+    pixels = read_image(encoded(Image.fromarray(wide), format=file_format), 1)
+    assert pixels[0, :, 0].tolist() == [0, 1, 128, 233, 255]
+
+
+def test_exif_rotation_is_applied() -> None:
+    image = noise(4, 6)[:, :, 0]
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it turned clockwise
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(image), exif=exif), 1)[:, :, 0], np.rot90(image, k=-1))
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_suffix_of_a_dataset_can_be_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"image{suffix}"
+    Image.new("L", (5, 4), 200).save(path)
+    assert np.abs(read_image(path, 1).astype(int) - 200).max() <= 2
+    assert read_image(str(path), 3).shape == (4, 5, 3)
+
+
+def unreadable(kind: str, folder: Path) -> Path:
+    path = folder / f"{kind}.png"
+    whole = encoded(Image.fromarray(noise(40, 40)[:, :, 0]))
+    contents = {
+        "empty": b"",
+        "text": b"this is not an image",
+        "truncated": whole[: len(whole) // 2],
+        "corrupt": whole[:60] + b"\xff" * 400 + whole[460:],
+        "header": whole[:20],
+    }
+    if kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.write_bytes(contents[kind])
+    return path
+
+
+@pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "truncated", "corrupt", "header"])
+def test_what_is_no_image_is_an_error_that_names_the_file(tmp_path: Path, kind: str) -> None:
+    path = unreadable(kind, tmp_path)
+    with pytest.raises(InputError) as caught:
+        read_image(path, 1)
+    assert str(path) in caught.value.cause
+    assert caught.value.remedy
+    if path.is_file():
+        with pytest.raises(InputError, match=r"^scan 7 "):
+            read_image(path.read_bytes(), 1, "scan 7")
+
+
+@given(st.integers(0, 2000), st.binary(min_size=1, max_size=8))
+def test_a_damaged_file_is_read_or_is_an_error_and_nothing_else(at: int, damage: bytes) -> None:
+    whole = encoded(Image.fromarray(noise(40, 40)[:, :, 0]))
+    at %= len(whole)
+    with suppress(InputError):
+        assert read_image(whole[:at] + damage + whole[at + len(damage) :], 1).shape[2] == 1
+
+
+def test_without_pillow_the_error_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, png: Callable[..., Path], draw: Callable[..., Pixels]
+) -> None:
+    path = png("image.png", draw(0))
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(BackendError) as caught:
+        read_image(path, 1)
+    assert str(path) in caught.value.cause
+    assert 'pip install "edge-meta[image]"' in caught.value.remedy

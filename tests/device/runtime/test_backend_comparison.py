@@ -1,0 +1,144 @@
+"""Which interpreters there are, and that they agree on the embeddings of the shipped bundle."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+
+from edge_meta.errors import BundleError
+from edge_meta.runtime import backend_comparison
+from edge_meta.runtime.backend_comparison import Run, availability, cpu_features, runs, uses_xnnpack
+from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.graph_check import output_step
+from edge_meta.runtime.interpreter import Encoder
+
+Said = Callable[[Result], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def found() -> list[Run]:
+    return runs(Bundle.open("omniglot"))
+
+
+def test_every_backend_is_told_of_and_the_first_usable_one_is_taken(bundle: Bundle) -> None:
+    told = {backend.backend: backend for backend in availability()}
+    assert list(told) == list(BACKENDS)
+    taken = Encoder(bundle.model).backend
+    assert told[taken].usable
+    assert told[taken].version is not None
+    assert told[taken].reason == "the first that can be used"
+    for backend in told.values():
+        assert backend.usable == (backend.reason in ("the first that can be used", f"{taken} comes first"))
+        assert backend.usable or backend.reason.startswith("cannot be used: ")
+
+
+def test_a_backend_that_is_asked_for_is_the_one_taken(bundle: Bundle) -> None:
+    last = [backend.backend for backend in availability() if backend.usable][-1]
+    told = {backend.backend: backend.reason for backend in availability(last) if backend.usable}
+    assert told.pop(last) == "asked for"
+    assert set(told.values()) <= {f"{last} was asked for"}
+
+
+def test_the_interpreters_own_kernels_agree_within_one_step(found: list[Run]) -> None:
+    own = [run for run in found if not run.xnnpack]
+    assert {run.backend for run in own} == {backend.backend for backend in availability() if backend.usable}
+    assert all(run.steps is not None and run.steps <= 1 for run in own)
+
+
+def test_xnnpack_rounds_otherwise_but_seldom_by_more_than_one_step(found: list[Run]) -> None:
+    for run in found:
+        assert run.steps is not None
+        assert run.within_step is not None
+        # Each of some twenty operators may add a step; 5 is the most that was seen, of 34,000 values.
+        assert run.steps <= 8
+        assert run.within_step >= 0.9
+
+
+def test_xnnpack_is_in_use_only_where_it_has_something_to_run(bundle: Bundle) -> None:
+    encoder = open_encoder(bundle)
+    # tflite-runtime 2.14 hands no int8 operators to it, the others do.
+    assert uses_xnnpack(bundle, encoder) == (encoder.backend != "tflite")
+    assert not uses_xnnpack(bundle, open_encoder(bundle, RuntimeOptions(xnnpack=False)))
+
+
+def test_a_backend_that_refuses_the_encoder_is_told_of(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(bundle: Bundle, options: RuntimeOptions) -> Encoder:
+        raise BundleError("Its FULLY_CONNECTED is of version 12.", "Export it again.")
+
+    monkeypatch.setattr(backend_comparison, "open_encoder", refuse)
+    assert {(run.difference, run.refusal) for run in runs(bundle)} == {(None, "Its FULLY_CONNECTED is of version 12.")}
+
+
+def test_embeddings_that_are_not_finite_are_told_of(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Encoder, "embed", lambda self, image: np.full(bundle.manifest.dim, np.nan, np.float32))
+    assert {(run.difference, run.refusal) for run in runs(bundle)} == {(None, "Its embeddings are not finite.")}
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_scale_that_is_none_gives_no_step(bundle: Bundle, scale: float) -> None:
+    step = output_step(bundle.model)
+    assert step is not None
+    assert output_step(bundle.model.replace(struct.pack("<f", step), struct.pack("<f", scale))) is None
+
+
+def test_the_step_is_that_of_the_last_quantized_tensor(bundle: Bundle) -> None:
+    step = output_step(bundle.model)
+    assert step is not None
+    tensors = Encoder(bundle.model, RuntimeOptions(xnnpack=False)).interpreter.get_tensor_details()
+    quantized = [tensor for tensor in tensors if tensor["shape"].tolist() == [1, bundle.manifest.dim]]
+    assert step == pytest.approx(next(tensor["quantization"][0] for tensor in quantized if tensor["quantization"][0]))
+
+
+def test_cpu_features_are_those_that_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    for told, features in [
+        ("processor\t: 0\nflags\t\t: fpu avx2 sse4_2\n", ["avx2", "sse4_2"]),
+        ("processor\t: 0\nFeatures\t: fp asimd asimddp\n", ["asimd", "asimddp"]),
+        ("", []),
+    ]:
+        monkeypatch.setattr(Path, "read_text", lambda self, told=told: told)
+        assert cpu_features() == features
+
+
+# On the command line
+
+
+def test_inspect_tells_what_runs_and_how_far_apart(cli: Callable[..., Result], said: Said, bundle: Bundle) -> None:
+    told = said(cli("inspect", "omniglot", "--runtime", "--json"))["runtime"]
+    assert told.keys() == {"backend", "threads", "xnnpack", "delegate", "backends", "runs", "host"}
+    assert told["backend"] == Encoder(bundle.model).backend
+    assert [backend["backend"] for backend in told["backends"]] == list(BACKENDS)
+    assert told["runs"][0].keys() >= {"backend", "xnnpack", "delegate", "difference", "steps", "within_step"}
+    assert told["host"].keys() >= {"cpu", "cores", "os", "python", "features"}
+    text = cli("inspect", "omniglot", "--runtime", "--no-xnnpack").stdout
+    assert f"runs in {told['backend']}: without XNNPACK, 1 thread(s)" in text
+    assert "0 quantization steps; 100.0% of values within one" in text
+
+
+def test_inspect_verifies_an_encoder_in_a_process_of_its_own(cli: Callable[..., Result], said: Said, bundle: Bundle) -> None:
+    verified = said(cli("inspect", "omniglot", "--verify", "--json"))["verified"]
+    assert set(verified["signatures"]) == set(bundle.manifest.signatures)
+    assert verified["main"]["inputs"][0]["shape"] == [1, *bundle.manifest.input_spec.shape]
+    assert "ran embed, enroll, score, train_step" in cli("inspect", "omniglot", "--verify").stdout
+
+
+def test_inspect_refuses_a_manifest_that_lists_other_signatures(
+    cli: Callable[..., Result], altered: Callable[..., Path], complaint: Callable[[Result], str]
+) -> None:
+    for index, change in enumerate(
+        [
+            lambda fields: fields["signatures"]["enroll"]["inputs"].update(counts=[65]),
+            lambda fields: fields["signatures"].pop("score"),
+            lambda fields: fields["signatures"].update(verify=3),
+        ]
+    ):
+        folder = altered(change, name=f"{index}.bundle")
+        assert "the manifest says otherwise of the signature" in complaint(cli("inspect", folder, "--verify", code=1))
+        cli("inspect", folder)

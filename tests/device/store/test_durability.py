@@ -1,0 +1,344 @@
+"""Acknowledged changes outlive a kill, a power cut, a full disk, and other programs at the same file.
+
+A kill cannot show what a power cut would lose, since the kernel keeps what was written and not yet synced: that is what
+the traces of system calls are for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import runpy
+import shutil
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import Result
+from numpy.typing import NDArray
+
+from edge_meta.errors import LabelError
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.store import database
+from edge_meta.store.store import Store
+from edge_meta.types import Array
+
+Open = Callable[..., Store]
+Vectors = Callable[..., Array]
+State = Callable[[Store], tuple[object, ...]]
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+Draw = Callable[..., NDArray[np.uint8]]
+Png = Callable[..., Path]
+
+CHILD = Path(__file__).with_name("durability_child.py")
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX: fork, SIGKILL and limits on a process")
+
+
+@contextmanager
+def child(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """A process of durability_child.py with pipes; its own complaints go where the test's go."""
+    process = subprocess.Popen(
+        [sys.executable, str(CHILD), *map(str, arguments)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    with process:
+        yield process
+    assert process.returncode == 0
+
+
+# Kill
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_hundred_kills_lose_nothing_acknowledged_and_leave_nothing_half_done(
+    path: Path, tmp_path: Path, seed: int, opened: Open, state: State
+) -> None:
+    rng = np.random.default_rng(seed)
+    change = runpy.run_path(str(CHILD))["change"]
+    path.parent.mkdir()
+    done = 0
+    # The twin goes through the same changes and is never killed.
+    with child("serve") as server, opened(tmp_path / "twin.db") as twin:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        for _ in range(50):
+            print(path, done, rng.integers(7), rng.uniform(0, 0.008), file=server.stdin, flush=True)
+            acknowledged = int(server.stdout.readline())
+            for number in range(done, done + acknowledged):
+                change(twin, number)
+            done += acknowledged
+            with opened(path) as store:
+                if state(store) != state(twin):  # then the change that was cut is in, and all of it
+                    change(twin, done)
+                    done += 1
+                    assert state(store) == state(twin)
+            if path.exists():
+                with closing(sqlite3.connect(path)) as connection:
+                    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        server.stdin.close()
+        assert done > 100
+        with opened(path) as store:
+            while True:  # what undo needs was kept too
+                try:
+                    undone = twin.undo()
+                except LabelError:
+                    break
+                assert store.undo() == undone
+                assert state(store) == state(twin)
+
+
+# Power
+
+
+def unsynced(trace: str) -> dict[str, set[str]]:
+    """What is written to standard output → which store files and folders a power cut could still undo at that moment.
+
+    Truncated and removed files do not count: an old write-ahead log that comes back says what the store holds already.
+    """
+    waiting: set[str] = set()
+    at: dict[str, set[str]] = {}
+    for line in trace.splitlines():
+        if not (match := re.match(r"(\w+)\((.*)\) += \d+$", line)):
+            continue
+        call, arguments = match.groups()
+        handle, file = re.match(r"(\d*)<?([^>]*)>?", arguments).groups()  # type: ignore[union-attr]
+        if call in ("mkdir", "link"):
+            waiting.add(str(Path(re.findall(r'"([^"]*)"', arguments)[-1]).parent))
+        elif call in ("fsync", "fdatasync"):
+            waiting.discard(file)
+        elif file.endswith(("made.db", "store.db", "store.db-wal")):
+            waiting.add(file)
+        elif handle == "1" and (words := re.findall(r'"(\w+)', arguments)):
+            at[words[0]] = set(waiting)
+    return at
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Callable[..., tuple[dict[str, set[str]], str]]:
+    """traced(*arguments of Python): `unsynced`, and the trace, of the thread that writes the store."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+
+    def run(*arguments: object) -> tuple[dict[str, set[str]], str]:
+        calls = "trace=mkdir,link,write,pwrite64,fsync,fdatasync"
+        done = subprocess.run(
+            [strace, "-ff", "-y", "-o", tmp_path / "calls", "-e", calls, sys.executable, *map(str, arguments)],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if "ptrace" in done.stderr:
+            pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
+        assert done.returncode == 0, done.stderr
+        threads = [file.read_text(errors="replace") for file in tmp_path.glob("calls.*")]
+        (writer,) = [thread for thread in threads if "store.db-wal>" in thread]
+        for file in tmp_path.glob("calls.*"):
+            file.unlink()
+        return unsynced(writer), writer
+
+    return run
+
+
+def test_every_change_is_on_the_disk_before_it_is_acknowledged(traced: Callable[..., Any], tmp_path: Path) -> None:
+    waiting, trace = traced(CHILD, "one-of-each", tmp_path / "new" / "folders" / "store.db")
+    assert waiting == {"create": set(), "enroll": set(), "adapt": set(), "undo": set(), "forget": set()}
+    # One sync of the log is all that adding costs. Removing may take more, to overwrite the bytes.
+    each = [part.count("fdatasync(") for part in trace.split("write(1<")[1:-1]]
+    assert each[:2] == [1, 1]
+    assert min(each) >= 1
+
+
+def test_the_trace_of_a_store_that_syncs_less_shows_it(traced: Callable[..., Any], tmp_path: Path) -> None:
+    lax = (
+        "import runpy, sys\n"
+        "from edge_meta.store.database import Database\n"
+        "connect = Database._connect\n"
+        "def lax(self, path):\n"
+        "    connection = connect(self, path)\n"
+        "    connection.execute('PRAGMA synchronous = NORMAL')\n"
+        "    return connection\n"
+        "Database._connect = lax\n"
+        "runpy.run_path(sys.argv[1])['one_of_each'](sys.argv[2])\n"
+    )
+    path = tmp_path / "store.db"
+    waiting, _ = traced("-c", lax, CHILD, path)
+    assert all(f"{path}-wal" in waiting[change] for change in ("create", "enroll", "adapt"))
+
+
+def test_every_verb_is_on_the_disk_before_it_answers(traced: Callable[..., Any], draw: Draw, png: Png, path: Path) -> None:
+    for verb, *arguments in (
+        ("enroll", "alef", png("a.png", draw(0)), png("b.png", draw(1))),
+        ("enroll", "bet", png("c.png", draw(1, 1)), png("d.png", draw(0, 1))),
+        ("adapt",),
+        ("undo",),
+        ("forget", "alef"),
+    ):
+        waiting, _ = traced("-m", "edge_meta", verb, "omniglot", *arguments, "--store", path)
+        (answer,) = waiting.values()
+        assert answer == set()
+
+
+# A full disk, and what may only be read
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """mounted(command, *arguments of Python): run Python after a mount command that it alone sees the effect of."""
+
+    def run(mount: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        if subprocess.run(["unshare", "-rm", "sh", "-c", mount], cwd=tmp_path, capture_output=True, check=False).returncode:
+            pytest.skip("mounting is not allowed here")
+        return subprocess.run(
+            ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh", sys.executable, *map(str, arguments)],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+def test_a_full_disk_leaves_what_the_message_says(
+    mounted: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "small").mkdir()
+    done = mounted("mount -t tmpfs -o size=800k tmpfs small", CHILD, "fill", "small")
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    outcomes = {(what, change): set() for what in ("before", "after") for change in ("enroll", "adapt", "undo", "forget")}
+    for what, change, said in lines:
+        outcomes[what, change].add(said)
+    full = "small/store.db: database or disk is full. Nothing was changed. Free some space and try again."
+    removed = (
+        "small/store.db: it is removed, but database or disk is full, so the bytes are still on the disk. "
+        "Free some space; the bytes go when the last program closes the store."
+    )
+    for change in ("enroll", "adapt", "undo", "forget"):
+        assert outcomes["before", change] == {full}
+        assert outcomes["after", change] <= ({""} if change in ("enroll", "adapt") else {"", removed})
+    assert outcomes["after", "forget"] == {"", removed}
+
+
+def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(path: Path, python: Python, opened: Open) -> None:
+    limited = (
+        "import resource, sys, numpy\n"
+        "from edge_meta.store.store import Store\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "with Store(sys.argv[1], '0123456789abcdef' * 2, 16) as store:\n"
+        "    for number in range(100):\n"
+        "        store.enroll('alef', numpy.zeros((1, 16), 'f4'))\n"
+        "        print(number + 1, flush=True)\n"
+    )
+    done = python("-c", limited, path)
+    assert "StoreError" in done.stderr
+    assert f"{path}: disk I/O error. Nothing was changed. Check that the disk works and has room" in done.stderr
+    with opened(path) as store:
+        assert store.snapshot().counts.tolist() == [len(done.stdout.splitlines())]
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+@pytest.mark.parametrize("what", ["kept/store.db", "kept"], ids=["file", "folder"])
+def test_what_may_only_be_read_says_so_and_stays_as_it_is(
+    mounted: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, bundle: Bundle, what: str
+) -> None:
+    path = tmp_path / "kept" / "store.db"
+    with bundle.open_store(path) as store:
+        store.enroll("alef", np.zeros((1, bundle.manifest.dim), np.float32))
+    before = path.read_bytes()
+    readonly = f"mount --bind {what} {what} && mount -o remount,bind,ro {what}"
+    for verb in (["forget", "omniglot", "alef"], ["undo", "omniglot"]):
+        done = mounted(readonly, "-m", "edge_meta", *verb, "--store", path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(
+            rf"Error: {path}: (attempt to write a readonly database|unable to open database file)\. Nothing was changed\. "
+            r"Check that the folder exists and may be written, or use another --store\.\n",
+            done.stderr,
+        )
+    assert path.read_bytes() == before
+
+
+# Other programs at the same file
+
+
+WRITER = """
+import sys, numpy
+from edge_meta.store.store import Store
+path, name = sys.argv[1:]
+print("ready", flush=True)
+sys.stdin.readline()
+with Store(path, "0123456789abcdef" * 2, 16) as store:
+    for number in range(50):
+        store.enroll(f"{name} {number}", numpy.zeros((1, 16), "f4"))
+"""
+
+
+def test_two_processes_that_enroll_at_once_both_win_each_in_its_order(path: Path, opened: Open) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path), name],
+            cwd=path.parent.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=60)
+        assert writer.returncode == 0
+    with opened(path) as store:
+        labels = store.snapshot().labels  # in the order of their first enrollment
+    assert len(labels) == 100
+    for name in ("one", "two"):
+        assert [label for label in labels if label.startswith(name)] == [f"{name} {number}" for number in range(50)]
+
+
+def test_a_change_waits_for_the_program_that_holds_the_store(filled: Store, path: Path, embeddings: Vectors) -> None:
+    assert database.BUSY_SECONDS > 5  # as long as another program may hold it; here it does for a tenth of that
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        released: list[bool] = []
+
+        def release() -> None:
+            released.append(True)
+            holder.execute("ROLLBACK")
+
+        timer = threading.Timer(0.5, release)
+        timer.start()
+        filled.enroll("dalet", embeddings(4, 1))
+        assert released
+        timer.join()
+        assert filled.snapshot().labels == ("alef", "bet", "gimel", "dalet")
+
+
+def test_a_change_gives_up_on_a_store_that_is_held_for_longer_and_loses_nothing(
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bundle: Bundle,
+    cli: Callable[..., Result],
+    complaint: Callable[[Result], str],
+) -> None:
+    with bundle.open_store(path) as store:
+        store.enroll("alef", np.zeros((2, bundle.manifest.dim), np.float32))
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        said = complaint(cli("forget", "omniglot", "alef", "--store", path, code=1))
+        assert said == (
+            f"Error: {path}: database is locked. Another program is holding it; nothing was changed. "
+            "Close that program and try again.\n"
+        )
+        assert "alef: 2 shots" in cli("inspect", "omniglot", "--store", path).stdout  # reading goes on
+        holder.execute("ROLLBACK")
+    assert "2 shots removed" in cli("forget", "omniglot", "alef", "--store", path).stdout
