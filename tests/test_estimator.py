@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
+from support.device import cli
 
 from edge_meta import Classifier
 from edge_meta.datasets import load_dataset
@@ -138,7 +137,7 @@ def test_announced_classes_have_no_chance_before_their_first_shot(embedded: np.n
 
 
 def test_the_device_goes_on_with_what_was_fitted_and_the_other_way_round(
-    letters: tuple[np.ndarray, np.ndarray], tmp_path: Path, cli: Callable[..., Result]
+    letters: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
     images, _ = letters
     path = tmp_path / "store.db"

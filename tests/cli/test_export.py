@@ -8,11 +8,10 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from support.device import cli
 
 from edge_meta.runtime.bundle import Bundle
 
@@ -22,9 +21,7 @@ SIZES = ("--max-classes", "8", "--max-shots", "16", "--max-drop", "5")
 # --- export -----------------------------------------------------------------------------------------------------------
 
 
-def test_json_tells_of_the_bundle_and_notes_go_to_stderr(
-    cli: Callable[..., Result], finished_run: Path, tmp_path: Path
-) -> None:
+def test_json_tells_of_the_bundle_and_notes_go_to_stderr(finished_run: Path, tmp_path: Path) -> None:
     output = tmp_path / "letters.bundle"
     result = cli("export", finished_run, "--output", output, *SIZES, "--json")
     found = json.loads(result.stdout)
@@ -42,7 +39,7 @@ def test_json_tells_of_the_bundle_and_notes_go_to_stderr(
     assert "converting to int8\ncalibrating and comparing on 120 validation images\n" in result.stderr
 
 
-def test_text_tells_of_accuracy_and_of_the_next_step(cli: Callable[..., Result], finished_run: Path, tmp_path: Path) -> None:
+def test_text_tells_of_accuracy_and_of_the_next_step(finished_run: Path, tmp_path: Path) -> None:
     output = tmp_path / "letters.zip"
     result = cli("export", finished_run / "encoder.keras", "--output", output, "--quantize", "float32", *SIZES)
     lines = result.stdout.splitlines()
@@ -54,7 +51,7 @@ def test_text_tells_of_accuracy_and_of_the_next_step(cli: Callable[..., Result],
     assert lines[3] == f"Next: edge-meta enroll {output} LABEL FILE..."
 
 
-def test_explain_lists_the_layers_worst_first(cli: Callable[..., Result], finished_run: Path, tmp_path: Path) -> None:
+def test_explain_lists_the_layers_worst_first(finished_run: Path, tmp_path: Path) -> None:
     result = cli("export", finished_run, "--output", tmp_path / "new.bundle", "--explain", *SIZES)
     layers = Bundle.open(tmp_path / "new.bundle").manifest.parity["layers"]
     lines = result.stdout.splitlines()
@@ -63,9 +60,7 @@ def test_explain_lists_the_layers_worst_first(cli: Callable[..., Result], finish
     assert lines[5 + len(layers)].startswith("Next: ")
 
 
-def test_too_great_a_drop_is_exit_code_1_with_a_remedy(
-    cli: Callable[..., Result], finished_run: Path, tmp_path: Path
-) -> None:
+def test_too_great_a_drop_is_exit_code_1_with_a_remedy(finished_run: Path, tmp_path: Path) -> None:
     arguments = ("export", finished_run, "--output", tmp_path / "new.bundle", "--json")
     result = cli(*arguments, "--max-drop", "-99", *SIZES[:4], code=1)
     assert result.stdout == ""
@@ -82,9 +77,7 @@ def test_a_process_of_its_own_prints_nothing_but_json_to_stdout(finished_run: Pa
     assert json.loads(done.stdout)["quantization"] == "int8"
 
 
-def test_overwrite_replaces_a_bundle_and_without_it_the_error_says_so(
-    cli: Callable[..., Result], finished_run: Path, tmp_path: Path
-) -> None:
+def test_overwrite_replaces_a_bundle_and_without_it_the_error_says_so(finished_run: Path, tmp_path: Path) -> None:
     arguments = ("export", finished_run, "--output", tmp_path / "new.bundle", *SIZES)
     cli(*arguments, "--quantize", "float32")
     refused = cli(*arguments, code=1)
@@ -103,7 +96,7 @@ def test_overwrite_replaces_a_bundle_and_without_it_the_error_says_so(
     ],
 )
 def test_a_users_problem_is_exit_code_1_and_one_line(
-    cli: Callable[..., Result], finished_run: Path, tmp_path: Path, given: list[str], message: str
+    finished_run: Path, tmp_path: Path, given: list[str], message: str
 ) -> None:
     result = cli("export", finished_run, "--output", tmp_path / "new.bundle", *given, code=1)
     assert result.stderr.startswith("Error: ")
@@ -112,13 +105,13 @@ def test_a_users_problem_is_exit_code_1_and_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_without_a_run_is_named(cli: Callable[..., Result], tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     result = cli("export", tmp_path, "--output", tmp_path / "new.bundle", code=1)
     assert f"{tmp_path} holds no run (run.json is missing). Name the --output of an edge-meta train." in result.stderr
 
 
 @pytest.mark.parametrize("given", [[], ["RUN"], ["RUN", "--output", "new.bundle", "--quantize", "int4"]])
-def test_wrong_usage_is_exit_code_2(cli: Callable[..., Result], given: list[str]) -> None:
+def test_wrong_usage_is_exit_code_2(given: list[str]) -> None:
     assert cli("export", *given, code=2).stdout == ""
 
 
@@ -137,7 +130,7 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
-def test_data_list_names_every_dataset_and_the_folder(cli: Callable[..., Result], empty: Path) -> None:
+def test_data_list_names_every_dataset_and_the_folder(empty: Path) -> None:
     found = json.loads(cli("data", "list", "--json").stdout)
     assert found["folder"] == str(empty)
     assert set(found["datasets"]) == {"omniglot", "glyphs", "folder:PATH", "npz:PATH"}
@@ -147,26 +140,26 @@ def test_data_list_names_every_dataset_and_the_folder(cli: Callable[..., Result]
     assert not empty.exists()
 
 
-def test_data_fetch_without_a_network_is_exit_code_1_with_a_remedy(cli: Callable[..., Result], empty: Path) -> None:
+def test_data_fetch_without_a_network_is_exit_code_1_with_a_remedy(empty: Path) -> None:
     result = cli("data", "fetch", "omniglot", code=1)
     assert f"omniglot is not at {empty}/omniglot/images_background.zip" in result.stderr
     assert "Connect to the network, or set EDGE_META_DATA" in result.stderr
     assert result.stdout == ""
 
 
-def test_data_fetch_checks_archives_that_are_there(cli: Callable[..., Result], omniglot: Path) -> None:
+def test_data_fetch_checks_archives_that_are_there(omniglot: Path) -> None:
     found = json.loads(cli("data", "fetch", "omniglot", "--json").stdout)
     assert found["dataset"] == "omniglot"
     assert [os.path.basename(path) for path in found["files"]] == ["images_background.zip", "images_evaluation.zip"]
     assert all(Path(path).is_file() for path in found["files"])
 
 
-def test_data_fetch_names_a_damaged_archive(cli: Callable[..., Result], empty: Path) -> None:
+def test_data_fetch_names_a_damaged_archive(empty: Path) -> None:
     (empty / "omniglot").mkdir(parents=True)
     (empty / "omniglot" / "images_background.zip").write_bytes(b"<html>")
     result = cli("data", "fetch", "omniglot", code=1)
     assert f"{empty}/omniglot/images_background.zip does not hold Omniglot's images_background" in result.stderr
 
 
-def test_data_fetch_of_something_else_is_exit_code_2(cli: Callable[..., Result]) -> None:
+def test_data_fetch_of_something_else_is_exit_code_2() -> None:
     assert "glyphs" in cli("data", "fetch", "glyphs", code=2).stderr

@@ -8,13 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
+from support.device import cli
+from support.workstation import save_npz
 
 from edge_meta.cli.progress import duration
 from edge_meta.training import trainer
@@ -27,17 +27,12 @@ SMALL = ("--image-size", "16", "--way", "3", "--query", "2", "--episodes", "4")
 
 
 @pytest.fixture
-def data(tmp_path: Path, save_npz: Callable[..., str]) -> str:
+def data(tmp_path: Path) -> str:
     return save_npz(tmp_path / "own.npz", 15, 8)
 
 
 @pytest.fixture(scope="module")
-def stopped(
-    cli: Callable[..., Result],
-    save_npz: Callable[..., str],
-    tmp_path_factory: pytest.TempPathFactory,
-    small_conv4: None,
-) -> Path:
+def stopped(tmp_path_factory: pytest.TempPathFactory, small_conv4: None) -> Path:
     """A run of 4 episodes that Ctrl-C ended at the second; not to be written to."""
     folder = tmp_path_factory.mktemp("stopped")
     data = save_npz(folder / "own.npz", 15, 8)
@@ -67,9 +62,7 @@ def best(run: Path) -> float:
     return max(row.get("val_accuracy", 0.0) for row in rows)
 
 
-def test_json_is_on_stdout_and_progress_with_rate_and_time_left_on_stderr(
-    cli: Callable[..., Result], data: str, tmp_path: Path
-) -> None:
+def test_json_is_on_stdout_and_progress_with_rate_and_time_left_on_stderr(data: str, tmp_path: Path) -> None:
     result = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", "--json")
     found = json.loads(result.stdout)
     assert set(found) == {"run", "encoder", "episodes", "val_accuracy", "val_ci95"}
@@ -85,15 +78,13 @@ def test_json_is_on_stdout_and_progress_with_rate_and_time_left_on_stderr(
     assert lines[-1].count("  0 s left") == 1
 
 
-def test_without_json_the_text_names_the_encoder_and_the_next_step(
-    cli: Callable[..., Result], data: str, tmp_path: Path
-) -> None:
+def test_without_json_the_text_names_the_encoder_and_the_next_step(data: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = cli("train", "--dataset", data, *SMALL, "--output", run)
     assert result.stdout == f"Encoder: {run}/encoder.keras\nNext:    edge-meta export {run} --output NAME.bundle\n"
 
 
-def test_settings_reach_the_run(cli: Callable[..., Result], data: str, tmp_path: Path) -> None:
+def test_settings_reach_the_run(data: str, tmp_path: Path) -> None:
     given = ("--shot", "2", "--seed", "7", "--learning-rate", "0.01", "--rotations", "--augment")
     given += ("--precision", "bfloat16", "--encoder", "resnet7")
     cli("train", "--dataset", data, *SMALL, *given, "--output", tmp_path / "run")
@@ -105,9 +96,7 @@ def test_settings_reach_the_run(cli: Callable[..., Result], data: str, tmp_path:
     assert expected.items() <= RunFolder(tmp_path / "run").facts()["asked"].items()
 
 
-def test_settings_of_data_reach_the_run_and_the_others_are_at_their_defaults(
-    cli: Callable[..., Result], data: str, tmp_path: Path
-) -> None:
+def test_settings_of_data_reach_the_run_and_the_others_are_at_their_defaults(data: str, tmp_path: Path) -> None:
     cli("train", "--dataset", data, *SMALL, "--reflections", "--whole-groups", "0.25", "--output", tmp_path / "run")
     facts = RunFolder(tmp_path / "run").facts()
     expected = TrainingConfig(data, image_size=16, way=3, query=2, episodes=4, reflections=True, whole_groups=0.25)
@@ -115,7 +104,7 @@ def test_settings_of_data_reach_the_run_and_the_others_are_at_their_defaults(
     assert facts["made"]["training_classes"] == 18
 
 
-def test_xla_reaches_the_run(cli: Callable[..., Result], data: str, tmp_path: Path) -> None:
+def test_xla_reaches_the_run(data: str, tmp_path: Path) -> None:
     cli("train", "--dataset", data, *SMALL, "--encoder", "resnet7", "--xla", "--output", tmp_path / "run")
     assert RunFolder(tmp_path / "run").facts()["asked"]["xla"] is True
 
@@ -123,14 +112,14 @@ def test_xla_reaches_the_run(cli: Callable[..., Result], data: str, tmp_path: Pa
 # --- resuming ---------------------------------------------------------------------------------------------------------
 
 
-def test_resume_goes_on_with_the_settings_of_the_run(cli: Callable[..., Result], interrupted: Path) -> None:
+def test_resume_goes_on_with_the_settings_of_the_run(interrupted: Path) -> None:
     found = json.loads(cli("train", "--output", interrupted, "--resume", "--json").stdout)
     assert found["episodes"] == 4
     assert found["val_accuracy"] == best(interrupted)
     assert RunFolder(interrupted).facts()["asked"]["seed"] == 3
 
 
-def test_resume_with_the_same_settings_again_is_fine(cli: Callable[..., Result], interrupted: Path) -> None:
+def test_resume_with_the_same_settings_again_is_fine(interrupted: Path) -> None:
     data = RunFolder(interrupted).facts()["asked"]["dataset"]
     result = cli("train", "--dataset", data, *SMALL, "--seed", 3, "--output", interrupted, "--resume")
     assert "Encoder: " in result.stdout
@@ -140,15 +129,13 @@ def test_resume_with_the_same_settings_again_is_fine(cli: Callable[..., Result],
     ("given", "name"), [(["--seed", "4"], "seed"), (["--way", "2"], "way"), (["--no-rotations"], "rotations")]
 )
 def test_resume_with_another_setting_is_refused_and_the_setting_named(
-    cli: Callable[..., Result], interrupted: Path, given: list[str], name: str
+    interrupted: Path, given: list[str], name: str
 ) -> None:
     result = cli("train", *given, "--output", interrupted, "--resume", code=1)
     assert f"was started with another {name}. " in result.stderr
 
 
-def test_resume_of_a_run_with_settings_that_are_not_known_is_refused_and_they_are_named(
-    cli: Callable[..., Result], interrupted: Path
-) -> None:
+def test_resume_of_a_run_with_settings_that_are_not_known_is_refused_and_they_are_named(interrupted: Path) -> None:
     facts = json.loads((interrupted / "run.json").read_text())
     facts["asked"]["shards"] = 4
     (interrupted / "run.json").write_text(json.dumps(facts))
@@ -156,7 +143,7 @@ def test_resume_of_a_run_with_settings_that_are_not_known_is_refused_and_they_ar
     assert "settings that this version does not have: shards. Go on with the edge_meta that started it" in result.stderr
 
 
-def test_resume_of_a_run_from_before_there_were_precisions_goes_on(cli: Callable[..., Result], interrupted: Path) -> None:
+def test_resume_of_a_run_from_before_there_were_precisions_goes_on(interrupted: Path) -> None:
     facts = json.loads((interrupted / "run.json").read_text())
     for name in ("precision", "xla"):
         del facts["asked"][name]
@@ -164,15 +151,13 @@ def test_resume_of_a_run_from_before_there_were_precisions_goes_on(cli: Callable
     assert json.loads(cli("train", "--output", interrupted, "--resume", "--json").stdout)["episodes"] == 4
 
 
-def test_resume_of_a_finished_run_reports_the_encoder_that_it_has(
-    cli: Callable[..., Result], data: str, tmp_path: Path
-) -> None:
+def test_resume_of_a_finished_run_reports_the_encoder_that_it_has(data: str, tmp_path: Path) -> None:
     first = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", "--json")
     again = cli("train", "--output", tmp_path / "run", "--resume", "--json")
     assert json.loads(again.stdout) == json.loads(first.stdout)
 
 
-def test_resume_reports_the_best_encoder_even_if_it_is_from_before(cli: Callable[..., Result], interrupted: Path) -> None:
+def test_resume_reports_the_best_encoder_even_if_it_is_from_before(interrupted: Path) -> None:
     with np.load(interrupted / "checkpoint.npz") as file:
         arrays = dict(file)
     history = json.loads(str(arrays.pop("history")))
@@ -182,7 +167,7 @@ def test_resume_reports_the_best_encoder_even_if_it_is_from_before(cli: Callable
     assert found["val_accuracy"] == 1.0
 
 
-def test_resume_without_a_run_is_a_clear_error(cli: Callable[..., Result], tmp_path: Path) -> None:
+def test_resume_without_a_run_is_a_clear_error(tmp_path: Path) -> None:
     result = cli("train", "--output", tmp_path / "missing", "--resume", code=1)
     assert "holds no run (run.json is missing)" in result.stderr
 
@@ -203,9 +188,7 @@ def test_resume_without_a_run_is_a_clear_error(cli: Callable[..., Result], tmp_p
         (["--whole-groups", "2"], "A share of 2.0 is not possible"),
     ],
 )
-def test_a_users_problem_is_exit_code_1_and_one_line(
-    cli: Callable[..., Result], data: str, tmp_path: Path, given: list[str], message: str
-) -> None:
+def test_a_users_problem_is_exit_code_1_and_one_line(data: str, tmp_path: Path, given: list[str], message: str) -> None:
     result = cli("train", "--dataset", data, *SMALL, *given, "--output", tmp_path / "run", code=1)
     assert result.stderr.startswith("Error: ")
     assert message in result.stderr
@@ -220,13 +203,13 @@ def test_a_users_problem_is_exit_code_1_and_one_line(
         ["--way", "many"], ["--whole-groups", "all"], ["--nonsense"],
     ],
 )  # fmt: skip
-def test_wrong_usage_is_exit_code_2(cli: Callable[..., Result], tmp_path: Path, given: list[str]) -> None:
+def test_wrong_usage_is_exit_code_2(tmp_path: Path, given: list[str]) -> None:
     assert cli("train", *given, "--output", tmp_path / "run", code=2).stdout == ""
 
 
 @pytest.mark.parametrize("config", ["nonsense", '{"cluster": {"worker": ["localhost:1", "localhost:2"]}}'])
 def test_a_tf_config_that_cannot_be_used_is_exit_code_1_and_one_line(
-    cli: Callable[..., Result], data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", config)
     result = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", code=1)
@@ -243,11 +226,11 @@ def test_xla_compiles_a_conv4(data: str, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "encoder.keras").exists()
 
 
-def test_an_output_is_required(cli: Callable[..., Result]) -> None:
+def test_an_output_is_required() -> None:
     assert "--output" in cli("train", code=2).stderr
 
 
-def test_a_folder_that_holds_a_run_is_not_run_over(cli: Callable[..., Result], interrupted: Path, data: str) -> None:
+def test_a_folder_that_holds_a_run_is_not_run_over(interrupted: Path, data: str) -> None:
     before = (interrupted / "run.json").read_bytes()
     assert "already holds a run" in cli("train", "--dataset", data, *SMALL, "--output", interrupted, code=1).stderr
     assert (interrupted / "run.json").read_bytes() == before

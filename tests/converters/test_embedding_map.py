@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import Result
+from support.device import cli
 
 from converters.calibration.embedding_map import fit_embedding_maps, ridge_map
 from edge_meta.datasets import Dataset, load_dataset
@@ -19,7 +18,6 @@ from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier, open_encoder
 
-Cli = Callable[..., Result]
 SIZES = ("--max-classes", "8", "--max-shots", "16")
 
 
@@ -96,9 +94,7 @@ def test_what_is_kept_is_what_episodes_of_validation_classes_give(pair: tuple[Pa
     assert kept.lost < 0.01
 
 
-def test_a_migrated_store_answers_as_if_enrolled_with_the_new_bundle(
-    pair: tuple[Path, Path], tmp_path: Path, cli: Cli
-) -> None:
+def test_a_migrated_store_answers_as_if_enrolled_with_the_new_bundle(pair: tuple[Path, Path], tmp_path: Path) -> None:
     old, new = pair
     data = load_dataset(Bundle.open(new).manifest.training["dataset"], "test", Bundle.open(new).manifest.input_spec)
     of_class = [data.examples[data.labels == label] for label in range(5)]
@@ -113,7 +109,7 @@ def test_a_migrated_store_answers_as_if_enrolled_with_the_new_bundle(
     assert np.mean(np.array(migrated) == np.array(answers)) > 0.9
 
 
-def test_a_bundle_for_another_target_keeps_the_map(pair: tuple[Path, Path], tmp_path: Path, cli: Cli) -> None:
+def test_a_bundle_for_another_target_keeps_the_map(pair: tuple[Path, Path], tmp_path: Path) -> None:
     cli("export", pair[1], "--target", "web", "--output", tmp_path / "web.bundle")
     made, came = Bundle.open(tmp_path / "web.bundle"), Bundle.open(pair[1])
     assert made.manifest.upgrades == came.manifest.upgrades
@@ -149,7 +145,7 @@ def test_an_older_encoder_that_sees_other_examples_is_refused(
         fit_embedding_maps([old], new.model, new.manifest, new.manifest.training["dataset"], lambda note: None)
 
 
-def test_json_has_what_the_manifest_says(pair: tuple[Path, Path], finished_run: Path, tmp_path: Path, cli: Cli) -> None:
+def test_json_has_what_the_manifest_says(pair: tuple[Path, Path], finished_run: Path, tmp_path: Path) -> None:
     output = tmp_path / "again.zip"
     result = cli("export", finished_run, "--output", output, *SIZES, "--upgrade-from", pair[0], "--json")
     wanted = [upgrade.to_manifest() for upgrade in Bundle.open(output).manifest.upgrades]

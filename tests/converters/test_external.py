@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from click.testing import Result
 from PIL import Image
+from support.device import cli
+from support.workstation import synthetic
 
 from converters import export_bundle
 from converters.calibration.embedding_normalization import Metric, best_normalization
 from converters.external.input_spec import ModelOptions
 from converters.tflite.edit import packed, unpacked
 from edge_meta import Classifier
-from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import BackendError, ExportError, InputError
 from edge_meta.evaluation.accuracy import accuracies, prototype_head
@@ -399,7 +399,7 @@ def test_a_layer_that_nobody_knows_and_a_damaged_savedmodel_are_refused(tmp_path
 # --- the metric -------------------------------------------------------------------------------------------------------
 
 
-def test_lengths_that_say_nothing_of_a_class_are_taken_out(synthetic: Callable[..., Dataset]) -> None:
+def test_lengths_that_say_nothing_of_a_class_are_taken_out() -> None:
     data, rng = synthetic(12, 10), np.random.default_rng(2)
     directions = np.repeat(rng.normal(size=(12, 8)), 10, axis=0) + rng.normal(0, 0.2, (120, 8))
     embeddings = (rng.uniform(0.1, 10, (120, 1)) * directions + 3.0).astype("f4")
@@ -411,14 +411,14 @@ def test_lengths_that_say_nothing_of_a_class_are_taken_out(synthetic: Callable[.
     assert accuracies(after, sampler, 100).mean() > accuracies(embeddings, sampler, 100).mean() + 0.05
 
 
-def test_lengths_that_tell_classes_apart_stay(synthetic: Callable[..., Dataset]) -> None:
+def test_lengths_that_tell_classes_apart_stay() -> None:
     data, rng = synthetic(12, 10), np.random.default_rng(2)
     embeddings = (np.repeat(np.arange(12), 10)[:, None] * np.ones(8) + rng.normal(0, 0.1, (120, 8))).astype("f4")
     assert best_normalization(embeddings, data).mean is None
 
 
 @pytest.mark.parametrize("spread", [0.01, 1.0, 100.0])
-def test_scores_are_as_sure_as_they_are_right_at_any_scale(synthetic: Callable[..., Dataset], spread: float) -> None:
+def test_scores_are_as_sure_as_they_are_right_at_any_scale(spread: float) -> None:
     data, rng = synthetic(12, 20), np.random.default_rng(2)
     classes = np.repeat(rng.normal(size=(12, 8)), 20, axis=0)
     embeddings = (spread * (classes + rng.normal(0, 0.8, (240, 8)))).astype("f4")
@@ -451,9 +451,7 @@ def wav(path: Path, samples: np.ndarray, rate: int) -> Path:
 
 
 @pytest.mark.parametrize("backend", ["litert", "tensorflow"])
-def test_recordings_are_taught_and_recognized_on_the_command_line(
-    cli: Callable[..., Result], convert: Convert, tmp_path: Path, backend: str
-) -> None:
+def test_recordings_are_taught_and_recognized_on_the_command_line(convert: Convert, tmp_path: Path, backend: str) -> None:
     output, store = tmp_path / "sounds.bundle", ("--store", tmp_path / "store.db", "--backend", backend)
     done = cli(
         "export", convert(loudness, (1, 4000)), "--sample-rate", "8000", "--scale", "10", "--output", output, "--json"
@@ -471,7 +469,7 @@ def test_recordings_are_taught_and_recognized_on_the_command_line(
     assert "4000 samples at 8000 Hz → 16 values" in cli("inspect", output, "--store", tmp_path / "store.db").stdout
 
 
-def test_a_folder_of_images_calibrates_and_evaluates(cli: Callable[..., Result], convert: Convert, tmp_path: Path) -> None:
+def test_a_folder_of_images_calibrates_and_evaluates(convert: Convert, tmp_path: Path) -> None:
     for label in range(20):
         (tmp_path / "photos" / f"class{label}").mkdir(parents=True)
         for take in range(8):
@@ -487,9 +485,7 @@ def test_a_folder_of_images_calibrates_and_evaluates(cli: Callable[..., Result],
     assert "with its weights as they were" in card
 
 
-def test_what_is_for_models_is_refused_for_runs_and_the_other_way_round(
-    cli: Callable[..., Result], convert: Convert, tmp_path: Path
-) -> None:
+def test_what_is_for_models_is_refused_for_runs_and_the_other_way_round(convert: Convert, tmp_path: Path) -> None:
     path, run = convert(image, (1, 8, 8, 3)), Path(__file__).parents[2] / "benchmarks" / "omniglot"
     assert "converted already" in cli("export", path, "--quantize", "int8", "--output", tmp_path / "b", code=1).stderr
     assert "says itself" in cli("export", run, "--mean", "1", "--output", tmp_path / "b", code=1).stderr

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from click.testing import Result
+from support.device import cli
 
 from converters.quantization.checks import OLDEST_RUNTIME, check
 from converters.quantization.convert import convert
@@ -84,7 +84,7 @@ def test_another_format_than_asked_for_is_told_apart(files: dict[str, bytes], qu
             check(parsed, other)
 
 
-def test_the_command_line_offers_every_format(cli: Callable[..., Result]) -> None:
+def test_the_command_line_offers_every_format() -> None:
     from edge_meta.cli.export import FORMATS as OFFERED
 
     assert tuple(FORMATS) == tuple(OFFERED)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from click.testing import Result
+from support.device import cli
 
 from converters import export_bundle
 from edge_meta.runtime.classifier import open_encoder
@@ -36,9 +35,7 @@ def test_the_two_views_stand_side_by_side_and_distances_are_their_means(encoder:
     assert apart[1] != pytest.approx(apart[2], rel=1e-2)
 
 
-def test_the_exported_file_does_the_same_with_one_set_of_weights(
-    finished_run: Path, tmp_path: Path, cli: Callable[..., Result]
-) -> None:
+def test_the_exported_file_does_the_same_with_one_set_of_weights(finished_run: Path, tmp_path: Path) -> None:
     plain = export_bundle(finished_run, tmp_path / "plain.bundle")
     made = json.loads(cli("export", finished_run, "--output", tmp_path / "both.bundle", "--mirror", "--json").stdout)
     both = type(plain).open(tmp_path / "both.bundle")

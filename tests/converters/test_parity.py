@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from support.workstation import synthetic
 
 from converters.quantization.parity import EPISODES, SEED, parity, require_parity
 from edge_meta.datasets import Dataset
@@ -13,11 +12,9 @@ from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
 from edge_meta.evaluation.accuracy import accuracies
 
-Make = Callable[..., Dataset]
-
 
 @pytest.fixture
-def data(synthetic: Make) -> Dataset:
+def data() -> Dataset:
     return synthetic(12, 10)
 
 

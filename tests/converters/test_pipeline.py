@@ -16,6 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from support.workstation import save_npz
 
 from converters import bundle_writer, export_bundle, from_run, pipeline
 from converters.calibration import settings
@@ -248,9 +249,7 @@ def test_the_heads_sizes_are_those_asked_for_and_leave_the_encoder_id(
     assert made.manifest.encoder_id == bundles["int8"].manifest.encoder_id
 
 
-def test_another_dataset_can_be_calibrated_on(
-    bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path, save_npz: Callable[..., str]
-) -> None:
+def test_another_dataset_can_be_calibrated_on(bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path) -> None:
     other = save_npz(tmp_path / "other.npz", 20, 8, seed=5)
     made = export_bundle(finished_run, tmp_path / "made.bundle", calibration=other, **SIZES)
     assert made.manifest.parity["dataset"] == other
@@ -258,7 +257,7 @@ def test_another_dataset_can_be_calibrated_on(
     assert made.manifest.encoder_id != bundles["int8"].manifest.encoder_id  # other images give other scales
 
 
-def test_a_colour_run_becomes_a_bundle(tmp_path: Path, save_npz: Callable[..., str], small_conv4: None) -> None:
+def test_a_colour_run_becomes_a_bundle(tmp_path: Path, small_conv4: None) -> None:
     config = TrainingConfig(
         save_npz(tmp_path / "own.npz", 15, 8, channels=3), image_size=20, rgb=True, way=3, query=2, episodes=2
     )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.workstation import synthetic
 
 from converters.calibration.rejection import calibrate_rejection
 from edge_meta.datasets import Dataset
 from edge_meta.heads.rejection import Rejection
 
-Make = Callable[..., Dataset]
 DIM = 16
 
 
@@ -52,7 +51,7 @@ def accepted(
 
 @pytest.mark.parametrize("shot", [1, 2, 5, 10])
 @pytest.mark.parametrize("labels", [1, 2, 7, 20, 70])
-def test_the_asked_share_of_strangers_is_accepted_on_fresh_classes(synthetic: Make, labels: int, shot: int) -> None:
+def test_the_asked_share_of_strangers_is_accepted_on_fresh_classes(labels: int, shot: int) -> None:
     data = synthetic(200, 12)
     rejection = calibrate_rejection(embedded(data, spread=0.8), data)
     assert rejection is not None
@@ -62,14 +61,14 @@ def test_the_asked_share_of_strangers_is_accepted_on_fresh_classes(synthetic: Ma
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.03, 0.2])
-def test_another_share_can_be_asked_for(synthetic: Make, rate: float) -> None:
+def test_another_share_can_be_asked_for(rate: float) -> None:
     data = synthetic(200, 12)
     rejection = calibrate_rejection(embedded(data), data)
     assert rejection is not None
     assert 0.5 * rate < accepted(embedded(data, seed=1), data, rejection, 20, 1, rate) < 1.7 * rate
 
 
-def test_one_limit_for_all_would_accept_many_times_as_many_with_many_labels(synthetic: Make) -> None:
+def test_one_limit_for_all_would_accept_many_times_as_many_with_many_labels() -> None:
     """What the number of labels is in the calibration for."""
     data = synthetic(200, 12)
     rejection = calibrate_rejection(embedded(data), data)
@@ -78,7 +77,7 @@ def test_one_limit_for_all_would_accept_many_times_as_many_with_many_labels(synt
     assert accepted(embedded(data, seed=1), data, of_two, 100, 5) > 0.25
 
 
-def test_strangers_come_from_groups_that_are_not_enrolled(synthetic: Make) -> None:
+def test_strangers_come_from_groups_that_are_not_enrolled() -> None:
     """Classes of a group lie together, and strangers of the same group would be much nearer than those of others."""
     data = in_groups(synthetic(120, 12), 30)
     embeddings = embedded(data, groups=3.0)
@@ -90,7 +89,7 @@ def test_strangers_come_from_groups_that_are_not_enrolled(synthetic: Make) -> No
     assert all(ungrouped.far[0][row][3] < 0.5 * rejection.far[0][row][3] for row in range(2, 6))
 
 
-def test_the_spread_is_the_variance_within_classes(synthetic: Make) -> None:
+def test_the_spread_is_the_variance_within_classes() -> None:
     data = synthetic(150, 12)
     rejection = calibrate_rejection(embedded(data, spread=0.7), data)
     assert rejection is not None
@@ -98,19 +97,19 @@ def test_the_spread_is_the_variance_within_classes(synthetic: Make) -> None:
 
 
 @pytest.mark.parametrize(("classes", "examples"), [(3, 20), (2, 20), (20, 5), (1, 3)])
-def test_too_few_classes_or_examples_give_no_rejection(synthetic: Make, classes: int, examples: int) -> None:
+def test_too_few_classes_or_examples_give_no_rejection(classes: int, examples: int) -> None:
     data = synthetic(classes, examples)
     assert calibrate_rejection(embedded(data), data) is None
 
 
-def test_the_fewest_classes_and_examples_that_do_give_one(synthetic: Make) -> None:
+def test_the_fewest_classes_and_examples_that_do_give_one() -> None:
     data = synthetic(4, 6)
     rejection = calibrate_rejection(embedded(data), data)
     assert rejection is not None
     assert rejection.labels == (1, 2)
 
 
-def test_two_groups_of_unlike_size_leave_labels_enough(synthetic: Make) -> None:
+def test_two_groups_of_unlike_size_leave_labels_enough() -> None:
     data = replace(synthetic(12, 6), groups=("large",) * 10 + ("small",) * 2)
     rejection = calibrate_rejection(embedded(data), data)
     assert rejection is not None

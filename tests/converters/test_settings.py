@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from support.workstation import synthetic
 
 from converters.calibration import settings
 from edge_meta.datasets import Dataset
@@ -13,7 +12,6 @@ from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import EdgeMetaError
 from edge_meta.evaluation.accuracy import Interval, accuracies, linear_head
 
-Make = Callable[..., Dataset]
 DIM = 16
 
 
@@ -34,7 +32,7 @@ def gain(embeddings: np.ndarray, data: Dataset, rates: tuple[float, ...], way: i
 
 
 @pytest.fixture
-def misleading(synthetic: Make) -> tuple[np.ndarray, Dataset]:
+def misleading() -> tuple[np.ndarray, Dataset]:
     """Embeddings with one dimension of noise alone, which misleads prototypes and which steps learn to leave out."""
     data = synthetic(30, 20)
     embeddings = embedded(data, spread=0.4)
@@ -57,14 +55,14 @@ def test_the_rate_is_the_best_of_those_tried_and_adapting_with_it_helps(misleadi
     assert improvement.mean - improvement.ci95 > 0
 
 
-def test_where_steps_do_not_help_the_rate_is_the_smallest(synthetic: Make) -> None:
+def test_where_steps_do_not_help_the_rate_is_the_smallest() -> None:
     data = synthetic(30, 20)
     embeddings = 100 * np.eye(30, dtype=np.float32)[data.labels]
     assert settings.learning_rates(embeddings, data)[0] == pytest.approx(min(settings.RATES) / 100**2, rel=0.006)
 
 
 @pytest.mark.parametrize("way", [2, 4, 6])
-def test_the_rate_does_no_harm_whatever_the_number_of_labels(synthetic: Make, way: int) -> None:
+def test_the_rate_does_no_harm_whatever_the_number_of_labels(way: int) -> None:
     """Embeddings as a Conv4's last ReLU gives them: all of them share a large mean."""
     data = synthetic(6, 20)
     embeddings = 1.0 + 0.25 * embedded(data, spread=0.4)[:, :8]
@@ -82,7 +80,7 @@ def test_rates_are_in_a_unit_that_follows_the_scale_of_the_embeddings(
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
-def test_embeddings_of_a_dead_encoder_are_a_clear_error_or_give_finite_rates(synthetic: Make, value: float) -> None:
+def test_embeddings_of_a_dead_encoder_are_a_clear_error_or_give_finite_rates(value: float) -> None:
     data = synthetic(10, 10)
     try:
         rates = settings.learning_rates(np.full((100, DIM), value, np.float32), data)

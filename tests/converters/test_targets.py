@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
-from click.testing import Result
 from PIL import Image
+from support.device import cli
 
 from converters import bundle_writer
 from converters.targets import edgetpu, export_target, imprint, tflm, web
@@ -520,7 +520,7 @@ def test_only_a_classifier_is_replaced(bundle: Bundle, store: Path, tmp_path: Pa
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
-def test_json_tells_of_the_target(cli: Callable[..., Result], bundle: Bundle, tmp_path: Path) -> None:
+def test_json_tells_of_the_target(bundle: Bundle, tmp_path: Path) -> None:
     result = cli("export", bundle.path, "--target", "edgetpu", "--output", tmp_path / "made.zip", "--json")
     made = Bundle.open(tmp_path / "made.zip")
     assert json.loads(result.stdout) == {
@@ -535,7 +535,7 @@ def test_json_tells_of_the_target(cli: Callable[..., Result], bundle: Bundle, tm
     assert text.startswith(f"{tmp_path}/web.bundle: for web, {size:,} bytes; README.md, edge_meta.js, ")
 
 
-def test_imprint_on_the_command_line(cli: Callable[..., Result], bundle: Bundle, store: Path, tmp_path: Path) -> None:
+def test_imprint_on_the_command_line(bundle: Bundle, store: Path, tmp_path: Path) -> None:
     arguments = ("export", bundle.path, "--target", "imprint", "--store", store, "--output", tmp_path / "made.tflite")
     found = json.loads(cli(*arguments, "--json").stdout)
     assert found["labels"] == [f"class {index}" for index in range(12)]
@@ -543,9 +543,7 @@ def test_imprint_on_the_command_line(cli: Callable[..., Result], bundle: Bundle,
     assert "a classifier of 12 labels" in cli(*arguments, "--overwrite").stdout
 
 
-def test_a_run_becomes_a_target_by_way_of_a_bundle_of_the_same_encoder(
-    cli: Callable[..., Result], finished_run: Path, tmp_path: Path
-) -> None:
+def test_a_run_becomes_a_target_by_way_of_a_bundle_of_the_same_encoder(finished_run: Path, tmp_path: Path) -> None:
     sizes = ("--max-classes", "8", "--max-shots", "16")
     made = [
         json.loads(cli("export", finished_run, "--output", tmp_path / name, "--target", name, *sizes, "--json").stdout)
@@ -566,9 +564,7 @@ def test_a_run_becomes_a_target_by_way_of_a_bundle_of_the_same_encoder(
         ("omniglot", "--target", "toaster"),
     ],
 )
-def test_what_does_not_go_together_is_wrong_usage(
-    cli: Callable[..., Result], tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
+def test_what_does_not_go_together_is_wrong_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     result = cli("export", *arguments, "--output", tmp_path / "made", code=2)
     assert result.stdout == ""
     assert not list(tmp_path.iterdir())

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from support.workstation import synthetic
 
 from edge_meta.datasets import SPLITS, Dataset, load_dataset
 from edge_meta.datasets.base import split_of_classes
 from edge_meta.errors import DatasetError, EdgeMetaError, InputError
 from edge_meta.inputs import ImageInput
 
-Make = Callable[..., Dataset]
 INPUT = ImageInput(16, 16)
 
 
@@ -87,7 +87,7 @@ def test_two_classes_are_too_few_to_hold_any_back() -> None:
 # --- the dataset in memory --------------------------------------------------------------------------------------------
 
 
-def test_rotations_are_three_more_classes_of_turned_pixels(synthetic: Make) -> None:
+def test_rotations_are_three_more_classes_of_turned_pixels() -> None:
     upright = synthetic(4, 3)
     turned = upright.with_rotations()
     assert len(turned.class_names) == len(set(turned.class_names)) == len(turned.groups) == 16
@@ -103,7 +103,7 @@ def test_rotations_are_three_more_classes_of_turned_pixels(synthetic: Make) -> N
     assert turned.digest != upright.digest
 
 
-def test_rotations_keep_who_made_each_example(synthetic: Make) -> None:
+def test_rotations_keep_who_made_each_example() -> None:
     upright = synthetic(4, 3)
     assert upright.with_rotations().authors is None
     authors = np.array([2, 0, 1, 1, 2, 0, 0, 0, 0, 3, 1, 2], np.int32)
@@ -113,7 +113,7 @@ def test_rotations_keep_who_made_each_example(synthetic: Make) -> None:
     assert turned.authors.tolist() == authors.tolist() * 4
 
 
-def test_reflections_are_one_more_class_each_of_pixels_from_right_to_left(synthetic: Make) -> None:
+def test_reflections_are_one_more_class_each_of_pixels_from_right_to_left() -> None:
     authors = np.array([2, 0, 1, 1, 2, 0, 0, 0, 0, 3, 1, 2], np.int32)
     plain = replace(synthetic(4, 3), authors=authors, groups=("a", "a", "b", "b"))
     both = plain.with_reflections()
@@ -129,12 +129,12 @@ def test_reflections_are_one_more_class_each_of_pixels_from_right_to_left(synthe
     assert synthetic(4, 3).with_reflections().authors is None
 
 
-def test_images_that_are_not_square_can_be_mirrored(synthetic: Make) -> None:
+def test_images_that_are_not_square_can_be_mirrored() -> None:
     wide = replace(synthetic(2, 2), examples=np.arange(60, dtype=np.uint8).reshape(4, 3, 5, 1))
     np.testing.assert_array_equal(wide.with_reflections().examples[4:], wide.examples[:, :, ::-1])
 
 
-def test_turned_and_mirrored_a_class_has_the_eight_views_that_a_square_has(synthetic: Make) -> None:
+def test_turned_and_mirrored_a_class_has_the_eight_views_that_a_square_has() -> None:
     plain = replace(synthetic(2, 1), groups=("a", "b"))
     both = plain.with_rotations().with_reflections()
     assert len(both.class_names) == len(set(both.class_names)) == 16
@@ -146,12 +146,12 @@ def test_turned_and_mirrored_a_class_has_the_eight_views_that_a_square_has(synth
     assert {image.tobytes() for image in both.examples[1::2]} == views
 
 
-def test_images_that_are_not_square_cannot_be_turned(synthetic: Make) -> None:
+def test_images_that_are_not_square_cannot_be_turned() -> None:
     with pytest.raises(ValueError, match="dimensions"):
         replace(synthetic(2, 2), examples=np.zeros((4, 3, 5, 1), np.uint8)).with_rotations()
 
 
-def test_the_digest_tells_any_change_of_pixels_labels_or_names(synthetic: Make) -> None:
+def test_the_digest_tells_any_change_of_pixels_labels_or_names() -> None:
     data = synthetic(3, 4)
     assert data.digest == synthetic(3, 4).digest
     pixel = data.examples.copy()
@@ -178,12 +178,12 @@ def test_the_digest_tells_any_change_of_pixels_labels_or_names(synthetic: Make) 
     ],
 )
 def test_the_protocol_is_the_usual_one_or_as_near_as_the_data_allows(
-    synthetic: Make, classes: int, examples: int, shot: int, expected: tuple[int, int, int]
+    classes: int, examples: int, shot: int, expected: tuple[int, int, int]
 ) -> None:
     assert synthetic(classes, examples).protocol(shot) == expected
 
 
-def test_a_dataset_whose_parts_do_not_belong_together_is_refused(synthetic: Make) -> None:
+def test_a_dataset_whose_parts_do_not_belong_together_is_refused() -> None:
     data = synthetic(3, 4)
     with pytest.raises(ValueError, match="do not belong together"):
         replace(data, labels=data.labels[:-1])

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import pytest
+from support.device import python
 
 from edge_meta.cli import VERBS
-
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
 WORKSTATION = ["tensorflow", "keras", "matplotlib"]
 OPTIONAL = [*WORKSTATION, "PIL", "click", "ai_edge_litert", "tflite_runtime"]
 
 
-def imported(python: Python, statement: str, packages: list[str]) -> set[str]:
+def imported(tmp_path: Path, statement: str, packages: list[str]) -> set[str]:
     """Which of the packages a statement imports, in a new interpreter."""
-    done = python("-c", f"import sys\n{statement}\nprint(*sys.modules.keys() & {packages!r})")
+    done = python(tmp_path, "-c", f"import sys\n{statement}\nprint(*sys.modules.keys() & {packages!r})")
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 
@@ -31,16 +29,16 @@ def imported(python: Python, statement: str, packages: list[str]) -> set[str]:
         "import edge_meta.datasets.episodes, edge_meta.evaluation.accuracy, edge_meta.inputs.image_files, edge_meta.inputs",
     ],
 )
-def test_the_devices_side_imports_numpy_and_the_standard_library(python: Python, statement: str) -> None:
-    assert imported(python, statement, [*OPTIONAL, "numpy"]) == {"numpy"}
+def test_the_devices_side_imports_numpy_and_the_standard_library(tmp_path: Path, statement: str) -> None:
+    assert imported(tmp_path, statement, [*OPTIONAL, "numpy"]) == {"numpy"}
 
 
 @pytest.mark.parametrize("module", sorted(set(VERBS.values())))
-def test_no_verbs_module_imports_tensorflow(python: Python, module: str) -> None:
-    assert imported(python, f"import edge_meta.cli.{module}", [*WORKSTATION, "click"]) == {"click"}
+def test_no_verbs_module_imports_tensorflow(tmp_path: Path, module: str) -> None:
+    assert imported(tmp_path, f"import edge_meta.cli.{module}", [*WORKSTATION, "click"]) == {"click"}
 
 
-def test_classifying_an_array_needs_no_pillow(python: Python) -> None:
+def test_classifying_an_array_needs_no_pillow(tmp_path: Path) -> None:
     statement = (
         "import numpy as np, tempfile, os\n"
         "from edge_meta import Classifier\n"
@@ -48,10 +46,10 @@ def test_classifying_an_array_needs_no_pillow(python: Python) -> None:
         "clf.enroll('ink', np.zeros((1, 40, 30), np.uint8))\n"
         "assert clf.classify(np.zeros((40, 30), np.uint8)).best.label == 'ink'"
     )
-    assert imported(python, statement, ["PIL", "click", "keras", "matplotlib"]) == set()
+    assert imported(tmp_path, statement, ["PIL", "click", "keras", "matplotlib"]) == set()
 
 
-def test_importing_takes_at_most_twice_as_long_as_numpy(python: Python) -> None:
+def test_importing_takes_at_most_twice_as_long_as_numpy(tmp_path: Path) -> None:
     timed = (
         "from time import perf_counter\n"
         "start = perf_counter()\n"
@@ -61,4 +59,4 @@ def test_importing_takes_at_most_twice_as_long_as_numpy(python: Python) -> None:
         "print((perf_counter() - start) / (between - start))"
     )
     # Both times are of one process, and the ratio is the median of several, so that another program's load does not count.
-    assert median(float(python("-c", timed).stdout) for _ in range(7)) <= 2.0
+    assert median(float(python(tmp_path, "-c", timed).stdout) for _ in range(7)) <= 2.0

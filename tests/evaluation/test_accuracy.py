@@ -8,17 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from support.workstation import synthetic
 
-from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import Interval, accuracies, adapted_head, linear_head, prototype_head
 from edge_meta.heads.adaptation import AdaptationConfig
 
-Make = Callable[..., Dataset]
-
 
 @pytest.fixture
-def sampler(synthetic: Make) -> EpisodeSampler:
+def sampler() -> EpisodeSampler:
     return EpisodeSampler(synthetic(12, 10), way=5, shot=3, query=4, seed=3)
 
 
@@ -117,7 +115,7 @@ def test_embeddings_that_are_the_class_give_1(sampler: EpisodeSampler, head: Cal
 
 
 @pytest.mark.parametrize("head", [prototype_head, linear_head([0.01] * 5)])
-def test_embeddings_that_know_nothing_give_one_in_way(synthetic: Make, head: Callable) -> None:
+def test_embeddings_that_know_nothing_give_one_in_way(head: Callable) -> None:
     sampler = EpisodeSampler(synthetic(12, 200), way=5, shot=3, query=15)
     blind = np.random.default_rng(0).normal(size=(2400, 6)).astype(np.float32)
     interval = Interval.of(accuracies(blind, sampler, 400, head))

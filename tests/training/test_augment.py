@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.workstation import synthetic, tiny_encoder
 
-from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.training import ProtoNet, augment
 
@@ -74,7 +72,7 @@ def test_strokes_get_thicker_or_thinner(monkeypatch: pytest.MonkeyPatch, drawing
     assert ink.max() > 1.1
 
 
-def test_training_with_distortions_is_another_training(synthetic: Callable[..., Dataset], tiny_encoder: Callable) -> None:
+def test_training_with_distortions_is_another_training() -> None:
     def losses(distorted: bool) -> list[float]:
         learner = ProtoNet(tiny_encoder(0))
         learner.compile()

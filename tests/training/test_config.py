@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from support.workstation import save_npz
 
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import Episode, EpisodeSampler
@@ -24,12 +24,11 @@ from edge_meta.training.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("small_conv4")
 
-SaveNpz = Callable[..., str]
 INPUT = ImageInput(16, 16)
 
 
 @pytest.fixture
-def config(tmp_path: Path, save_npz: SaveNpz) -> TrainingConfig:
+def config(tmp_path: Path) -> TrainingConfig:
     """Three episodes on an .npz of 15 classes, 9 of which train and 3 validate."""
     return TrainingConfig(save_npz(tmp_path / "own.npz", 15, 8), image_size=16, way=3, query=2, episodes=3)
 
@@ -146,7 +145,7 @@ def test_omniglot_is_trained_with_rotations_unless_told_otherwise(omniglot: Path
     assert train(small, tmp_path / "turned").facts()["made"]["training_classes"] == 4 * 817
 
 
-def test_colours_are_trained_on_when_asked_for(tmp_path: Path, save_npz: SaveNpz) -> None:
+def test_colours_are_trained_on_when_asked_for(tmp_path: Path) -> None:
     name = save_npz(tmp_path / "own.npz", 10, 6, channels=3)
     run = train(TrainingConfig(name, image_size=16, rgb=True, way=3, query=2, episodes=1), tmp_path / "run")
     assert run.load_encoder().input_shape == (None, 16, 16, 3)
@@ -266,7 +265,7 @@ def test_a_run_from_before_there_were_precisions_goes_on_in_float32(config: Trai
     train(config, tmp_path / "run", resume=True)
 
 
-def test_resuming_on_data_that_has_changed_is_refused(config: TrainingConfig, tmp_path: Path, save_npz: SaveNpz) -> None:
+def test_resuming_on_data_that_has_changed_is_refused(config: TrainingConfig, tmp_path: Path) -> None:
     train(config, tmp_path / "run")
     save_npz(tmp_path / "own.npz", 15, 8, seed=9)
     with pytest.raises(EdgeMetaError, match=r"own\.npz"):
@@ -315,7 +314,7 @@ def test_settings_that_cannot_be_met_are_refused_before_a_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
-def test_data_that_leaves_too_little_to_validate_on_is_refused_for_that_reason(tmp_path: Path, save_npz: SaveNpz) -> None:
+def test_data_that_leaves_too_little_to_validate_on_is_refused_for_that_reason(tmp_path: Path) -> None:
     few = TrainingConfig(save_npz(tmp_path / "own.npz", 6, 8), image_size=16, way=3, query=2, episodes=1)
     with pytest.raises(DatasetError, match="val split of npz:"):
         train(few, tmp_path / "run")
@@ -351,7 +350,7 @@ def test_a_lost_curve_is_written_again_from_the_checkpoint(config: TrainingConfi
     assert (run.path / "metrics.jsonl").read_bytes() == before
 
 
-def test_a_start_of_another_shape_is_refused(config: TrainingConfig, tmp_path: Path, save_npz: SaveNpz) -> None:
+def test_a_start_of_another_shape_is_refused(config: TrainingConfig, tmp_path: Path) -> None:
     first = train(config, tmp_path / "first")
     colours = save_npz(tmp_path / "colours.npz", 15, 8, channels=3)
     other = replace(config, dataset=colours, start=str(first.path), rgb=True)

@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
+from support.device import cli
+from support.workstation import save_npz
 
 from edge_meta.errors import TrainingError
 
@@ -256,7 +257,7 @@ def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory, save_npz: Callable[..., str]) -> list[object]:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
     """What all workers are given, but for the episodes and the folder: hard tasks, so that losses stay away from 0."""
     data = save_npz(tmp_path_factory.mktemp("data") / "own.npz", 20, 8, noise=250.0)
     return ["train", "--dataset", data, "--image-size", 16, "--way", 5, "--query", 2, "--tasks", TASKS, "--json"]
@@ -278,7 +279,7 @@ def embeddings(run: Path) -> np.ndarray:
 
 
 def test_two_workers_learn_what_one_process_learns_and_the_first_alone_writes(
-    settings: list[object], tmp_path: Path, cli: Callable[..., Result]
+    settings: list[object], tmp_path: Path
 ) -> None:
     asked = [*settings, "--episodes", 8, "--learning-rate", 3e-4, "--output"]
     together, elsewhere, alone = (tmp_path / name for name in ("together", "elsewhere", "alone"))
@@ -334,7 +335,7 @@ def test_a_chief_whose_worker_is_gone_says_so_and_ends(killed: tuple[Path, int, 
 
 
 def test_all_workers_go_on_from_the_checkpoint_as_one_process_does(
-    killed: tuple[Path, int, str, str], tmp_path: Path, cli: Callable[..., Result]
+    killed: tuple[Path, int, str, str], tmp_path: Path
 ) -> None:
     together, alone = (Path(shutil.copytree(killed[0], tmp_path / name)) for name in ("together", "alone"))
     before = rows(together)

@@ -5,14 +5,12 @@ The method computes them by the head's linear form, eq. 8; the arithmetic here i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.workstation import synthetic, tiny_encoder
 
-from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.training import ProtoNet
@@ -97,7 +95,7 @@ def test_the_loss_of_several_tasks_is_the_mean_of_each_by_itself(
     assert tasks == 1 or np.ptp([loss for loss, _ in alone]) > 1e-3
 
 
-def test_tasks_share_the_statistics_of_batch_norm(tiny_encoder: Callable[..., keras.Model], episode: tuple) -> None:
+def test_tasks_share_the_statistics_of_batch_norm(episode: tuple) -> None:
     encoder = tiny_encoder(0)
     support, query = (np.stack([examples, 2.0 * examples - 1.0]) for examples in episode)
     loss, _ = ProtoNet(encoder).batch_loss(tf.constant(support), tf.constant(query))
@@ -109,9 +107,7 @@ def test_tasks_share_the_statistics_of_batch_norm(tiny_encoder: Callable[..., ke
     assert float(loss) != pytest.approx(np.mean(apart), rel=1e-3)
 
 
-def test_more_ways_in_training_than_at_test(
-    tiny_encoder: Callable[..., keras.Model], synthetic: Callable[..., Dataset]
-) -> None:
+def test_more_ways_in_training_than_at_test() -> None:
     learner = ProtoNet(tiny_encoder(0))
     learner.compile(keras.optimizers.SGD(0.01))
     data = synthetic(12, 6, noise=60.0)
@@ -143,9 +139,7 @@ def test_gradient_equals_central_differences_of_the_plain_loss(linear: keras.Mod
     assert np.allclose(bias_gradient, 0.0, atol=1e-12)  # distances do not see a shift of all embeddings
 
 
-def test_loss_embeds_support_and_query_as_one_batch_in_training_mode(
-    tiny_encoder: Callable[..., keras.Model], episode: tuple
-) -> None:
+def test_loss_embeds_support_and_query_as_one_batch_in_training_mode(episode: tuple) -> None:
     encoder = tiny_encoder(0)
     frozen = [variable.numpy() for variable in encoder.non_trainable_variables]
     loss, accuracy = ProtoNet(encoder).loss(*map(tf.constant, episode))
@@ -170,7 +164,7 @@ def test_distances_are_squared_and_prototypes_are_means() -> None:
     assert float(accuracy) == 1.0
 
 
-def test_every_trainable_weight_is_moved_by_the_loss(tiny_encoder: Callable[..., keras.Model], episode: tuple) -> None:
+def test_every_trainable_weight_is_moved_by_the_loss(episode: tuple) -> None:
     learner = ProtoNet(tiny_encoder(0))
     with tf.GradientTape() as tape:
         loss, _ = learner.loss(*map(tf.constant, episode))

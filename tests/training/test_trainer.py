@@ -12,8 +12,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from support.workstation import synthetic, tiny_encoder
 
-from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.evaluation.accuracy import Interval, accuracies
@@ -39,12 +39,12 @@ def op_determinism() -> None:
 
 
 @pytest.fixture
-def train(synthetic: Callable[..., Dataset]) -> EpisodeSampler:
+def train() -> EpisodeSampler:
     return EpisodeSampler(synthetic(20, 10, noise=120.0), way=5, shot=1, query=3, seed=0)
 
 
 @pytest.fixture
-def val(synthetic: Callable[..., Dataset]) -> EpisodeSampler:
+def val() -> EpisodeSampler:
     return EpisodeSampler(synthetic(10, 10, noise=120.0, seed=1), way=5, shot=1, query=5, seed=1)
 
 
@@ -110,9 +110,7 @@ def spoil_from(monkeypatch: pytest.MonkeyPatch, learner: ProtoNet, episode: int,
 # --- learning and judging ---------------------------------------------------------------------------------------------
 
 
-def test_fit_lowers_the_loss_and_raises_validation_accuracy(
-    tiny_encoder: Callable[..., keras.Model], train: EpisodeSampler, val: EpisodeSampler
-) -> None:
+def test_fit_lowers_the_loss_and_raises_validation_accuracy(train: EpisodeSampler, val: EpisodeSampler) -> None:
     learner = ProtoNet(tiny_encoder(0))
     learner.compile(keras.optimizers.Adam(0.01))
     before = learner.evaluate(val, 200)
@@ -164,9 +162,7 @@ def test_judging_uses_frozen_statistics_and_leaves_them(train: EpisodeSampler, v
     assert np.allclose(fitted.embed(images[:1]), embeddings[:1], atol=1e-5)
 
 
-def test_embedding_in_batches_keeps_every_image_in_its_place(
-    synthetic: Callable[..., Dataset], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_embedding_in_batches_keeps_every_image_in_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     learner, images = ProtoNet(encoder(0)), synthetic(5, 5).examples
     whole = learner.embed(images)
     monkeypatch.setattr("edge_meta.training.base.EMBED_BATCH", 7)
@@ -352,9 +348,7 @@ def test_xla_compiles_the_step_when_asked(train: EpisodeSampler, monkeypatch: py
     assert asked == [False, True]
 
 
-def test_the_encoder_kept_is_for_one_device_and_in_float32(
-    tiny_encoder: Callable[..., keras.Model], train: EpisodeSampler, run: RunFolder, every_four: None
-) -> None:
+def test_the_encoder_kept_is_for_one_device_and_in_float32(train: EpisodeSampler, run: RunFolder, every_four: None) -> None:
     fitted = ProtoNet(in_precision(tiny_encoder(0), BFLOAT16))
     fitted.compile(keras.optimizers.SGD(0.01))
     norms = [layer for layer in fitted.encoder.layers if isinstance(layer, keras.layers.BatchNormalization)]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
+from support.device import altered, embeddings, opened, state
 
 from edge_meta import Classifier
 from edge_meta.benchmarking import cold_start, energy_counters, litert_benchmark, stages, sweep
@@ -21,9 +20,7 @@ from edge_meta.inputs.image_files import read_image
 from edge_meta.runtime.backends import BACKENDS, DEFAULT, RuntimeOptions, backend_module
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.store.store import Store
 
-Cli = Callable[..., Result]
 FIGURES = {"p50_us", "p90_us", "p99_us", "max_us", "runs", "spread"}
 
 
@@ -107,8 +104,8 @@ def test_impossible_runs_are_refused(bundle: Bundle, runs: int, warmup: int) -> 
         benchmark([bundle], runs=runs, warmup=warmup)
 
 
-def test_several_bundles_are_timed_each(bundle: Bundle, altered: Callable[..., Path]) -> None:
-    other = Bundle.open(altered(lambda fields: fields.update(quantization="float32"), name="other.bundle"))
+def test_several_bundles_are_timed_each(tmp_path: Path, bundle: Bundle) -> None:
+    other = Bundle.open(altered(tmp_path, lambda fields: fields.update(quantization="float32"), name="other.bundle"))
     result = benchmark([bundle, other], runs=2, warmup=0, sweep=False)
     (second,) = result["others"]
     assert (result["bundle"], second["bundle"], second["quantization"]) == ("omniglot", "other", "float32")
@@ -116,12 +113,10 @@ def test_several_bundles_are_timed_each(bundle: Bundle, altered: Callable[..., P
     assert {"model_bytes", "bare_us", "enroll_us", "cold_start", "peak_rss_mb"} <= second.keys()
 
 
-def test_what_a_bundle_ships_with_is_not_scored(
-    bundle: Bundle, altered: Callable[..., Path], tmp_path: Path, embeddings: Callable[..., Any]
-) -> None:
+def test_what_a_bundle_ships_with_is_not_scored(bundle: Bundle, tmp_path: Path) -> None:
     with bundle.open_store(tmp_path / "seed.db") as store:
         store.enroll("shipped", embeddings(0, 1, bundle.manifest.dim))
-    seeded = Bundle.open(altered(files={"prototypes.db": (tmp_path / "seed.db").read_bytes()}))
+    seeded = Bundle.open(altered(tmp_path, files={"prototypes.db": (tmp_path / "seed.db").read_bytes()}))
     assert seeded.seed is not None
     subject = stages.Subject.load(seeded, tmp_path / "timed.db", DEFAULT)
     with subject.classifier:
@@ -144,8 +139,10 @@ def test_what_cannot_be_measured_is_left_out_with_a_note(
     assert "Pillow" in pillow
 
 
-def test_an_encoder_that_takes_no_images_has_no_stages_of_images(altered: Callable[..., Path]) -> None:
-    vectors = Bundle.open(altered(lambda fields: fields.update(input=ArrayInput((28, 28, 1), "float32").to_manifest())))
+def test_an_encoder_that_takes_no_images_has_no_stages_of_images(tmp_path: Path) -> None:
+    vectors = Bundle.open(
+        altered(tmp_path, lambda fields: fields.update(input=ArrayInput((28, 28, 1), "float32").to_manifest()))
+    )
     result = benchmark([vectors], runs=1, warmup=0, sweep=False)
     assert set(stages.ORDER) - result["stages"].keys() == {"decode", "resize"}
     assert any("takes no images" in note for note in result["notes"])
@@ -161,9 +158,7 @@ def test_the_png_that_is_decoded_holds_the_image(channels: int) -> None:
     np.testing.assert_array_equal(read_image(stages.png(image), channels), image)
 
 
-def test_filling_a_store_enrolls_what_it_is_given(
-    opened: Callable[..., Store], tmp_path: Path, embeddings: Callable[..., Any], state: Callable[[Store], Any]
-) -> None:
+def test_filling_a_store_enrolls_what_it_is_given(tmp_path: Path) -> None:
     vectors = embeddings(0, 6).reshape(3, 2, 16)
     with opened(tmp_path / "filled.db") as filled, opened(tmp_path / "enrolled.db") as enrolled:
         stages.fill(filled, vectors)
@@ -172,7 +167,7 @@ def test_filling_a_store_enrolls_what_it_is_given(
         assert state(filled) == state(enrolled)
 
 
-def test_adapting_leaves_the_store_as_it_was(bundle: Bundle, tmp_path: Path, state: Callable[[Store], Any]) -> None:
+def test_adapting_leaves_the_store_as_it_was(bundle: Bundle, tmp_path: Path) -> None:
     subject = stages.Subject.load(bundle, tmp_path / "timed.db", DEFAULT)
     with subject.classifier as classifier:
         subject.enroll()

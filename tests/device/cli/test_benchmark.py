@@ -5,22 +5,18 @@ from __future__ import annotations
 import copy
 import json
 import re
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from click.testing import Result
+from support.device import cli, complaint, python
 
 from edge_meta.benchmarking import cold_start, stages, sweep
 from edge_meta.benchmarking import runner as package
 from edge_meta.reports import charts
 from edge_meta.reports.benchmark_page import render
 from edge_meta.runtime.bundle import Bundle
-
-Cli = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +42,7 @@ def measured(result: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[st
     return given
 
 
-def test_measures_and_prints_one_object(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measures_and_prints_one_object(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "BY_CLASSES", (5,))
     monkeypatch.setattr(stages, "SHOTS", 2)
     monkeypatch.setattr(cold_start, "STARTS", 1)
@@ -58,7 +54,7 @@ def test_measures_and_prints_one_object(cli: Cli, monkeypatch: pytest.MonkeyPatc
     assert "fresh processes" in done.stderr
 
 
-def test_prints_tables(cli: Cli, measured: dict[str, Any]) -> None:
+def test_prints_tables(measured: dict[str, Any]) -> None:
     measured["warnings"], measured["notes"] = ["The machine is busy."], ["No counters."]
     other = {**copy.deepcopy(measured), "bundle": "other", "quantization": "float32", "steady_rss_mb": None}
     measured["others"] = [other]
@@ -74,7 +70,7 @@ def test_prints_tables(cli: Cli, measured: dict[str, Any]) -> None:
     assert lines[-2:] == ["Note: No counters.", "Warning: The machine is busy."]
 
 
-def test_an_earlier_run_is_compared_with(cli: Cli, measured: dict[str, Any], tmp_path: Path) -> None:
+def test_an_earlier_run_is_compared_with(measured: dict[str, Any], tmp_path: Path) -> None:
     before = tmp_path / "before.json"
     before.write_text(cli("benchmark", "omniglot", "--json").stdout)
     told = json.loads(cli("benchmark", "omniglot", "--baseline", before, "--json").stdout)
@@ -88,9 +84,7 @@ def test_an_earlier_run_is_compared_with(cli: Cli, measured: dict[str, Any], tmp
     assert "embed" in cli("benchmark", "omniglot", "--baseline", before, "--max-regression", 1e6).stdout
 
 
-def test_a_bad_baseline_is_refused_before_anything_is_measured(
-    cli: Cli, tmp_path: Path, complaint: Callable[[Result], str]
-) -> None:
+def test_a_bad_baseline_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("{}")
     assert "--json" in complaint(cli("benchmark", "omniglot", "--baseline", tmp_path / "other.json", code=1))
     assert "folder" in complaint(cli("benchmark", "omniglot", "--report", tmp_path / "no" / "page.html", code=1))
@@ -101,7 +95,7 @@ def test_a_bad_baseline_is_refused_before_anything_is_measured(
 # The page
 
 
-def test_the_report_needs_no_other_file(cli: Cli, measured: dict[str, Any], tmp_path: Path) -> None:
+def test_the_report_needs_no_other_file(measured: dict[str, Any], tmp_path: Path) -> None:
     cli("benchmark", "omniglot", "--report", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text("utf-8")
     for title in ("Stages", "Scoring by number of classes", "Cold start", "Side by side"):
@@ -125,11 +119,10 @@ def test_the_report_escapes_what_it_is_given(measured: dict[str, Any]) -> None:
     assert "<td>embed<td>1.25" in page
 
 
-def test_the_report_is_drawn_without_matplotlib(
-    python: Callable[..., subprocess.CompletedProcess[str]], measured: dict[str, Any], tmp_path: Path
-) -> None:
+def test_the_report_is_drawn_without_matplotlib(measured: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(json.dumps(measured))
     done = python(
+        tmp_path,
         "-c",
         "import json, sys\n"
         "from edge_meta.reports.benchmark_page import render\n"

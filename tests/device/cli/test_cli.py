@@ -5,35 +5,25 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 import pytest
-from click.testing import Result
 from numpy.typing import NDArray
+from support.device import altered, bytes_in, cli, complaint, draw, mixed, png, python, said, takes
 
 from edge_meta.cli import VERBS, main
 from edge_meta.runtime.bundle import Bundle
 
-Cli = Callable[..., Result]
-Png = Callable[..., Path]
-Draw = Callable[..., NDArray[np.uint8]]
-Takes = Callable[..., NDArray[np.uint8]]
-Said = Callable[[Result], dict[str, Any]]
-Complaint = Callable[[Result], str]
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 @pytest.fixture
-def shop(tmp_path: Path, cli: Cli, png: Png, draw: Draw) -> Path:
+def shop(tmp_path: Path) -> Path:
     """A folder with images KIND-TAKE.png of three kinds, and a store.db in which kinds 0 and 1 are enrolled."""
     for kind in range(3):
         for take in range(3):
-            png(f"{kind}-{take}.png", draw(kind, take))
+            png(tmp_path, f"{kind}-{take}.png", draw(kind, take))
     for kind, label in enumerate(["alef", "bet"]):
         images = [tmp_path / f"{kind}-{take}.png" for take in range(2)]
         cli("enroll", "omniglot", label, *images, "--store", tmp_path / "store.db")
@@ -51,7 +41,7 @@ def leaves(command: click.Command) -> Iterator[click.Command]:
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("option", ["-h", "--help"])
-def test_every_verb_helps(cli: Cli, verb: str, option: str) -> None:
+def test_every_verb_helps(verb: str, option: str) -> None:
     assert cli(verb, option).stdout.startswith(f"Usage: main {verb}")
 
 
@@ -66,7 +56,7 @@ def test_every_verb_shows_an_example_documents_its_options_and_can_print_json(ve
         assert not [name for name, option in options.items() if not (option.help or option.show_default)]
 
 
-def test_the_overview_lists_every_verb(cli: Cli) -> None:
+def test_the_overview_lists_every_verb() -> None:
     overview = cli("-h").stdout
     assert all(f"  {verb} " in overview for verb in VERBS)
 
@@ -74,7 +64,7 @@ def test_the_overview_lists_every_verb(cli: Cli) -> None:
 # What scripts rely on
 
 
-def test_enroll_prints_what_it_did(cli: Cli, shop: Path, said: Said) -> None:
+def test_enroll_prints_what_it_did(shop: Path) -> None:
     images = [shop / "0-2.png", shop / "2-0.png"]
     done = said(cli("enroll", "omniglot", "alef", *images, "--store", shop / "store.db", "--json"))
     assert done == {"label": "alef", "added": 2, "shots": 4, "classes": 2}
@@ -82,7 +72,7 @@ def test_enroll_prints_what_it_did(cli: Cli, shop: Path, said: Said) -> None:
     assert text == "gimel: 1 added, 1 shots; 3 classes\n"
 
 
-def test_classify_prints_a_result_for_each_file(cli: Cli, shop: Path, said: Said) -> None:
+def test_classify_prints_a_result_for_each_file(shop: Path) -> None:
     files = [str(shop / "0-0.png"), str(shop / "1-1.png")]
     results = said(cli("classify", "omniglot", *files, "--store", shop / "store.db", "--json", "--top-k", 2))["results"]
     assert [result["file"] for result in results] == files
@@ -96,16 +86,16 @@ def test_classify_prints_a_result_for_each_file(cli: Cli, shop: Path, said: Said
     assert [line.split("  ")[0] for line in text] == [f"{files[0]}: alef", f"{files[1]}: bet"]
 
 
-def test_unknown_is_null_and_its_nearest_labels_are_listed(
-    cli: Cli, shop: Path, altered: Callable[..., Path], said: Said
-) -> None:
-    bundle = altered(lambda fields: fields["rejection"].update(labels=[1], rates=[0.05, 0.1], far=[[[1e-9] * 2]] * 2))
+def test_unknown_is_null_and_its_nearest_labels_are_listed(tmp_path: Path, shop: Path) -> None:
+    bundle = altered(
+        tmp_path, lambda fields: fields["rejection"].update(labels=[1], rates=[0.05, 0.1], far=[[[1e-9] * 2]] * 2)
+    )
     result = said(cli("classify", bundle, shop / "0-2.png", "--store", shop / "store.db", "--json"))["results"][0]
     assert (result["label"], result["known"], result["top"][0]["label"]) == (None, False, "alef")
     assert ": unknown  (nearest: alef" in cli("classify", bundle, shop / "0-2.png", "--store", shop / "store.db").stdout
 
 
-def test_inspect_prints_what_the_bundle_is_and_what_is_enrolled(cli: Cli, shop: Path, bundle: Bundle, said: Said) -> None:
+def test_inspect_prints_what_the_bundle_is_and_what_is_enrolled(shop: Path, bundle: Bundle) -> None:
     facts = said(cli("inspect", "omniglot", "--store", shop / "store.db", "--json"))
     assert facts.keys() >= {"format", "dim", "metric", "quantization", "classes"}
     assert (facts["format"], facts["dim"], facts["metric"]) == (1, bundle.manifest.dim, "squared_euclidean")
@@ -121,19 +111,19 @@ def test_inspect_prints_what_the_bundle_is_and_what_is_enrolled(cli: Cli, shop: 
 
 
 @pytest.fixture
-def teach(cli: Cli, tmp_path: Path, png: Png) -> Callable[..., list[object]]:
+def teach(tmp_path: Path) -> Callable[..., list[object]]:
     """teach(name, *images): enroll an array of images for each label, and give the option that names the store."""
 
     def enroll(name: str, *images: NDArray[np.uint8]) -> list[object]:
         for label, examples in enumerate(images):
-            files = [png(f"{name}/{label}-{index}.png", image) for index, image in enumerate(examples)]
+            files = [png(tmp_path, f"{name}/{label}-{index}.png", image) for index, image in enumerate(examples)]
             cli("enroll", "omniglot", label, *files, "--store", tmp_path / f"{name}.db")
         return ["--store", tmp_path / f"{name}.db"]
 
     return enroll
 
 
-def test_adapt_and_undo_print_what_they_did(cli: Cli, teach: Callable[..., list[object]], mixed: Takes, said: Said) -> None:
+def test_adapt_and_undo_print_what_they_did(teach: Callable[..., list[object]]) -> None:
     store = [*teach("mixed", mixed(0, 2), mixed(1, 2)), "--json"]
     adapted = said(cli("adapt", "omniglot", "--steps", 4, "--learning-rate", 0.1, *store))
     assert set(adapted) == {
@@ -153,9 +143,7 @@ def test_adapt_and_undo_print_what_they_did(cli: Cli, teach: Callable[..., list[
     assert said(cli("inspect", "omniglot", *store))["adapted"] is False
 
 
-def test_adapt_in_text_says_what_it_judged_by_and_why_nothing_changed(
-    cli: Cli, teach: Callable[..., list[object]], takes: Takes, mixed: Takes
-) -> None:
+def test_adapt_in_text_says_what_it_judged_by_and_why_nothing_changed(teach: Callable[..., list[object]]) -> None:
     def adapted(*arguments: object) -> str:
         return cli("adapt", "omniglot", *arguments).stdout
 
@@ -170,7 +158,7 @@ def test_adapt_in_text_says_what_it_judged_by_and_why_nothing_changed(
     assert adapted(*teach("single", takes(0, 1), takes(1, 1))) == nothing
 
 
-def test_forget_and_undo_print_what_they_did(cli: Cli, shop: Path, said: Said) -> None:
+def test_forget_and_undo_print_what_they_did(shop: Path) -> None:
     store = ["--store", shop / "store.db", "--json"]
     shot = said(cli("inspect", "omniglot", "--shots", *store))["classes"][0]["ids"][0]["id"]
     forgotten = said(cli("forget", "omniglot", "alef", "--shot", shot, *store))
@@ -179,8 +167,8 @@ def test_forget_and_undo_print_what_they_did(cli: Cli, shop: Path, said: Said) -
     assert said(cli("forget", "omniglot", "alef", *store)) == {"label": "alef", "removed": 1, "classes": 0}
 
 
-def test_labels_and_file_names_are_any_unicode(cli: Cli, tmp_path: Path, png: Png, draw: Draw, said: Said) -> None:
-    image, store = png("снимок 👴.png", draw(0)), tmp_path / "store.db"
+def test_labels_and_file_names_are_any_unicode(tmp_path: Path) -> None:
+    image, store = png(tmp_path, "снимок 👴.png", draw(0)), tmp_path / "store.db"
     cli("enroll", "omniglot", "дед 👴\nשלום", image, "--store", store)
     result = said(cli("classify", "omniglot", image, "--store", store, "--json"))["results"][0]
     assert (result["file"], result["label"]) == (str(image), "дед 👴\nשלום")
@@ -189,23 +177,19 @@ def test_labels_and_file_names_are_any_unicode(cli: Cli, tmp_path: Path, png: Pn
 # Where things go
 
 
-def test_without_a_store_option_the_users_data_folder_is_used(
-    cli: Cli, png: Png, draw: Draw, data_folder: Path, bundle: Bundle, said: Said
-) -> None:
+def test_without_a_store_option_the_users_data_folder_is_used(tmp_path: Path, data_folder: Path, bundle: Bundle) -> None:
     assert said(cli("inspect", "omniglot", "--json"))["classes"] == []
     assert not data_folder.exists()
-    cli("enroll", "omniglot", "alef", png("image.png", draw(0)))
+    cli("enroll", "omniglot", "alef", png(tmp_path, "image.png", draw(0)))
     facts = said(cli("inspect", "omniglot", "--json"))
     assert facts["classes"] == [{"label": "alef", "shots": 1}]
     assert Path(facts["store"]) == data_folder / "edge_meta" / f"omniglot-{bundle.manifest.encoder_id[:12]}.db"
     assert [file.name for file in (data_folder / "edge_meta").iterdir()] == [Path(facts["store"]).name]
 
 
-def test_the_shipped_bundle_is_never_written(
-    cli: Cli, png: Png, draw: Draw, bundle: Bundle, bytes_in: Callable[[Path], bytes]
-) -> None:
+def test_the_shipped_bundle_is_never_written(tmp_path: Path, bundle: Bundle) -> None:
     before, names = bytes_in(bundle.path), sorted(os.listdir(bundle.path))
-    cli("enroll", "omniglot", "alef", png("image.png", draw(0)))
+    cli("enroll", "omniglot", "alef", png(tmp_path, "image.png", draw(0)))
     cli("forget", "omniglot", "alef")
     assert bytes_in(bundle.path) == before
     assert sorted(os.listdir(bundle.path)) == names
@@ -240,7 +224,7 @@ def test_the_shipped_bundle_is_never_written(
     ids=lambda value: " ".join(value) if value[0] in VERBS else "",
 )
 def test_a_users_problem_is_one_paragraph_and_exit_code_1(
-    cli: Cli, shop: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str], complaint: Complaint
+    shop: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: list[str]
 ) -> None:
     monkeypatch.chdir(shop)
     (shop / "text.png").write_text("not an image")
@@ -266,7 +250,7 @@ def test_a_users_problem_is_one_paragraph_and_exit_code_1(
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_wrong_usage_is_exit_code_2(cli: Cli, arguments: list[str]) -> None:
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     result = cli(*arguments, code=2)
     assert result.stdout == ""
     assert result.stderr.startswith("Usage: ")
@@ -275,30 +259,30 @@ def test_wrong_usage_is_exit_code_2(cli: Cli, arguments: list[str]) -> None:
 # The real thing
 
 
-def test_a_real_process_prints_results_to_stdout_and_nothing_else(python: Python, shop: Path) -> None:
+def test_a_real_process_prints_results_to_stdout_and_nothing_else(tmp_path: Path, shop: Path) -> None:
     store = ["--store", shop / "store.db"]
-    done = python("-m", "edge_meta", "classify", "omniglot", shop / "0-0.png", *store, "--json")
+    done = python(tmp_path, "-m", "edge_meta", "classify", "omniglot", shop / "0-0.png", *store, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["results"][0]["label"] == "alef"
     assert done.stderr == ""
-    failed = python("-m", "edge_meta", "classify", "omniglot", shop / "nosuch.png", *store)
+    failed = python(tmp_path, "-m", "edge_meta", "classify", "omniglot", shop / "nosuch.png", *store)
     assert (failed.returncode, failed.stdout) == (1, "")
     assert failed.stderr == f"Error: {shop / 'nosuch.png'} does not exist. Check the path.\n"
 
 
-def test_a_file_name_that_is_not_utf8_can_be_printed(python: Python, shop: Path) -> None:
+def test_a_file_name_that_is_not_utf8_can_be_printed(tmp_path: Path, shop: Path) -> None:
     image = os.fsdecode(os.fsencode(shop) + b"/caf\xe9.png")
     os.rename(shop / "0-2.png", image)
     arguments = ["-m", "edge_meta", "classify", "omniglot", image, "--store", shop / "store.db"]
     for options in ([], ["--json"]):
-        done = python(*arguments, *options, PYTHONIOENCODING="utf-8")
+        done = python(tmp_path, *arguments, *options, PYTHONIOENCODING="utf-8")
         assert done.returncode == 0, done.stderr
         assert "alef" in done.stdout
     assert json.loads(done.stdout)["results"][0]["file"] == image
 
 
-def test_without_a_stderr_results_are_printed_all_the_same(shop: Path, python: Python) -> None:
+def test_without_a_stderr_results_are_printed_all_the_same(tmp_path: Path, shop: Path) -> None:
     closed = "import os, sys; os.close(2); os.execv(sys.executable, [sys.executable, '-m', 'edge_meta', *sys.argv[1:]])"
-    done = python("-c", closed, "inspect", "omniglot", "--store", shop / "store.db", "--json")
+    done = python(tmp_path, "-c", closed, "inspect", "omniglot", "--store", shop / "store.db", "--json")
     assert done.returncode == 0
     assert len(json.loads(done.stdout)["classes"]) == 2

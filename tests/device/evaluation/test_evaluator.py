@@ -6,12 +6,10 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
-from numpy.typing import NDArray
+from support.device import altered, cli, complaint, draw, mixed, png, said, takes
 
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
@@ -22,16 +20,9 @@ from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 
-Cli = Callable[..., Result]
-Png = Callable[..., Path]
-Draw = Callable[..., NDArray[np.uint8]]
-Takes = Callable[..., NDArray[np.uint8]]
-Said = Callable[[Result], dict[str, Any]]
-Complaint = Callable[[Result], str]
-
 
 @pytest.fixture
-def dataset(tmp_path: Path, takes: Takes, png: Png) -> Callable[[str], str]:
+def dataset(tmp_path: Path) -> Callable[[str], str]:
     """dataset(kind): six classes of four drawn images, the last one a stranger, as npz: or folder: for --dataset."""
     labels = np.repeat([f"class {kind}" for kind in range(6)], 4)
 
@@ -43,7 +34,7 @@ def dataset(tmp_path: Path, takes: Takes, png: Png) -> Callable[[str], str]:
             np.savez(tmp_path / "drawn.npz", x=images, y=labels)
             return f"npz:{tmp_path / 'drawn.npz'}"
         for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-            png(f"drawn/{label}/{index:02}.png", image)
+            png(tmp_path, f"drawn/{label}/{index:02}.png", image)
         return f"folder:{tmp_path / 'drawn'}"
 
     return make
@@ -55,7 +46,7 @@ EPISODES = ["--split", "all", "--way", 3, "--shot", 1, "--query", 2, "--episodes
 @pytest.mark.parametrize("kind", ["npz", "folder"])
 @pytest.mark.parametrize("head", ["prototype", "linear"])
 def test_evaluate_prints_an_accuracy_and_how_it_came_about(
-    cli: Cli, dataset: Callable[[str], str], bundle: Bundle, kind: str, head: str, said: Said
+    dataset: Callable[[str], str], bundle: Bundle, kind: str, head: str
 ) -> None:
     name = dataset(kind)
     done = said(cli("evaluate", "omniglot", "--dataset", name, *EPISODES, "--head", head, "--seed", 7, "--json"))
@@ -69,9 +60,7 @@ def test_evaluate_prints_an_accuracy_and_how_it_came_about(
     assert backend == os.environ.get("EDGE_META_BACKEND", backend)
 
 
-def test_the_same_seed_gives_the_same_accuracy_and_all_formats_the_same_data(
-    cli: Cli, dataset: Callable[[str], str], said: Said
-) -> None:
+def test_the_same_seed_gives_the_same_accuracy_and_all_formats_the_same_data(dataset: Callable[[str], str]) -> None:
     def judged(kind: str, seed: int) -> tuple[float, float]:
         options = [*EPISODES, "--seed", seed, "--json", "--way", 6]
         done = said(cli("evaluate", "omniglot", "--dataset", dataset(kind), *options))
@@ -81,7 +70,7 @@ def test_the_same_seed_gives_the_same_accuracy_and_all_formats_the_same_data(
     assert judged("npz", 1) != judged("npz", 2)
 
 
-def test_evaluate_in_text_says_the_interval_and_the_protocol(cli: Cli, dataset: Callable[[str], str]) -> None:
+def test_evaluate_in_text_says_the_interval_and_the_protocol(dataset: Callable[[str], str]) -> None:
     text = cli("evaluate", "omniglot", "--dataset", dataset("npz"), *EPISODES).stdout
     assert "±" in text
     assert "3-way 1-shot, 2 queries, 20 episodes" in text
@@ -105,9 +94,7 @@ def test_evaluate_in_text_says_the_interval_and_the_protocol(cli: Cli, dataset: 
     ],
     ids=str,
 )
-def test_an_impossible_protocol_is_explained(
-    cli: Cli, dataset: Callable[[str], str], options: list[object], words: list[str], complaint: Complaint
-) -> None:
+def test_an_impossible_protocol_is_explained(dataset: Callable[[str], str], options: list[object], words: list[str]) -> None:
     message = complaint(cli("evaluate", "omniglot", "--dataset", dataset("npz"), *EPISODES, *options, code=1))
     assert all(word in message for word in words)
 
@@ -120,7 +107,7 @@ def judged(bundle: Bundle, data: Dataset, head: Head, within_group: bool = False
 
 
 @pytest.fixture
-def confusing(tmp_path: Path, mixed: Takes) -> str:
+def confusing(tmp_path: Path) -> str:
     """Three classes of twelve images which prototypes confuse."""
     images = np.concatenate([mixed(label, 4) for label in range(3)])
     np.savez(tmp_path / "mixed.npz", x=images, y=np.repeat(["a", "b", "c"], 12))
@@ -132,9 +119,9 @@ SIX_SHOTS = {"way": 3, "shot": 6, "query": 6, "episodes": 120, "seed": 7}
 
 @pytest.mark.parametrize("steps", [None, 1, 2, 4])
 def test_evaluates_linear_head_takes_so_many_steps_at_the_bundles_rates_and_then_at_the_last(
-    cli: Cli, confusing: str, altered: Callable[..., Path], steps: int | None, said: Said
+    tmp_path: Path, confusing: str, steps: int | None
 ) -> None:
-    folder, name = altered(lambda fields: fields["head"].update(steps=2, learning_rates=[0.1, 1.0])), confusing
+    folder, name = altered(tmp_path, lambda fields: fields["head"].update(steps=2, learning_rates=[0.1, 1.0])), confusing
     bundle = Bundle.open(folder)
     data = load_dataset(name, "all", bundle.manifest.input_spec)
     rates = {None: (0.1, 1.0), 1: (0.1,), 2: (0.1, 1.0), 4: (0.1, 1.0, 1.0, 1.0)}
@@ -172,7 +159,7 @@ def test_evaluate_refuses_a_head_that_there_is_not_and_steps_without_the_linear_
 
 
 @pytest.fixture
-def alphabets(takes: Takes, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+def alphabets(monkeypatch: pytest.MonkeyPatch) -> Dataset:
     """What load_dataset gives to evaluate: alphabets of 3, 4 and 1 classes by four drawers, the last of whom errs."""
     groups = ("Greek", "Latin", "Greek", "Latin", "Runes", "Latin", "Greek", "Latin")
     images = np.concatenate([image for kind in range(8) for image in (takes(kind, 3), takes((kind + 2) % 8, 1, first=9))])
@@ -190,7 +177,7 @@ ONE_SHOT_OPTIONS = [part for key, value in ONE_SHOT.items() for part in (f"--{ke
 @pytest.mark.parametrize("option", ["--within-alphabet", "--within-group"])
 @pytest.mark.parametrize("head", ["prototype", "linear"])
 def test_evaluate_within_an_alphabet_draws_episodes_within_one_group_and_by_other_authors(
-    cli: Cli, alphabets: Dataset, bundle: Bundle, option: str, head: str, said: Said
+    alphabets: Dataset, bundle: Bundle, option: str, head: str
 ) -> None:
     rule = prototype_head if head == "prototype" else adapted_head(AdaptationConfig("lda"))
     expected = judged(bundle, alphabets, rule, within_group=True, **ONE_SHOT)
@@ -208,15 +195,13 @@ def test_evaluate_within_an_alphabet_draws_episodes_within_one_group_and_by_othe
     assert "within" not in cli(*arguments).stdout
 
 
-def test_evaluate_text_of_the_prototype_head_has_no_steps(cli: Cli, alphabets: Dataset) -> None:
+def test_evaluate_text_of_the_prototype_head_has_no_steps(alphabets: Dataset) -> None:
     text = cli("evaluate", "omniglot", "--dataset", "made", *ONE_SHOT_OPTIONS).stdout
     assert "prototype head, " in text
     assert "steps" not in text
 
 
-def test_a_way_beyond_every_alphabet_is_explained_and_the_largest_named(
-    cli: Cli, alphabets: Dataset, complaint: Complaint
-) -> None:
+def test_a_way_beyond_every_alphabet_is_explained_and_the_largest_named(alphabets: Dataset) -> None:
     arguments = ["evaluate", "omniglot", "--dataset", "made", *ONE_SHOT_OPTIONS, "--way", 5]
     assert "5-way" in cli(*arguments).stdout
     message = complaint(cli(*arguments, "--within-alphabet", code=1))
@@ -224,9 +209,7 @@ def test_a_way_beyond_every_alphabet_is_explained_and_the_largest_named(
     assert "the test split of made, 'Latin', has 4." in message
 
 
-def test_the_class_that_is_too_small_is_named(
-    cli: Cli, dataset: Callable[[str], str], tmp_path: Path, complaint: Complaint
-) -> None:
+def test_the_class_that_is_too_small_is_named(dataset: Callable[[str], str], tmp_path: Path) -> None:
     name = dataset("folder")
     for image in sorted((tmp_path / "drawn" / "class 4").iterdir())[1:]:
         image.unlink()
@@ -262,7 +245,7 @@ def spoilt(kind: str, path: Path) -> None:
     "kind",
     ["missing", "text", "one array", "damaged", "other names", "floats", "flat", "fewer labels", "objects", "empty"],
 )
-def test_an_npz_file_that_is_no_dataset_is_explained(cli: Cli, tmp_path: Path, kind: str, complaint: Complaint) -> None:
+def test_an_npz_file_that_is_no_dataset_is_explained(tmp_path: Path, kind: str) -> None:
     spoilt(kind, tmp_path / "data.npz")
     message = complaint(cli("evaluate", "omniglot", "--dataset", f"npz:{tmp_path / 'data.npz'}", *EPISODES, code=1))
     assert "data.npz" in message
@@ -271,14 +254,12 @@ def test_an_npz_file_that_is_no_dataset_is_explained(cli: Cli, tmp_path: Path, k
 @pytest.mark.parametrize(
     ("spoil", "named"), [("missing", "photos"), ("no classes", "photos"), ("no images", "empty"), ("bad image", "bad.png")]
 )
-def test_a_folder_that_is_no_dataset_is_explained(
-    cli: Cli, tmp_path: Path, png: Png, draw: Draw, spoil: str, named: str, complaint: Complaint
-) -> None:
+def test_a_folder_that_is_no_dataset_is_explained(tmp_path: Path, spoil: str, named: str) -> None:
     folder = tmp_path / "photos"
     if spoil != "missing":
         folder.mkdir()
     if spoil in ("no images", "bad image"):
-        png("photos/good/good.png", draw(0))
+        png(tmp_path, "photos/good/good.png", draw(0))
         (folder / "empty").mkdir()
         (folder / "empty" / "notes.txt").write_text("no image")
     if spoil == "bad image":

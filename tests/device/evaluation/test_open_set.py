@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from numpy.typing import NDArray
+from support.device import altered, cli, complaint, said, takes
 
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
@@ -18,8 +17,6 @@ from edge_meta.errors import DatasetError
 from edge_meta.evaluation.accuracy import prototype_head
 from edge_meta.evaluation.open_set import auroc, judge_strangers
 from edge_meta.heads.rejection import Rejection
-
-Takes = Callable[..., NDArray[np.uint8]]
 
 REJECTION = Rejection(0.05, (2, 4), (0.01, 0.2), (1, 5), (((0.8, 3.3), (0.7, 2.3)), ((0.5, 3.0), (0.4, 2.0))), 1.0)
 
@@ -108,7 +105,7 @@ def test_without_any_other_class_there_is_nobody() -> None:
 
 
 @pytest.fixture
-def drawn(tmp_path: Path, takes: Takes) -> str:
+def drawn(tmp_path: Path) -> str:
     np.savez(tmp_path / "drawn.npz", x=np.concatenate([takes(kind, 5) for kind in range(9)]), y=np.repeat(np.arange(9), 5))
     return f"npz:{tmp_path / 'drawn.npz'}"
 
@@ -116,9 +113,7 @@ def drawn(tmp_path: Path, takes: Takes) -> str:
 EPISODES = ["--split", "all", "--way", 4, "--shot", 2, "--query", 3, "--episodes", 30]
 
 
-def test_evaluate_prints_the_three_figures_of_strangers(
-    cli: Callable[..., Result], drawn: str, said: Callable[[Result], dict[str, Any]]
-) -> None:
+def test_evaluate_prints_the_three_figures_of_strangers(drawn: str) -> None:
     options = ["--dataset", drawn, *EPISODES, "--strangers", drawn]
     done = said(cli("evaluate", "omniglot", *options, "--false-accept", 0.1, "--json"))
     assert (done["strangers"], done["false_accept_asked"]) == (drawn, 0.1)
@@ -131,9 +126,7 @@ def test_evaluate_prints_the_three_figures_of_strangers(
     assert "AUROC" in text
 
 
-def test_a_stricter_rate_accepts_fewer_strangers(
-    cli: Callable[..., Result], drawn: str, said: Callable[[Result], dict[str, Any]]
-) -> None:
+def test_a_stricter_rate_accepts_fewer_strangers(drawn: str) -> None:
     def judged(rate: float) -> dict[str, Any]:
         options = ["--dataset", drawn, *EPISODES, "--strangers", drawn, "--false-accept", rate, "--json"]
         return said(cli("evaluate", "omniglot", *options))
@@ -152,15 +145,11 @@ def test_a_stricter_rate_accepts_fewer_strangers(
         (["--strangers", "npz:nowhere.npz"], "nowhere.npz"),
     ],
 )
-def test_what_cannot_be_judged_is_explained(
-    cli: Callable[..., Result], drawn: str, complaint: Callable[[Result], str], options: list[str], words: str
-) -> None:
+def test_what_cannot_be_judged_is_explained(drawn: str, options: list[str], words: str) -> None:
     assert words in complaint(cli("evaluate", "omniglot", "--dataset", drawn, *EPISODES, *options, code=1))
 
 
-def test_a_bundle_that_was_not_calibrated_says_so(
-    cli: Callable[..., Result], drawn: str, altered: Callable[..., Path], complaint: Callable[[Result], str]
-) -> None:
-    bundle = altered(lambda fields: fields.update(rejection=None))
+def test_a_bundle_that_was_not_calibrated_says_so(tmp_path: Path, drawn: str) -> None:
+    bundle = altered(tmp_path, lambda fields: fields.update(rejection=None))
     said = complaint(cli("evaluate", bundle, "--dataset", drawn, *EPISODES, "--strangers", drawn, code=1))
     assert "not calibrated for unknown" in said

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.device import draw, takes
 
 from edge_meta import Classifier
 from edge_meta.errors import InputError
@@ -142,11 +142,7 @@ def test_a_head_that_followed_every_change_is_that_of_the_whole(labels: int) -> 
 
 
 def test_own_changes_are_followed_without_reading_every_label_again(
-    bundle: Bundle,
-    tmp_path: Path,
-    takes: Callable[..., NDArray[np.uint8]],
-    draw: Callable[..., NDArray[np.uint8]],
-    monkeypatch: pytest.MonkeyPatch,
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str | None] = []
     snapshot = Store.snapshot

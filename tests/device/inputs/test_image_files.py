@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from support.device import draw, png
 
 from edge_meta.errors import BackendError, InputError
 from edge_meta.inputs.image_files import SUFFIXES, read_image, resize
@@ -179,10 +179,8 @@ def test_a_damaged_file_is_read_or_is_an_error_and_nothing_else(at: int, damage:
         assert read_image(whole[:at] + damage + whole[at + len(damage) :], 1).shape[2] == 1
 
 
-def test_without_pillow_the_error_says_how_to_get_it(
-    monkeypatch: pytest.MonkeyPatch, png: Callable[..., Path], draw: Callable[..., Pixels]
-) -> None:
-    path = png("image.png", draw(0))
+def test_without_pillow_the_error_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = png(tmp_path, "image.png", draw(0))
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(BackendError) as caught:
         read_image(path, 1)

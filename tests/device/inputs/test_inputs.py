@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from support.device import draw, png
 
 from edge_meta.errors import InputError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, InputSpec, input_from_manifest
 from edge_meta.inputs.image_files import resize
 
-Pixels = NDArray[np.uint8]
-
 GRAY, RGB = ImageInput(28, 28, 1), ImageInput.for_shape((20, 30, 3))
 
 
-def test_an_array_is_resized_and_a_path_is_the_same_as_its_pixels(
-    draw: Callable[..., Pixels], png: Callable[..., Path]
-) -> None:
+def test_an_array_is_resized_and_a_path_is_the_same_as_its_pixels(tmp_path: Path) -> None:
     pixels = draw(3, 0, 61, 47)
-    path = png("drawn.png", pixels)
+    path = png(tmp_path, "drawn.png", pixels)
     wanted = resize(pixels[:, :, None], 28, 28)
     for image in (pixels, pixels[:, :, None], path, str(path)):
         np.testing.assert_array_equal(GRAY.read(image), wanted)
 
 
-def test_an_image_of_the_encoders_size_is_not_changed(draw: Callable[..., Pixels]) -> None:
+def test_an_image_of_the_encoders_size_is_not_changed() -> None:
     np.testing.assert_array_equal(GRAY.read(draw(1))[:, :, 0], draw(1))
 
 
@@ -65,11 +60,11 @@ def test_wrong_rank_channels_or_dtype_is_an_error(input_spec: ImageInput, image:
         input_spec.read_all([image])
 
 
-def test_several_images_may_be_stacked_or_listed_in_any_mix(draw: Callable[..., Pixels], png: Callable[..., Path]) -> None:
+def test_several_images_may_be_stacked_or_listed_in_any_mix(tmp_path: Path) -> None:
     first, second = draw(0), draw(1)
     wanted = [first[:, :, None], second[:, :, None]]
     stack = np.stack([first, second])
-    path = png("second.png", second)
+    path = png(tmp_path, "second.png", second)
     for images in (stack, stack[..., None], [first, second], [first, path], (str(path) for _ in range(2))):
         read = GRAY.read_all(images)
         assert len(read) == 2

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
+from support.device import altered, cli, complaint, said
 
 from edge_meta.errors import BundleError
 from edge_meta.runtime import backend_comparison
@@ -19,8 +17,6 @@ from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.graph_check import output_step
 from edge_meta.runtime.interpreter import Encoder
-
-Said = Callable[[Result], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +106,7 @@ def test_cpu_features_are_those_that_matter(monkeypatch: pytest.MonkeyPatch) -> 
 # On the command line
 
 
-def test_inspect_tells_what_runs_and_how_far_apart(cli: Callable[..., Result], said: Said, bundle: Bundle) -> None:
+def test_inspect_tells_what_runs_and_how_far_apart(bundle: Bundle) -> None:
     told = said(cli("inspect", "omniglot", "--runtime", "--json"))["runtime"]
     assert told.keys() == {"backend", "threads", "xnnpack", "delegate", "backends", "runs", "host"}
     assert told["backend"] == Encoder(bundle.model).backend
@@ -122,16 +118,14 @@ def test_inspect_tells_what_runs_and_how_far_apart(cli: Callable[..., Result], s
     assert "0 quantization steps; 100.0% of values within one" in text
 
 
-def test_inspect_verifies_an_encoder_in_a_process_of_its_own(cli: Callable[..., Result], said: Said, bundle: Bundle) -> None:
+def test_inspect_verifies_an_encoder_in_a_process_of_its_own(bundle: Bundle) -> None:
     verified = said(cli("inspect", "omniglot", "--verify", "--json"))["verified"]
     assert set(verified["signatures"]) == set(bundle.manifest.signatures)
     assert verified["main"]["inputs"][0]["shape"] == [1, *bundle.manifest.input_spec.shape]
     assert "ran embed, enroll, score, train_step" in cli("inspect", "omniglot", "--verify").stdout
 
 
-def test_inspect_refuses_a_manifest_that_lists_other_signatures(
-    cli: Callable[..., Result], altered: Callable[..., Path], complaint: Callable[[Result], str]
-) -> None:
+def test_inspect_refuses_a_manifest_that_lists_other_signatures(tmp_path: Path) -> None:
     for index, change in enumerate(
         [
             lambda fields: fields["signatures"]["enroll"]["inputs"].update(counts=[65]),
@@ -139,6 +133,6 @@ def test_inspect_refuses_a_manifest_that_lists_other_signatures(
             lambda fields: fields["signatures"].update(verify=3),
         ]
     ):
-        folder = altered(change, name=f"{index}.bundle")
+        folder = altered(tmp_path, change, name=f"{index}.bundle")
         assert "the manifest says otherwise of the signature" in complaint(cli("inspect", folder, "--verify", code=1))
         cli("inspect", folder)

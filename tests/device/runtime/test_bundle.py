@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.device import altered, bytes_in
 
 from edge_meta.errors import BundleError
 from edge_meta.runtime.bundle import SHIPPED, Bundle, shipped
@@ -43,16 +43,16 @@ def test_a_zip_is_the_same_bundle_flat_or_with_its_folder(
     assert (opened.manifest, opened.model, opened.seed) == (bundle.manifest, bundle.model, bundle.seed)
 
 
-def test_a_folder_is_opened_by_path(altered: Callable[..., Path], bundle: Bundle) -> None:
-    folder = altered()
+def test_a_folder_is_opened_by_path(tmp_path: Path, bundle: Bundle) -> None:
+    folder = altered(tmp_path)
     for source in (folder, str(folder), f"{folder}/"):
         assert Bundle.open(source).model == bundle.model
     assert Bundle.open(folder).name == "altered"
 
 
-def test_a_seed_is_part_of_the_bundle(altered: Callable[..., Path], bundle: Bundle) -> None:
+def test_a_seed_is_part_of_the_bundle(tmp_path: Path, bundle: Bundle) -> None:
     assert bundle.seed is None
-    assert Bundle.open(altered(files={"prototypes.db": b"seed"})).seed == b"seed"
+    assert Bundle.open(altered(tmp_path, files={"prototypes.db": b"seed"})).seed == b"seed"
 
 
 @pytest.mark.parametrize("name", ["nosuch", "no/such.bundle", "", "x" * 300, "a\0b"])
@@ -79,8 +79,8 @@ def test_what_is_no_bundle_is_said_so(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("as_zip", [False, True])
-def test_a_missing_file_is_named(altered: Callable[..., Path], tmp_path: Path, name: str, as_zip: bool) -> None:
-    folder = altered()
+def test_a_missing_file_is_named(tmp_path: Path, name: str, as_zip: bool) -> None:
+    folder = altered(tmp_path)
     (folder / name).unlink()
     with pytest.raises(BundleError, match=name):
         Bundle.open(zipped(folder, tmp_path / "letters.zip") if as_zip else folder)
@@ -89,8 +89,8 @@ def test_a_missing_file_is_named(altered: Callable[..., Path], tmp_path: Path, n
 @pytest.mark.parametrize("name", ["encoder.tflite", "README.md"])
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "longer"])
 @pytest.mark.parametrize("as_zip", [False, True])
-def test_a_damaged_file_is_named(altered: Callable[..., Path], tmp_path: Path, name: str, damage: str, as_zip: bool) -> None:
-    folder = altered()
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, damage: str, as_zip: bool) -> None:
+    folder = altered(tmp_path)
     content = (folder / name).read_bytes()
     middle = len(content) // 2
     damaged = {
@@ -104,23 +104,23 @@ def test_a_damaged_file_is_named(altered: Callable[..., Path], tmp_path: Path, n
         Bundle.open(zipped(folder, tmp_path / "letters.zip") if as_zip else folder)
 
 
-def test_a_file_that_is_a_folder_is_an_error(altered: Callable[..., Path]) -> None:
-    folder = altered()
+def test_a_file_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
+    folder = altered(tmp_path)
     (folder / "README.md").unlink()
     (folder / "README.md").mkdir()
     with pytest.raises(BundleError):
         Bundle.open(folder)
 
 
-def test_a_manifest_that_is_not_json_is_damaged(altered: Callable[..., Path]) -> None:
-    folder = altered()
+def test_a_manifest_that_is_not_json_is_damaged(tmp_path: Path) -> None:
+    folder = altered(tmp_path)
     (folder / "manifest.json").write_text("not JSON")
     with pytest.raises(BundleError, match="damaged"):
         Bundle.open(folder)
 
 
-def test_a_newer_format_asks_for_an_upgrade_before_anything_is_checked(altered: Callable[..., Path]) -> None:
-    folder = altered(lambda fields: fields.update(format=2))
+def test_a_newer_format_asks_for_an_upgrade_before_anything_is_checked(tmp_path: Path) -> None:
+    folder = altered(tmp_path, lambda fields: fields.update(format=2))
     (folder / "encoder.tflite").unlink()
     with pytest.raises(BundleError, match=r"format 2.*upgrade"):
         Bundle.open(folder)
@@ -128,11 +128,9 @@ def test_a_newer_format_asks_for_an_upgrade_before_anything_is_checked(altered: 
 
 @pytest.mark.parametrize("name", ["../secret", "a/../../secret", "..", ".", "", "a\0b", "\ud800", "x" * 300])
 @pytest.mark.parametrize("as_zip", [False, True])
-def test_a_manifest_cannot_reach_outside_of_its_bundle(
-    altered: Callable[..., Path], tmp_path: Path, name: str, as_zip: bool
-) -> None:
+def test_a_manifest_cannot_reach_outside_of_its_bundle(tmp_path: Path, name: str, as_zip: bool) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
-    folder = altered(lambda fields: fields["files"].update({name: "00" * 32}))
+    folder = altered(tmp_path, lambda fields: fields["files"].update({name: "00" * 32}))
     with pytest.raises(BundleError):
         Bundle.open(zipped(folder, tmp_path / "letters.zip") if as_zip else folder)
 
@@ -174,8 +172,8 @@ def test_a_zip_with_a_password_is_an_error(bundle: Bundle, tmp_path: Path) -> No
         Bundle.open(path)
 
 
-def test_opening_changes_nothing(altered: Callable[..., Path], bytes_in: Callable[[Path], bytes]) -> None:
-    folder = altered(files={"prototypes.db": b"seed"})
+def test_opening_changes_nothing(tmp_path: Path) -> None:
+    folder = altered(tmp_path, files={"prototypes.db": b"seed"})
     before = bytes_in(folder)
     Bundle.open(folder)
     assert bytes_in(folder) == before

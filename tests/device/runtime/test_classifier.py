@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -14,22 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.device import altered, bytes_in, draw, mixed, png, python, takes
 
 from edge_meta import Classifier
 from edge_meta.errors import BundleError, EdgeMetaError, InputError, LabelError, StoreError
 from edge_meta.runtime.bundle import Bundle
 
 Pixels = NDArray[np.uint8]
-Draw = Callable[..., Pixels]
-Takes = Callable[..., Pixels]
-Png = Callable[..., Path]
-Altered = Callable[..., Path]
 
 KINDS = ["alef", "bet", "gimel", "dalet", "he"]
 
 
 @pytest.fixture
-def taught(classifier: Classifier, takes: Takes) -> Classifier:
+def taught(classifier: Classifier) -> Classifier:
     """A classifier with five labels of 1, 2, 3, 4 and 5 shots."""
     for kind, label in enumerate(KINDS):
         classifier.enroll(label, takes(kind, kind + 1))
@@ -37,7 +33,7 @@ def taught(classifier: Classifier, takes: Takes) -> Classifier:
 
 
 @pytest.fixture
-def confused(classifier: Classifier, mixed: Takes) -> Classifier:
+def confused(classifier: Classifier) -> Classifier:
     """A classifier with three labels of 9 shots that prototypes confuse, and a better last layer does not."""
     for label in range(3):
         classifier.enroll(KINDS[label], mixed(label, 3))
@@ -47,7 +43,7 @@ def confused(classifier: Classifier, mixed: Takes) -> Classifier:
 # Enroll
 
 
-def test_enroll_says_what_it_did(classifier: Classifier, takes: Takes) -> None:
+def test_enroll_says_what_it_did(classifier: Classifier) -> None:
     assert tuple(classifier.enroll("alef", takes(0, 2))) == ("alef", 2, 2, 1)
     assert tuple(classifier.enroll("bet", takes(1, 1))) == ("bet", 1, 1, 2)
     done = classifier.enroll("alef", takes(0, 3, first=2))
@@ -56,8 +52,8 @@ def test_enroll_says_what_it_did(classifier: Classifier, takes: Takes) -> None:
     assert [classifier.shots(label) for label in ("alef", "bet", "gimel")] == [5, 1, 0]
 
 
-def test_arrays_of_any_size_paths_and_mixes_are_enrolled(classifier: Classifier, draw: Draw, png: Png) -> None:
-    path = png("drawn.png", draw(0, 1, 64, 80))
+def test_arrays_of_any_size_paths_and_mixes_are_enrolled(tmp_path: Path, classifier: Classifier) -> None:
+    path = png(tmp_path, "drawn.png", draw(0, 1, 64, 80))
     for images, count in [
         (np.stack([draw(0, take, 105, 105) for take in range(3)]), 3),
         (np.stack([draw(0, take, 17, 50) for take in range(2)])[..., None], 2),
@@ -69,9 +65,9 @@ def test_arrays_of_any_size_paths_and_mixes_are_enrolled(classifier: Classifier,
     assert classifier.shots("alef") == 12
 
 
-def test_a_file_and_its_pixels_have_one_embedding(classifier: Classifier, draw: Draw, png: Png) -> None:
+def test_a_file_and_its_pixels_have_one_embedding(tmp_path: Path, classifier: Classifier) -> None:
     pixels = draw(2, 0, 90, 70)
-    np.testing.assert_array_equal(classifier.embed(png("drawn.png", pixels)), classifier.embed(pixels))
+    np.testing.assert_array_equal(classifier.embed(png(tmp_path, "drawn.png", pixels)), classifier.embed(pixels))
 
 
 @pytest.mark.parametrize("images", [[], np.zeros((0, 28, 28), np.uint8)])
@@ -81,8 +77,8 @@ def test_no_images_are_an_error(classifier: Classifier, images: Any) -> None:
     assert classifier.labels == []
 
 
-def test_nothing_is_enrolled_when_one_file_is_bad(taught: Classifier, draw: Draw, png: Png) -> None:
-    good, bad = png("good.png", draw(0)), png("bad.png", draw(0))
+def test_nothing_is_enrolled_when_one_file_is_bad(tmp_path: Path, taught: Classifier) -> None:
+    good, bad = png(tmp_path, "good.png", draw(0)), png(tmp_path, "bad.png", draw(0))
     bad.write_bytes(bad.read_bytes()[:100])
     for label in ("alef", "new"):
         with pytest.raises(InputError, match=r"bad\.png is not a readable image"):
@@ -104,7 +100,7 @@ def test_nothing_is_enrolled_when_one_file_is_bad(taught: Classifier, draw: Draw
     ],
     ids=lambda image: f"{image.dtype}{list(image.shape)}",
 )
-def test_arrays_that_are_no_image_are_refused(taught: Classifier, draw: Draw, image: NDArray[Any]) -> None:
+def test_arrays_that_are_no_image_are_refused(taught: Classifier, image: NDArray[Any]) -> None:
     with pytest.raises(InputError):
         taught.classify(image)
     with pytest.raises(InputError):
@@ -113,7 +109,7 @@ def test_arrays_that_are_no_image_are_refused(taught: Classifier, draw: Draw, im
 
 
 @pytest.mark.parametrize("label", ["", "  ", "\ud800"])
-def test_what_is_no_label_is_refused(classifier: Classifier, takes: Takes, label: str) -> None:
+def test_what_is_no_label_is_refused(classifier: Classifier, label: str) -> None:
     with pytest.raises(LabelError):
         classifier.enroll(label, takes(0, 1))
     assert classifier.labels == []
@@ -122,7 +118,7 @@ def test_what_is_no_label_is_refused(classifier: Classifier, takes: Takes, label
 # Classify
 
 
-def test_new_takes_are_classified_with_scores_that_sum_to_one(taught: Classifier, draw: Draw, png: Png) -> None:
+def test_new_takes_are_classified_with_scores_that_sum_to_one(tmp_path: Path, taught: Classifier) -> None:
     for kind, label in enumerate(KINDS):
         result = taught.classify(draw(kind, 100), top_k=5)
         assert result.top[0].label == label
@@ -131,10 +127,10 @@ def test_new_takes_are_classified_with_scores_that_sum_to_one(taught: Classifier
         scores, distances = [near.score for near in result.top], [near.distance for near in result.top]
         assert scores == sorted(scores, reverse=True)
         assert distances == sorted(distances)
-        assert taught.classify(png(f"{label}.png", draw(kind, 100)), top_k=5) == result
+        assert taught.classify(png(tmp_path, f"{label}.png", draw(kind, 100)), top_k=5) == result
 
 
-def test_distances_and_scores_are_those_of_float64(taught: Classifier, takes: Takes, draw: Draw) -> None:
+def test_distances_and_scores_are_those_of_float64(taught: Classifier) -> None:
     prototypes = {
         label: np.mean([taught.embed(image).astype(np.float64) for image in takes(kind, kind + 1)], axis=0)
         for kind, label in enumerate(KINDS)
@@ -150,11 +146,11 @@ def test_distances_and_scores_are_those_of_float64(taught: Classifier, takes: Ta
 
 
 @pytest.mark.parametrize(("top_k", "listed"), [(1, 1), (3, 3), (5, 5), (99, 5)])
-def test_top_lists_as_many_as_asked_and_there_are(taught: Classifier, draw: Draw, top_k: int, listed: int) -> None:
+def test_top_lists_as_many_as_asked_and_there_are(taught: Classifier, top_k: int, listed: int) -> None:
     assert len(taught.classify(draw(0), top_k).top) == listed
 
 
-def test_an_enrolled_image_is_known(taught: Classifier, draw: Draw) -> None:
+def test_an_enrolled_image_is_known(taught: Classifier) -> None:
     result = taught.classify(draw(0))  # alef's only shot, so at no distance
     assert result.known
     assert result.best == result.top[0]
@@ -178,10 +174,8 @@ def rejecting(far: float, one_shot: float = 0.0) -> Callable[[dict[str, Any]], N
         (lambda fields: fields.update(rejection=None), True),
     ],
 )
-def test_the_manifest_decides_who_is_unknown(
-    altered: Altered, takes: Takes, draw: Draw, tmp_path: Path, change: Callable[[dict[str, Any]], None], known: bool
-) -> None:
-    with Classifier.load(altered(change), tmp_path / "store.db") as classifier:
+def test_the_manifest_decides_who_is_unknown(tmp_path: Path, change: Callable[[dict[str, Any]], None], known: bool) -> None:
+    with Classifier.load(altered(tmp_path, change), tmp_path / "store.db") as classifier:
         classifier.enroll("alef", takes(0, 3))
         classifier.enroll("bet", takes(1, 3))
         result = classifier.classify(draw(0, 9))
@@ -192,14 +186,12 @@ def test_the_manifest_decides_who_is_unknown(
 
 
 @pytest.mark.parametrize(("false_accept", "known"), [(None, True), (0.05, True), (0.02, True), (0.01, False)])
-def test_a_smaller_false_accept_rate_makes_more_unknown(
-    altered: Altered, takes: Takes, draw: Draw, tmp_path: Path, false_accept: float | None, known: bool
-) -> None:
+def test_a_smaller_false_accept_rate_makes_more_unknown(tmp_path: Path, false_accept: float | None, known: bool) -> None:
     def steep(fields: dict[str, Any]) -> None:
         rejecting(1.0)(fields)
         fields["rejection"]["far"] = [[[1e-9, 1e30]]] * 2
 
-    with Classifier.load(altered(steep), tmp_path / "store.db", false_accept=false_accept) as classifier:
+    with Classifier.load(altered(tmp_path, steep), tmp_path / "store.db", false_accept=false_accept) as classifier:
         classifier.enroll("alef", takes(0, 3))
         assert classifier.classify(draw(0, 9)).known is known
 
@@ -210,25 +202,29 @@ def test_a_rate_that_was_not_calibrated_is_refused(tmp_path: Path, rate: float) 
         Classifier.load("omniglot", tmp_path / "store.db", false_accept=rate)
 
 
-def test_a_bundle_without_calibration_takes_no_rate(altered: Altered, tmp_path: Path) -> None:
+def test_a_bundle_without_calibration_takes_no_rate(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not calibrated for unknown"):
-        Classifier.load(altered(lambda fields: fields.update(rejection=None)), tmp_path / "store.db", false_accept=0.05)
+        Classifier.load(
+            altered(tmp_path, lambda fields: fields.update(rejection=None)), tmp_path / "store.db", false_accept=0.05
+        )
 
 
-def test_more_shots_draw_the_line_nearer(altered: Altered, takes: Takes, draw: Draw, tmp_path: Path) -> None:
-    with Classifier.load(altered(rejecting(1e-9)), tmp_path / "measured.db") as classifier:
+def test_more_shots_draw_the_line_nearer(tmp_path: Path) -> None:
+    with Classifier.load(altered(tmp_path, rejecting(1e-9)), tmp_path / "measured.db") as classifier:
         classifier.enroll("alef", np.repeat(takes(0, 1), 4, axis=0))
         distance = classifier.classify(draw(0, 9)).best.distance
     assert distance > 0
     # The line is at twice the distance for one shot and at half of it for four.
-    with Classifier.load(altered(rejecting(1e-9, 2 * distance), name="one.bundle"), tmp_path / "one.db") as classifier:
+    with Classifier.load(
+        altered(tmp_path, rejecting(1e-9, 2 * distance), name="one.bundle"), tmp_path / "one.db"
+    ) as classifier:
         classifier.enroll("alef", takes(0, 1))
         assert classifier.classify(draw(0, 9)).known
         classifier.enroll("alef", np.repeat(takes(0, 1), 3, axis=0))
         assert not classifier.classify(draw(0, 9)).known
 
 
-def test_with_nothing_enrolled_there_is_nothing_to_say(classifier: Classifier, draw: Draw, tmp_path: Path) -> None:
+def test_with_nothing_enrolled_there_is_nothing_to_say(classifier: Classifier, tmp_path: Path) -> None:
     with pytest.raises(LabelError, match=r"Nothing is enrolled in .*store\.db"):
         classifier.classify(draw(0))
     assert classifier.labels == []
@@ -239,7 +235,7 @@ def test_with_nothing_enrolled_there_is_nothing_to_say(classifier: Classifier, d
 
 
 @pytest.mark.parametrize("solver", [None, "lda", "gradient", "ridge"])
-def test_adapt_moves_the_head_and_says_what_it_gains(confused: Classifier, draw: Draw, solver: str | None) -> None:
+def test_adapt_moves_the_head_and_says_what_it_gains(confused: Classifier, solver: str | None) -> None:
     before = confused.classify(draw(0, 100))
     done = confused.adapt(solver=solver)
     after = confused.classify(draw(0, 100))
@@ -256,7 +252,7 @@ def test_adapt_moves_the_head_and_says_what_it_gains(confused: Classifier, draw:
     )
 
 
-def test_adapting_again_starts_from_the_prototypes_again(confused: Classifier, draw: Draw) -> None:
+def test_adapting_again_starts_from_the_prototypes_again(confused: Classifier) -> None:
     done = confused.adapt(steps=20, learning_rate=0.1)
     before = confused.classify(draw(0, 100))
     confused.adapt(solver="ridge")
@@ -265,7 +261,7 @@ def test_adapting_again_starts_from_the_prototypes_again(confused: Classifier, d
     assert confused.classify(draw(0, 100)) == before
 
 
-def test_new_takes_are_right_more_often_after_adapting(confused: Classifier, mixed: Takes) -> None:
+def test_new_takes_are_right_more_often_after_adapting(confused: Classifier) -> None:
     images = [mixed(label, 10, first=50) for label in range(3)]
 
     def right() -> float:
@@ -277,7 +273,7 @@ def test_new_takes_are_right_more_often_after_adapting(confused: Classifier, mix
     assert right() > before
 
 
-def test_top_is_in_the_order_of_the_adapted_head(confused: Classifier, draw: Draw) -> None:
+def test_top_is_in_the_order_of_the_adapted_head(confused: Classifier) -> None:
     confused.adapt()
     tops = [confused.classify(draw(kind)).top for kind in range(40)]
     assert any(top[0] != min(top, key=lambda near: near.distance) for top in tops)
@@ -288,9 +284,7 @@ def test_top_is_in_the_order_of_the_adapted_head(confused: Classifier, draw: Dra
 @pytest.mark.parametrize(
     "options", [{"steps": 1, "learning_rate": 1e-12}, {"learning_rate": 1e30}, {"learning_rate": 1e300}]
 )
-def test_what_does_no_better_than_the_prototypes_changes_nothing(
-    confused: Classifier, draw: Draw, options: dict[str, Any]
-) -> None:
+def test_what_does_no_better_than_the_prototypes_changes_nothing(confused: Classifier, options: dict[str, Any]) -> None:
     before = confused.classify(draw(0, 100))
     done = confused.adapt(**options)
     assert (done.changed, done.steps, done.loss_after) == (False, 0, done.loss_before)
@@ -302,7 +296,7 @@ def test_what_does_no_better_than_the_prototypes_changes_nothing(
     assert confused.classify(draw(0, 100)) == before
 
 
-def test_what_does_no_better_leaves_an_earlier_adaptation(confused: Classifier, draw: Draw) -> None:
+def test_what_does_no_better_leaves_an_earlier_adaptation(confused: Classifier) -> None:
     confused.adapt()
     before = confused.classify(draw(0, 100))
     assert not confused.adapt(learning_rate=1e30).changed
@@ -317,9 +311,9 @@ def learned(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("change", "changed"), [(lambda fields: None, False), (learned, True)])
 def test_one_shot_a_label_is_adapted_only_by_rates_that_came_with_the_encoder(
-    altered: Altered, takes: Takes, tmp_path: Path, change: Callable[[dict[str, Any]], None], changed: bool
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], changed: bool
 ) -> None:
-    with Classifier.load(altered(change), tmp_path / "store.db") as classifier:
+    with Classifier.load(altered(tmp_path, change), tmp_path / "store.db") as classifier:
         for kind in range(3):
             classifier.enroll(KINDS[kind], takes(kind, 1))
         done = classifier.adapt()
@@ -328,7 +322,7 @@ def test_one_shot_a_label_is_adapted_only_by_rates_that_came_with_the_encoder(
         assert bool(classifier.store.snapshot().columns) is changed
 
 
-def test_the_adapted_head_is_that_of_float64(confused: Classifier, mixed: Takes, draw: Draw) -> None:
+def test_the_adapted_head_is_that_of_float64(confused: Classifier) -> None:
     assert confused.adapt(steps=3, learning_rate=0.1).steps == 3
     shots = np.stack([confused.embed(image) for label in range(3) for image in mixed(label, 3)]).astype(np.float64)
     truth = np.repeat(np.eye(3), 9, axis=0)
@@ -345,7 +339,7 @@ def test_the_adapted_head_is_that_of_float64(confused: Classifier, mixed: Takes,
 
 
 @pytest.mark.parametrize("labels", [0, 1])
-def test_adapting_fewer_than_two_labels_is_an_error(classifier: Classifier, takes: Takes, labels: int) -> None:
+def test_adapting_fewer_than_two_labels_is_an_error(classifier: Classifier, labels: int) -> None:
     for kind in range(labels):
         classifier.enroll(KINDS[kind], takes(kind, 3))
     with pytest.raises(LabelError, match="at least two"):
@@ -360,15 +354,15 @@ def test_adapting_fewer_than_two_labels_is_an_error(classifier: Classifier, take
     ],
     ids=str,
 )  # fmt: skip
-def test_impossible_steps_and_rates_change_nothing(taught: Classifier, draw: Draw, options: dict[str, Any]) -> None:
+def test_impossible_steps_and_rates_change_nothing(taught: Classifier, options: dict[str, Any]) -> None:
     before = taught.classify(draw(0, 100), 5)
     with pytest.raises(InputError):
         taught.adapt(**{"steps": 5, **options})
     assert taught.classify(draw(0, 100), 5) == before
 
 
-def test_a_bundle_without_learning_rates_is_an_error_or_needs_one(altered: Altered, takes: Takes, tmp_path: Path) -> None:
-    folder = altered(lambda fields: fields["head"].update(steps=0, learning_rates=[]))
+def test_a_bundle_without_learning_rates_is_an_error_or_needs_one(tmp_path: Path) -> None:
+    folder = altered(tmp_path, lambda fields: fields["head"].update(steps=0, learning_rates=[]))
 
     def adapt(steps: int | None) -> None:
         with Classifier.load(folder, tmp_path / "store.db") as classifier:
@@ -381,7 +375,7 @@ def test_a_bundle_without_learning_rates_is_an_error_or_needs_one(altered: Alter
             adapt(steps)
 
 
-def test_undo_takes_an_adaptation_back(confused: Classifier, draw: Draw) -> None:
+def test_undo_takes_an_adaptation_back(confused: Classifier) -> None:
     before = confused.classify(draw(2, 100), 3)
     confused.adapt()
     assert confused.classify(draw(2, 100), 3) != before
@@ -390,7 +384,7 @@ def test_undo_takes_an_adaptation_back(confused: Classifier, draw: Draw) -> None
     assert confused.classify(draw(2, 100), 3) == before
 
 
-def test_forget_and_undo_are_seen_at_once(taught: Classifier, draw: Draw, takes: Takes) -> None:
+def test_forget_and_undo_are_seen_at_once(taught: Classifier) -> None:
     before = taught.classify(draw(2, 100), 5)
     taught.enroll("gimel", takes(4, 5))
     assert taught.classify(draw(2, 100), 5) != before
@@ -408,9 +402,7 @@ def test_forget_and_undo_are_seen_at_once(taught: Classifier, draw: Draw, takes:
 
 
 @pytest.mark.parametrize("solver", ["lda", "gradient", "ridge"])
-def test_labels_enrolled_or_extended_after_an_adaptation_go_by_their_prototype(
-    confused: Classifier, mixed: Takes, takes: Takes, solver: str
-) -> None:
+def test_labels_enrolled_or_extended_after_an_adaptation_go_by_their_prototype(confused: Classifier, solver: str) -> None:
     confused.adapt(solver=solver)
     confused.enroll("vav", takes(20, 3))
     confused.enroll("bet", mixed(1, 1, first=10))
@@ -425,9 +417,7 @@ def test_labels_enrolled_or_extended_after_an_adaptation_go_by_their_prototype(
 # Loading, sharing, closing
 
 
-def test_what_was_taught_is_there_after_loading_again(
-    taught: Classifier, bundle: Bundle, draw: Draw, tmp_path: Path
-) -> None:
+def test_what_was_taught_is_there_after_loading_again(taught: Classifier, bundle: Bundle, tmp_path: Path) -> None:
     taught.adapt()
     before = taught.classify(draw(4, 100), 5)
     taught.close()
@@ -436,16 +426,14 @@ def test_what_was_taught_is_there_after_loading_again(
         assert again.classify(draw(4, 100), 5) == before
 
 
-def test_leaving_the_block_closes_the_store(bundle: Bundle, takes: Takes, tmp_path: Path) -> None:
+def test_leaving_the_block_closes_the_store(bundle: Bundle, tmp_path: Path) -> None:
     with Classifier.load(bundle, tmp_path / "shop" / "closed.db") as classifier:
         classifier.enroll("alef", takes(0, 1))
         assert len(list((tmp_path / "shop").iterdir())) > 1
     assert [file.name for file in (tmp_path / "shop").iterdir()] == ["closed.db"]
 
 
-def test_an_empty_store_names_the_newest_that_another_encoder_of_the_bundle_left(
-    bundle: Bundle, draw: Draw, data_folder: Path
-) -> None:
+def test_an_empty_store_names_the_newest_that_another_encoder_of_the_bundle_left(bundle: Bundle, data_folder: Path) -> None:
     folder = data_folder / "edge_meta"
     folder.mkdir(parents=True)
     for age, name in enumerate(("omniglot-0123456789ab", "omniglot-fedcba987654", "letters-aaaaaaaaaaaa")):
@@ -463,7 +451,7 @@ def test_an_empty_store_names_the_newest_that_another_encoder_of_the_bundle_left
     assert caught.value.remedy == "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
 
 
-def test_the_default_store_is_in_the_users_data_folder(bundle: Bundle, takes: Takes, data_folder: Path) -> None:
+def test_the_default_store_is_in_the_users_data_folder(bundle: Bundle, data_folder: Path) -> None:
     with Classifier.load("omniglot") as classifier:
         classifier.enroll("alef", takes(0, 1))
     encoder_id = bundle.manifest.encoder_id
@@ -471,26 +459,20 @@ def test_the_default_store_is_in_the_users_data_folder(bundle: Bundle, takes: Ta
 
 
 def test_a_second_classifier_and_a_second_process_are_heard_by_the_next_classify(
-    taught: Classifier,
-    bundle: Bundle,
-    takes: Takes,
-    draw: Draw,
-    png: Png,
-    tmp_path: Path,
-    python: Callable[..., subprocess.CompletedProcess[str]],
+    taught: Classifier, bundle: Bundle, tmp_path: Path
 ) -> None:
     with Classifier.load(bundle, tmp_path / "store.db") as other:
         other.enroll("vav", takes(7, 2))
         assert taught.classify(draw(7, 100)).top[0].label == "vav"
         taught.forget("vav")
         assert other.labels == KINDS
-    image = png("zayin.png", draw(8))
-    done = python("-m", "edge_meta", "enroll", "omniglot", "zayin", image, "--store", tmp_path / "store.db")
+    image = png(tmp_path, "zayin.png", draw(8))
+    done = python(tmp_path, "-m", "edge_meta", "enroll", "omniglot", "zayin", image, "--store", tmp_path / "store.db")
     assert done.returncode == 0, done.stderr
     assert taught.classify(draw(8)).top[0].label == "zayin"
 
 
-def test_eight_threads_may_share_a_classifier(classifier: Classifier, takes: Takes, draw: Draw) -> None:
+def test_eight_threads_may_share_a_classifier(classifier: Classifier) -> None:
     classifier.enroll("start", takes(99, 1))
 
     def work(kind: int) -> list[str | None]:
@@ -508,18 +490,11 @@ def test_eight_threads_may_share_a_classifier(classifier: Classifier, takes: Tak
     assert [classifier.shots(f"kind {kind}") for kind in range(8)] == [3] * 8
 
 
-def test_a_seeded_bundle_starts_a_new_store_and_is_never_written(
-    taught: Classifier,
-    altered: Altered,
-    takes: Takes,
-    draw: Draw,
-    tmp_path: Path,
-    bytes_in: Callable[[Path], bytes],
-) -> None:
+def test_a_seeded_bundle_starts_a_new_store_and_is_never_written(taught: Classifier, tmp_path: Path) -> None:
     taught.adapt()
     wanted = taught.classify(draw(0, 100), 5)
     taught.close()
-    folder = altered(files={"prototypes.db": (tmp_path / "store.db").read_bytes()})
+    folder = altered(tmp_path, files={"prototypes.db": (tmp_path / "store.db").read_bytes()})
     before = bytes_in(folder)
     for store in ("first.db", "second.db"):
         with Classifier.load(folder, tmp_path / store) as classifier:
@@ -531,10 +506,10 @@ def test_a_seeded_bundle_starts_a_new_store_and_is_never_written(
         assert classifier.labels == ["bet", "gimel", "dalet", "he", "vav"]
 
 
-def test_a_store_of_another_encoder_is_refused(taught: Classifier, altered: Altered, tmp_path: Path) -> None:
+def test_a_store_of_another_encoder_is_refused(taught: Classifier, tmp_path: Path) -> None:
     taught.close()
     with pytest.raises(StoreError, match="two encoders never mix"):
-        Classifier.load(altered(lambda fields: fields.update(encoder_id="f" * 32)), tmp_path / "store.db")
+        Classifier.load(altered(tmp_path, lambda fields: fields.update(encoder_id="f" * 32)), tmp_path / "store.db")
 
 
 @pytest.mark.parametrize(
@@ -545,20 +520,18 @@ def test_a_store_of_another_encoder_is_refused(taught: Classifier, altered: Alte
         lambda fields: fields["input"].update(channels=3),
     ],
 )
-def test_a_manifest_that_does_not_fit_its_model_is_refused(
-    altered: Altered, tmp_path: Path, change: Callable[[dict[str, Any]], None]
-) -> None:
+def test_a_manifest_that_does_not_fit_its_model_is_refused(tmp_path: Path, change: Callable[[dict[str, Any]], None]) -> None:
     with pytest.raises(BundleError, match=r"encoder\.tflite takes \(1, 28, 28, 1\) and gives 112 values"):
-        Classifier.load(altered(change), tmp_path / "store.db")
+        Classifier.load(altered(tmp_path, change), tmp_path / "store.db")
 
 
 @pytest.mark.parametrize("model", [b"", b"not a model", b"\x1c\0\0\0ONNX" + bytes(1000)])
-def test_a_model_that_is_none_is_refused_even_with_its_checksum(altered: Altered, tmp_path: Path, model: bytes) -> None:
+def test_a_model_that_is_none_is_refused_even_with_its_checksum(tmp_path: Path, model: bytes) -> None:
     with pytest.raises(BundleError, match=r"encoder\.tflite"):
-        Classifier.load(altered(files={"encoder.tflite": model}), tmp_path / "store.db")
+        Classifier.load(altered(tmp_path, files={"encoder.tflite": model}), tmp_path / "store.db")
 
 
-def test_a_closed_classifier_says_so_and_leaves_its_file_alone(taught: Classifier, draw: Draw) -> None:
+def test_a_closed_classifier_says_so_and_leaves_its_file_alone(taught: Classifier) -> None:
     taught.close()
     with pytest.raises(StoreError, match="was closed"):
         taught.classify(draw(0))
@@ -566,7 +539,7 @@ def test_a_closed_classifier_says_so_and_leaves_its_file_alone(taught: Classifie
         assert taught.labels
 
 
-def test_a_forgotten_label_is_gone_even_if_its_bytes_cannot_be_overwritten_yet(taught: Classifier, draw: Draw) -> None:
+def test_a_forgotten_label_is_gone_even_if_its_bytes_cannot_be_overwritten_yet(taught: Classifier) -> None:
     with closing(sqlite3.connect(taught.store.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM labels").fetchone()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from support.device import takes
 
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
@@ -14,7 +12,7 @@ from edge_meta.runtime.classifier import open_encoder
 compiled_model = pytest.importorskip("ai_edge_litert.compiled_model", reason="tflite-runtime has no CompiledModel")
 
 
-def test_it_embeds_as_the_interpreter_does(bundle: Bundle, takes: Callable[..., NDArray[np.uint8]]) -> None:
+def test_it_embeds_as_the_interpreter_does(bundle: Bundle) -> None:
     encoder, input_spec = open_encoder(bundle), bundle.manifest.input_spec
     with compiled_model.CompiledModel.from_buffer(bundle.model) as compiled:
         index = compiled.get_signature_index("embed")

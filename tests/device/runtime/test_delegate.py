@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from numpy.typing import NDArray
+from support.device import cli, complaint, draw, png, python
 
 from edge_meta import Classifier
 from edge_meta.errors import BackendError, BundleError, FallbackWarning
@@ -89,7 +89,7 @@ def delegate(compiled: Compile) -> Path:
 
 
 @pytest.fixture
-def image(bundle: Bundle, draw: Callable[..., NDArray[np.uint8]]) -> NDArray[np.float32]:
+def image(bundle: Bundle) -> NDArray[np.float32]:
     return bundle.manifest.input_spec.normalize(draw(0)[None, :, :, None])
 
 
@@ -187,10 +187,12 @@ def test_a_classifier_takes_the_same_options(bundle: Bundle, delegate: Path, tmp
 
 
 @pytest.mark.parametrize("verb", ["enroll", "classify", "benchmark", "evaluate"])
-def test_every_verb_that_runs_an_encoder_takes_a_delegate(
-    cli: Callable[..., Result], delegate: Path, tmp_path: Path, verb: str, png: Callable[..., Path]
-) -> None:
-    image, log, store = png("ink.png", np.zeros((28, 28), np.uint8)), tmp_path / "log", ["--store", tmp_path / "store.db"]
+def test_every_verb_that_runs_an_encoder_takes_a_delegate(delegate: Path, tmp_path: Path, verb: str) -> None:
+    image, log, store = (
+        png(tmp_path, "ink.png", np.zeros((28, 28), np.uint8)),
+        tmp_path / "log",
+        ["--store", tmp_path / "store.db"],
+    )
     np.savez(tmp_path / "x.npz", x=np.zeros((4, 28, 28), np.uint8), y=[0, 0, 1, 1])
     cli("enroll", "omniglot", "ink", image, *store)
     protocol = ["--split", "all", "--way", 2, "--query", 1, "--episodes", 2]
@@ -206,10 +208,8 @@ def test_every_verb_that_runs_an_encoder_takes_a_delegate(
 
 
 def test_the_command_line_falls_back_with_a_note_and_otherwise_complains(
-    cli: Callable[..., Result], delegate: Path, tmp_path: Path, png: Callable[..., Path],
-    complaint: Callable[[Result], str],
-) -> None:  # fmt: skip
-    image = png("ink.png", np.zeros((28, 28), np.uint8))
+    delegate: Path, tmp_path: Path) -> None:  # fmt: skip
+    image = png(tmp_path, "ink.png", np.zeros((28, 28), np.uint8))
     arguments = [
         "enroll", "omniglot", "ink", image, "--store", tmp_path / "store.db", "--json",
         "--delegate", delegate, "--delegate-option", "refuse=no device",
@@ -223,12 +223,12 @@ def test_the_command_line_falls_back_with_a_note_and_otherwise_complains(
     assert cli(*arguments, "--delegate-option", "=x", code=2).stdout == ""
 
 
-def test_a_failed_delegate_leaves_no_traceback_of_the_interpreters(
-    python: Callable[..., subprocess.CompletedProcess[str]], delegate: Path, tmp_path: Path, png: Callable[..., Path]
-) -> None:
-    image = png("ink.png", np.zeros((28, 28), np.uint8))
+def test_a_failed_delegate_leaves_no_traceback_of_the_interpreters(delegate: Path, tmp_path: Path) -> None:
+    image = png(tmp_path, "ink.png", np.zeros((28, 28), np.uint8))
     for options in (["nosuch.so"], [delegate, "--delegate-option", "refuse=it"]):
-        done = python("-m", "edge_meta", "enroll", "omniglot", "ink", image, "--store", "store.db", "--delegate", *options)
+        done = python(
+            tmp_path, "-m", "edge_meta", "enroll", "omniglot", "ink", image, "--store", "store.db", "--delegate", *options
+        )
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
         assert done.stderr.startswith("Error: ")
 

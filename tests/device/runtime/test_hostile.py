@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.device import altered, cli, complaint
 
 from edge_meta.errors import BundleError, EdgeMetaError
 from edge_meta.runtime import bundle as bundle_module
@@ -26,8 +26,6 @@ from edge_meta.runtime import graph_check
 from edge_meta.runtime.bundle import SHIPPED, Bundle
 from edge_meta.runtime.graph_check import output_step, read_graph
 from edge_meta.runtime.manifest import Manifest
-
-Altered = Callable[..., Path]
 
 MODEL = (SHIPPED / "omniglot.bundle" / "encoder.tflite").read_bytes()
 MANIFEST = json.loads((SHIPPED / "omniglot.bundle" / "manifest.json").read_bytes())
@@ -88,8 +86,8 @@ def test_a_manifest_that_two_readers_may_read_differently_or_not_at_all_is_refus
         Manifest.from_json(content, "it")
 
 
-def test_a_manifest_of_any_size_is_not_read(altered: Altered) -> None:
-    folder = altered()
+def test_a_manifest_of_any_size_is_not_read(tmp_path: Path) -> None:
+    folder = altered(tmp_path)
     with (folder / "manifest.json").open("ab") as file:
         file.truncate(1 << 40)  # of which the disk holds nothing
     with pytest.raises(BundleError, match=r"1,099,511,627,776 bytes where 1,048,576 are allowed"):
@@ -158,8 +156,8 @@ def test_a_tensor_larger_than_any_device_is_refused() -> None:
         read_graph(MODEL.replace(shape, struct.pack("<5I", 4, 1, 65536, 65536, 1)))
 
 
-def test_a_manifest_that_says_another_shape_than_the_model_is_refused(altered: Altered, cli: Callable[..., Result]) -> None:
-    folder = altered(lambda fields: fields["input"].update(height=4096, width=4096))
+def test_a_manifest_that_says_another_shape_than_the_model_is_refused(tmp_path: Path) -> None:
+    folder = altered(tmp_path, lambda fields: fields["input"].update(height=4096, width=4096))
     result = cli("classify", folder, "x.png", code=1)
     assert "(1, 4096, 4096, 1)" in result.stderr
 
@@ -283,8 +281,8 @@ def test_a_zip_of_anything_is_an_error(tmp_path: Path, entries: list[tuple[str, 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
 @pytest.mark.parametrize("name", ["manifest.json", "encoder.tflite", "README.md", ""])
-def test_a_pipe_does_not_keep_anybody_waiting(altered: Altered, tmp_path: Path, name: str) -> None:
-    folder = altered()
+def test_a_pipe_does_not_keep_anybody_waiting(tmp_path: Path, name: str) -> None:
+    folder = altered(tmp_path)
     pipe = folder / name if name else tmp_path / "pipe"
     pipe.unlink(missing_ok=True)
     os.mkfifo(pipe)
@@ -293,8 +291,8 @@ def test_a_pipe_does_not_keep_anybody_waiting(altered: Altered, tmp_path: Path, 
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
-def test_an_endless_file_is_not_read(altered: Altered) -> None:
-    folder = altered()
+def test_an_endless_file_is_not_read(tmp_path: Path) -> None:
+    folder = altered(tmp_path)
     (folder / "README.md").unlink()
     (folder / "README.md").symlink_to("/dev/zero")
     with pytest.raises(BundleError, match=r"README\.md is not a file"):
@@ -303,19 +301,17 @@ def test_an_endless_file_is_not_read(altered: Altered) -> None:
 
 @settings(max_examples=40)
 @given(st.binary(max_size=300) | st.binary(max_size=300).map(lambda rest: b"SQLite format 3\0" + rest))
-def test_a_seed_of_any_bytes_is_an_error_and_leaves_no_store(altered: Altered, tmp_path: Path, seed: bytes) -> None:
+def test_a_seed_of_any_bytes_is_an_error_and_leaves_no_store(tmp_path: Path, seed: bytes) -> None:
     shutil.rmtree(tmp_path / "altered.bundle", ignore_errors=True)
-    opened = Bundle.open(altered(files={"prototypes.db": seed}))
+    opened = Bundle.open(altered(tmp_path, files={"prototypes.db": seed}))
     store = tmp_path / "new" / "store.db"
     with pytest.raises(EdgeMetaError):
         opened.open_store(store)
     assert not store.exists()
 
 
-def test_inspect_says_what_is_wrong_in_one_paragraph(
-    altered: Altered, cli: Callable[..., Result], complaint: Callable[[Result], str]
-) -> None:
-    folder = altered(files={"prototypes.db": b"no store"})
+def test_inspect_says_what_is_wrong_in_one_paragraph(tmp_path: Path) -> None:
+    folder = altered(tmp_path, files={"prototypes.db": b"no store"})
     assert "not a store" in complaint(cli("inspect", folder, code=1))
     (folder / "manifest.json").write_bytes(b"[" * 100_000)
     assert "damaged" in complaint(cli("inspect", folder, code=1))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.device import draw
 
 from edge_meta.heads import linear
 from edge_meta.runtime.bundle import Bundle
@@ -63,9 +64,7 @@ def test_signatures_are_those_of_the_manifest(bundle: Bundle, encoder: Encoder) 
             assert all(value["dtype"] == np.float32 for value in details.values())
 
 
-def test_plain_invoke_embeds_whatever_ran_before(
-    bundle: Bundle, sizes: tuple[int, int, int], draw: Callable[..., NDArray[np.uint8]]
-) -> None:
+def test_plain_invoke_embeds_whatever_ran_before(bundle: Bundle, sizes: tuple[int, int, int]) -> None:
     classes, _, dim = sizes
     encoder = Encoder(bundle.model)
     image = bundle.manifest.input_spec.normalize(draw(1)[None, :, :, None])

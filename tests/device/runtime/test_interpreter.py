@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from support.device import draw
 
 from edge_meta.errors import BackendError, BundleError
 from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
@@ -106,14 +106,14 @@ def test_fewer_than_one_thread_is_refused(threads: int) -> None:
         RuntimeOptions(threads=threads)
 
 
-def test_more_threads_give_the_same_embedding(bundle: Bundle, draw: Callable[..., NDArray[np.uint8]]) -> None:
+def test_more_threads_give_the_same_embedding(bundle: Bundle) -> None:
     image = bundle.manifest.input_spec.normalize(draw(0)[None, :, :, None])
     np.testing.assert_array_equal(
         Encoder(bundle.model, RuntimeOptions(threads=2)).embed(image), Encoder(bundle.model).embed(image)
     )
 
 
-def test_an_embedding_is_the_callers_own(bundle: Bundle, draw: Callable[..., NDArray[np.uint8]]) -> None:
+def test_an_embedding_is_the_callers_own(bundle: Bundle) -> None:
     encoder, input_spec = Encoder(bundle.model), bundle.manifest.input_spec
     first = encoder.embed(input_spec.normalize(draw(0)[None, :, :, None]))
     copy = first.copy()

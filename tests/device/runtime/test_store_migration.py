@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
+from support.device import adapt, altered, cli, complaint, embeddings, said, state
 
 from edge_meta import Classifier
 from edge_meta.errors import BundleError, StoreError
@@ -22,11 +22,6 @@ from edge_meta.runtime.embedding_map import AffineMap, EmbeddingMapRecord, Migra
 from edge_meta.runtime.store_migration import migrate
 from edge_meta.store.exact_sums import Sums
 from edge_meta.store.store import Store
-from edge_meta.types import Array
-
-Vectors = Callable[..., Array]
-Adapt = Callable[..., None]
-State = Callable[[Store], tuple[object, ...]]
 
 pytestmark = pytest.mark.usefixtures("hasty")
 KINDS = pytest.mark.parametrize("keep_shots", [True, False], ids=["shots", "no shots"])
@@ -52,7 +47,7 @@ def better(bundle: Bundle) -> Bundle:
 
 
 @pytest.fixture
-def lived(tmp_path: Path, embeddings: Vectors, adapt: Adapt) -> Callable[..., Path]:
+def lived(tmp_path: Path) -> Callable[..., Path]:
     """lived(keep_shots=True): a closed store of the old encoder: merged, forgotten from, and (with shots) adapted."""
 
     def make(keep_shots: bool = True) -> Path:
@@ -123,7 +118,7 @@ def test_prototypes_are_the_maps_of_the_old_ones_and_counts_stay(
     assert (after.scatters[0] == pytest.approx(1.5 * before.scatters[0], rel=1e-3)) is not keep_shots
 
 
-def test_sums_of_shots_map_to_the_sums_of_mapped_shots_and_one_shot_scatters_nowhere(embeddings: Vectors) -> None:
+def test_sums_of_shots_map_to_the_sums_of_mapped_shots_and_one_shot_scatters_nowhere() -> None:
     along = random_map(16, 24)
     shots = embeddings(3, 50)
     mapped, one = along.sums(Sums.of(shots), 1.0), along.sums(Sums.of(shots[:1]), 7.0)
@@ -141,7 +136,7 @@ def test_the_head_and_the_undo_log_stay_behind_and_are_told_of(
 
 
 def test_what_is_enrolled_afterwards_has_an_origin_of_its_own(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, embeddings: Vectors
+    lived: Callable[..., Path], better: Bundle, tmp_path: Path
 ) -> None:
     migrate(better, lived(), tmp_path / "new.db")
     with better.open_store(tmp_path / "new.db") as store:
@@ -160,7 +155,7 @@ def test_what_is_enrolled_afterwards_has_an_origin_of_its_own(
 
 @KINDS
 def test_copies_that_are_migrated_on_two_devices_merge_as_one(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, state: State, keep_shots: bool
+    lived: Callable[..., Path], better: Bundle, tmp_path: Path, keep_shots: bool
 ) -> None:
     old = lived(keep_shots)
     copy = Path(shutil.copy(old, tmp_path / "copy.db"))
@@ -174,7 +169,7 @@ def test_copies_that_are_migrated_on_two_devices_merge_as_one(
 
 
 def test_what_was_enrolled_on_an_old_device_meanwhile_comes_by_migrating_and_merging(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, embeddings: Vectors
+    lived: Callable[..., Path], better: Bundle, tmp_path: Path
 ) -> None:
     old = lived()
     migrate(better, old, tmp_path / "one.db")
@@ -296,7 +291,7 @@ def test_a_reach_counts_for_the_share_of_migrated_shots_and_follows_their_number
 
 
 def test_a_classifier_applies_it_until_the_migrated_shots_are_gone(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, embeddings: Vectors
+    lived: Callable[..., Path], better: Bundle, tmp_path: Path
 ) -> None:
     migrate(better, lived(), tmp_path / "new.db")
     with Classifier.load(better, tmp_path / "new.db") as classifier:
@@ -319,7 +314,7 @@ def test_a_classifier_applies_it_until_the_migrated_shots_are_gone(
 
 
 @pytest.fixture
-def shipped(altered: Callable[..., Path], better: Bundle) -> Callable[..., Path]:
+def shipped(tmp_path: Path, better: Bundle) -> Callable[..., Path]:
     """shipped(change, content): a bundle on the disk with the map in it."""
 
     def make(change: Callable[[dict[str, Any]], object] = lambda fields: None, content: bytes | None = None) -> Path:
@@ -329,7 +324,7 @@ def shipped(altered: Callable[..., Path], better: Bundle) -> Callable[..., Path]
             fields["upgrades"] = [json.loads(json.dumps(upgrade.to_manifest()))]
             change(fields)
 
-        return altered(both, {upgrade.file: better.maps[OLD].to_bytes() if content is None else content})
+        return altered(tmp_path, both, {upgrade.file: better.maps[OLD].to_bytes() if content is None else content})
 
     return make
 
@@ -377,12 +372,7 @@ def test_a_map_of_another_size_or_not_finite_is_refused(shipped: Callable[..., P
 
 
 def test_the_command_migrates_and_inspect_shows_what_was_migrated(
-    lived: Callable[..., Path],
-    shipped: Callable[..., Path],
-    tmp_path: Path,
-    cli: Callable[..., Result],
-    said: Callable[[Result], dict[str, Any]],
-    complaint: Callable[[Result], str],
+    lived: Callable[..., Path], shipped: Callable[..., Path], tmp_path: Path
 ) -> None:
     old, new, better = lived(), tmp_path / "new.db", shipped()
     assert "edge-meta migrate BUNDLE" in complaint(cli("inspect", better, "--store", old, code=1))

@@ -18,15 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.device import draw, takes
 
 from edge_meta import Classifier
 from edge_meta.errors import LabelError
 from edge_meta.heads import linear
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
-
-Draw = Callable[..., NDArray[np.uint8]]
-Takes = Callable[..., NDArray[np.uint8]]
 
 THREADS, CALLS, ROUNDS = 4, 4, 25
 RATES = [0.01, 0.01]
@@ -159,11 +157,11 @@ def serial_ends(reference: Reference, start: Iterable[Model], threads: list[list
 
 
 @pytest.fixture
-def reference(classifier: Classifier, draw: Draw) -> Reference:
+def reference(classifier: Classifier) -> Reference:
     return Reference(lambda shot: classifier.embed(draw(shot % 3, shot)))
 
 
-def called(classifier: Classifier, draw: Draw, call: Call) -> Call:
+def called(classifier: Classifier, call: Call) -> Call:
     """The call with its answer and its times."""
     images = [draw(shot % 3, shot) for shot in call.shots]  # any label gets drawings of all kinds: a loss to lower
     verbs: dict[str, Callable[[], Any]] = {
@@ -181,9 +179,7 @@ def called(classifier: Classifier, draw: Draw, call: Call) -> Call:
     return replace(call, answer=answer, begin=begin, end=time.perf_counter())
 
 
-def test_every_answer_under_load_is_one_that_some_serial_order_allows(
-    classifier: Classifier, draw: Draw, reference: Reference
-) -> None:
+def test_every_answer_under_load_is_one_that_some_serial_order_allows(classifier: Classifier, reference: Reference) -> None:
     rng = np.random.default_rng(0)
     together = threading.Barrier(THREADS)
     shots = iter(range(10_000))
@@ -192,7 +188,7 @@ def test_every_answer_under_load_is_one_that_some_serial_order_allows(
 
     def work(calls: list[Call]) -> list[Call]:
         together.wait(timeout=30)
-        return [called(classifier, draw, call) for call in calls]
+        return [called(classifier, call) for call in calls]
 
     with ThreadPoolExecutor(THREADS) as pool:
         for _ in range(ROUNDS):
@@ -216,13 +212,11 @@ def test_every_answer_under_load_is_one_that_some_serial_order_allows(
     assert overlapping > ROUNDS * THREADS  # it was a load
 
 
-def test_an_answer_from_before_a_change_that_had_returned_is_found_out(
-    classifier: Classifier, draw: Draw, reference: Reference
-) -> None:
-    enrolled = [called(classifier, draw, Call("enroll", label, (shot,))) for shot, label in enumerate("ab")]
-    before = called(classifier, draw, Call("classify", shots=(5,)))
-    changed = called(classifier, draw, Call("enroll", "a", (4,)))
-    after = called(classifier, draw, Call("classify", shots=(5,)))
+def test_an_answer_from_before_a_change_that_had_returned_is_found_out(classifier: Classifier, reference: Reference) -> None:
+    enrolled = [called(classifier, Call("enroll", label, (shot,))) for shot, label in enumerate("ab")]
+    before = called(classifier, Call("classify", shots=(5,)))
+    changed = called(classifier, Call("enroll", "a", (4,)))
+    after = called(classifier, Call("classify", shots=(5,)))
     assert serial_ends(reference, [Model()], [[*enrolled, before, changed, after]])
     late = replace(before, begin=after.begin, end=after.end)
     assert not serial_ends(reference, [Model()], [[*enrolled, changed], [late]])
@@ -248,9 +242,7 @@ with Classifier.load("omniglot", sys.argv[1]) as classifier, ThreadPoolExecutor(
 """
 
 
-def test_two_processes_with_threads_may_share_a_store(
-    classifier: Classifier, bundle: Bundle, takes: Takes, draw: Draw, tmp_path: Path
-) -> None:
+def test_two_processes_with_threads_may_share_a_store(classifier: Classifier, bundle: Bundle, tmp_path: Path) -> None:
     np.save(tmp_path / "theirs.npy", np.stack([takes(kind, 6) for kind in range(3)]))
     other = subprocess.Popen(
         [sys.executable, "-c", OTHER, str(classifier.store.path)],
@@ -281,7 +273,7 @@ def test_two_processes_with_threads_may_share_a_store(
 
 
 def test_a_label_that_another_process_forgets_at_once_was_enrolled_all_the_same(
-    classifier: Classifier, bundle: Bundle, takes: Takes, monkeypatch: pytest.MonkeyPatch
+    classifier: Classifier, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enroll = classifier.store.enroll
 

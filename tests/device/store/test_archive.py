@@ -13,21 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.device import adapt, cli, complaint, embeddings, opened, said, state
 
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.store.archive import TABLES, read_archive, write_archive
 from edge_meta.store.store import Store
-from edge_meta.types import Array
 
 Arrays = dict[str, NDArray[Any]]
-Open = Callable[..., Store]
-Vectors = Callable[..., Array]
-State = Callable[[Store], tuple[object, ...]]
-Adapt = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("hasty")
 ENCODER, DIM = "0123456789abcdef" * 2, 16
@@ -42,7 +37,7 @@ def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
 
 
 @pytest.fixture
-def lived(opened: Open, tmp_path: Path, embeddings: Vectors, adapt: Adapt) -> Callable[..., Store]:
+def lived(tmp_path: Path) -> Callable[..., Store]:
     """lived(keep_shots): an open store at lived.db with a bit of everything in it."""
 
     def make(keep_shots: bool) -> Store:
@@ -78,9 +73,7 @@ def archive(lived: Callable[..., Store], tmp_path: Path) -> Path:
 
 
 @KINDS
-def test_a_store_comes_back_with_all_that_it_had(
-    lived: Callable[..., Store], keep_shots: bool, tmp_path: Path, opened: Open, state: State, embeddings: Vectors
-) -> None:
+def test_a_store_comes_back_with_all_that_it_had(lived: Callable[..., Store], keep_shots: bool, tmp_path: Path) -> None:
     store = lived(keep_shots)
     written = write_archive(store, tmp_path / "lived.npz")
     counts = store.snapshot().counts
@@ -103,9 +96,7 @@ def test_a_store_comes_back_with_all_that_it_had(
         assert state(back) == state(store)
 
 
-def test_what_is_enrolled_into_an_imported_store_comes_from_it_alone(
-    archive: Path, tmp_path: Path, opened: Open, embeddings: Vectors
-) -> None:
+def test_what_is_enrolled_into_an_imported_store_comes_from_it_alone(archive: Path, tmp_path: Path) -> None:
     origins = []
     for name in ("one.db", "two.db"):
         read_archive(archive, tmp_path / name, ENCODER, DIM)
@@ -128,7 +119,7 @@ def test_the_arrays_are_plain(archive: Path) -> None:
 
 
 def test_an_archive_replaces_a_file_whole_or_not_at_all(
-    archive: Path, tmp_path: Path, opened: Open, embeddings: Vectors, monkeypatch: pytest.MonkeyPatch
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = archive.read_bytes()
     with opened(tmp_path / "lived.db") as store:
@@ -313,14 +304,7 @@ def test_pickles_are_never_opened(archive: Path, tmp_path: Path) -> None:
 # On the command line
 
 
-def test_the_commands_move_a_store(
-    tmp_path: Path,
-    bundle: Any,
-    cli: Callable[..., Result],
-    said: Callable[[Result], dict[str, Any]],
-    complaint: Callable[[Result], str],
-    embeddings: Vectors,
-) -> None:
+def test_the_commands_move_a_store(tmp_path: Path, bundle: Any) -> None:
     path, out, back = (tmp_path / name for name in ("a.db", "a.npz", "b.db"))
     with Store(path, bundle.manifest.encoder_id, bundle.manifest.dim) as store:
         store.enroll("дед 👴", embeddings(0, 3, bundle.manifest.dim))

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.device import adapt, embeddings, opened, python, state
 
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.store import database, writer
@@ -24,20 +25,13 @@ from edge_meta.store import store as store_module
 from edge_meta.store.store import Store
 from edge_meta.types import Array
 
-Open = Callable[..., Store]
-Vectors = Callable[..., Array]
-State = Callable[[Store], tuple[object, ...]]
-Adapt = Callable[..., None]
-
 DIM = 16
 
 
 # Several at once
 
 
-def test_two_stores_on_one_file_see_each_others_changes(
-    filled: Store, path: Path, opened: Open, embeddings: Vectors, state: State, adapt: Adapt
-) -> None:
+def test_two_stores_on_one_file_see_each_others_changes(filled: Store, path: Path) -> None:
     with opened(path) as other:
         for change in (
             lambda: other.enroll("dalet", embeddings(4, 1)),
@@ -55,9 +49,7 @@ def test_two_stores_on_one_file_see_each_others_changes(
         assert other.version() != version
 
 
-def test_a_store_opened_before_there_was_a_file_sees_it_once_it_is_there(
-    path: Path, opened: Open, embeddings: Vectors
-) -> None:
+def test_a_store_opened_before_there_was_a_file_sees_it_once_it_is_there(path: Path) -> None:
     with opened(path) as early, opened(path) as writer:
         assert early.snapshot().labels == ()
         writer.enroll("alef", embeddings(0, 1))
@@ -80,16 +72,14 @@ with Store(path, "0123456789abcdef" * 2, 16) as store:
 """
 
 
-def test_an_acknowledged_change_survives_a_kill(
-    path: Path, opened: Open, python: Callable[..., subprocess.CompletedProcess[str]]
-) -> None:
+def test_an_acknowledged_change_survives_a_kill(tmp_path: Path, path: Path) -> None:
     killed = WRITER.replace("store.enroll(", "value > 4 and os.kill(os.getpid(), signal.SIGKILL); store.enroll(")
-    assert python("-c", "import os, signal" + killed, path, "alef").returncode == -signal.SIGKILL
+    assert python(tmp_path, "-c", "import os, signal" + killed, path, "alef").returncode == -signal.SIGKILL
     with opened(path) as store:
         assert store.snapshot().counts.tolist() == [5]
 
 
-def test_two_processes_writing_at_once_lose_nothing(path: Path, tmp_path: Path, opened: Open) -> None:
+def test_two_processes_writing_at_once_lose_nothing(path: Path, tmp_path: Path) -> None:
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path), label],
@@ -111,7 +101,7 @@ def test_two_processes_writing_at_once_lose_nothing(path: Path, tmp_path: Path, 
         np.testing.assert_array_equal(both.snapshot().prototypes, np.full((2, DIM), 7, np.float32))
 
 
-def test_a_store_first_used_by_several_at_once_takes_all_of_them(tmp_path: Path, opened: Open, embeddings: Vectors) -> None:
+def test_a_store_first_used_by_several_at_once_takes_all_of_them(tmp_path: Path) -> None:
     together = threading.Barrier(4)
 
     def enroll(path: Path, label: str) -> None:
@@ -127,7 +117,7 @@ def test_a_store_first_used_by_several_at_once_takes_all_of_them(tmp_path: Path,
                 assert sorted(everything.snapshot().labels) == list("abcd")
 
 
-def test_an_empty_file_is_a_store_that_is_yet_to_be_made(path: Path, opened: Open, embeddings: Vectors) -> None:
+def test_an_empty_file_is_a_store_that_is_yet_to_be_made(path: Path) -> None:
     path.parent.mkdir()
     path.touch()
     with opened(path) as store:
@@ -141,9 +131,7 @@ def test_an_empty_file_is_a_store_that_is_yet_to_be_made(path: Path, opened: Ope
 # Failing
 
 
-def test_a_failing_change_leaves_nothing_half_written(
-    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch, opened: Open, embeddings: Vectors, state: State, adapt: Adapt
-) -> None:
+def test_a_failing_change_leaves_nothing_half_written(filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     adapt(filled)
     before, shots = state(filled), filled.shots()
     pack, seen = writer.packed, []
@@ -174,7 +162,7 @@ def test_a_failing_change_leaves_nothing_half_written(
     assert state(filled) == before
 
 
-def test_a_full_disk_loses_nothing(filled: Store, path: Path, opened: Open, embeddings: Vectors, state: State) -> None:
+def test_a_full_disk_loses_nothing(filled: Store, path: Path) -> None:
     before = state(filled)
     connection = filled._database._connection
     assert connection is not None
@@ -191,7 +179,7 @@ def test_a_full_disk_loses_nothing(filled: Store, path: Path, opened: Open, embe
 
 
 def test_a_locked_store_says_so_can_be_read_and_works_again_later(
-    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch, opened: Open, embeddings: Vectors, state: State, adapt: Adapt
+    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = state(filled)
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
@@ -209,7 +197,7 @@ def test_a_locked_store_says_so_can_be_read_and_works_again_later(
 
 
 @pytest.fixture
-def spoil(opened: Open, embeddings: Vectors) -> Callable[[str, Path], None]:
+def spoil() -> Callable[[str, Path], None]:
     """spoil(kind, path): put something there that is not the store that will be asked for."""
 
     def make(kind: str, path: Path) -> None:
@@ -246,7 +234,7 @@ def spoil(opened: Open, embeddings: Vectors) -> Callable[[str, Path], None]:
     ],
 )
 def test_what_is_not_the_store_is_refused_by_name_and_not_touched(
-    tmp_path: Path, kind: str, said: str, opened: Open, spoil: Callable[[str, Path], None]
+    tmp_path: Path, kind: str, said: str, spoil: Callable[[str, Path], None]
 ) -> None:
     path = tmp_path / "asked-for.db"
     spoil(kind, path)
@@ -263,9 +251,7 @@ def test_what_is_not_the_store_is_refused_by_name_and_not_touched(
 
 
 @given(at=st.integers(0, 65_535), damage=st.binary(min_size=1, max_size=4))
-def test_a_damaged_store_is_read_or_is_a_store_error(
-    tmp_path: Path, at: int, damage: bytes, opened: Open, embeddings: Vectors, adapt: Adapt
-) -> None:
+def test_a_damaged_store_is_read_or_is_a_store_error(tmp_path: Path, at: int, damage: bytes) -> None:
     whole, path = tmp_path / "whole.db", tmp_path / "damaged.db"
     if not whole.exists():
         with opened(whole) as store:
@@ -285,9 +271,7 @@ def test_a_damaged_store_is_read_or_is_a_store_error(
 
 
 @pytest.mark.parametrize("name", ["file/store.db", "file/deeper/store.db", "folder.db", "x" * 300 + ".db"])
-def test_a_place_that_cannot_hold_a_store_is_an_error_that_names_it(
-    tmp_path: Path, name: str, opened: Open, embeddings: Vectors
-) -> None:
+def test_a_place_that_cannot_hold_a_store_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "folder.db").mkdir()
 
@@ -300,9 +284,7 @@ def test_a_place_that_cannot_hold_a_store_is_an_error_that_names_it(
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_a_journal_that_outlived_its_store_does_not_bring_it_back(
-    tmp_path: Path, opened: Open, embeddings: Vectors, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_journal_that_outlived_its_store_does_not_bring_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "store.db"
     killed = opened(path)
     killed.enroll("alef", embeddings(0, 1))
@@ -317,7 +299,7 @@ def test_a_journal_that_outlived_its_store_does_not_bring_it_back(
 
 
 def test_the_journal_of_a_store_that_another_process_has_just_put_there_is_left_alone(
-    path: Path, opened: Open, embeddings: Vectors, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exists, other = Path.exists, opened(path)
 

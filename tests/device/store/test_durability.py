@@ -21,21 +21,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
-from numpy.typing import NDArray
+from support.device import cli, complaint, draw, embeddings, opened, png, python, state
 
 from edge_meta.errors import LabelError
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.store import database
 from edge_meta.store.store import Store
-from edge_meta.types import Array
 
-Open = Callable[..., Store]
-Vectors = Callable[..., Array]
-State = Callable[[Store], tuple[object, ...]]
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
-Draw = Callable[..., NDArray[np.uint8]]
-Png = Callable[..., Path]
 
 CHILD = Path(__file__).with_name("durability_child.py")
 
@@ -59,7 +52,7 @@ def child(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_two_hundred_kills_lose_nothing_acknowledged_and_leave_nothing_half_done(
-    path: Path, tmp_path: Path, seed: int, opened: Open, state: State
+    path: Path, tmp_path: Path, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
     change = runpy.run_path(str(CHILD))["change"]
@@ -173,10 +166,10 @@ def test_the_trace_of_a_store_that_syncs_less_shows_it(traced: Callable[..., Any
     assert all(f"{path}-wal" in waiting[change] for change in ("create", "enroll", "adapt"))
 
 
-def test_every_verb_is_on_the_disk_before_it_answers(traced: Callable[..., Any], draw: Draw, png: Png, path: Path) -> None:
+def test_every_verb_is_on_the_disk_before_it_answers(tmp_path: Path, traced: Callable[..., Any], path: Path) -> None:
     for verb, *arguments in (
-        ("enroll", "alef", png("a.png", draw(0)), png("b.png", draw(1))),
-        ("enroll", "bet", png("c.png", draw(1, 1)), png("d.png", draw(0, 1))),
+        ("enroll", "alef", png(tmp_path, "a.png", draw(0)), png(tmp_path, "b.png", draw(1))),
+        ("enroll", "bet", png(tmp_path, "c.png", draw(1, 1)), png(tmp_path, "d.png", draw(0, 1))),
         ("adapt",),
         ("undo",),
         ("forget", "alef"),
@@ -226,7 +219,7 @@ def test_a_full_disk_leaves_what_the_message_says(
     assert outcomes["after", "forget"] == {"", removed}
 
 
-def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(path: Path, python: Python, opened: Open) -> None:
+def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(tmp_path: Path, path: Path) -> None:
     limited = (
         "import resource, sys, numpy\n"
         "from edge_meta.store.store import Store\n"
@@ -236,7 +229,7 @@ def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(path: Path, python
         "        store.enroll('alef', numpy.zeros((1, 16), 'f4'))\n"
         "        print(number + 1, flush=True)\n"
     )
-    done = python("-c", limited, path)
+    done = python(tmp_path, "-c", limited, path)
     assert "StoreError" in done.stderr
     assert f"{path}: disk I/O error. Nothing was changed. Check that the disk works and has room" in done.stderr
     with opened(path) as store:
@@ -279,7 +272,7 @@ with Store(path, "0123456789abcdef" * 2, 16) as store:
 """
 
 
-def test_two_processes_that_enroll_at_once_both_win_each_in_its_order(path: Path, opened: Open) -> None:
+def test_two_processes_that_enroll_at_once_both_win_each_in_its_order(path: Path) -> None:
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path), name],
@@ -304,7 +297,7 @@ def test_two_processes_that_enroll_at_once_both_win_each_in_its_order(path: Path
         assert [label for label in labels if label.startswith(name)] == [f"{name} {number}" for number in range(50)]
 
 
-def test_a_change_waits_for_the_program_that_holds_the_store(filled: Store, path: Path, embeddings: Vectors) -> None:
+def test_a_change_waits_for_the_program_that_holds_the_store(filled: Store, path: Path) -> None:
     assert database.BUSY_SECONDS > 5  # as long as another program may hold it; here it does for a tenth of that
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as holder:
         holder.execute("BEGIN IMMEDIATE")
@@ -323,11 +316,7 @@ def test_a_change_waits_for_the_program_that_holds_the_store(filled: Store, path
 
 
 def test_a_change_gives_up_on_a_store_that_is_held_for_longer_and_loses_nothing(
-    path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    bundle: Bundle,
-    cli: Callable[..., Result],
-    complaint: Callable[[Result], str],
+    path: Path, monkeypatch: pytest.MonkeyPatch, bundle: Bundle
 ) -> None:
     with bundle.open_store(path) as store:
         store.enroll("alef", np.zeros((2, bundle.manifest.dim), np.float32))

@@ -11,21 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from support.device import adapt, cli, complaint, draw, embeddings, opened, said, state, takes
 
 from edge_meta import Classifier
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.store.store import Store
 from edge_meta.types import Array
-
-Open = Callable[..., Store]
-Vectors = Callable[..., Array]
-State = Callable[[Store], tuple[object, ...]]
-Adapt = Callable[..., None]
 
 pytestmark = pytest.mark.usefixtures("hasty")
 KINDS = pytest.mark.parametrize("keep_shots", [True, False], ids=["shots", "no shots"])
@@ -49,7 +43,7 @@ def content(store: Store) -> tuple[object, ...]:
 
 
 @pytest.fixture
-def pair(tmp_path: Path, opened: Open, embeddings: Vectors) -> Callable[..., tuple[Store, Store]]:
+def pair(tmp_path: Path) -> Callable[..., tuple[Store, Store]]:
     """pair(keep_shots=True): two open stores: alef and bet in mine.db, bet and gimel in theirs.db, 3 shots each."""
 
     def make(keep_shots: bool = True) -> tuple[Store, Store]:
@@ -65,9 +59,7 @@ def pair(tmp_path: Path, opened: Open, embeddings: Vectors) -> Callable[..., tup
 
 
 @KINDS
-def test_merging_adds_what_is_new_and_says_so(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, embeddings: Vectors
-) -> None:
+def test_merging_adds_what_is_new_and_says_so(pair: Callable[..., tuple[Store, Store]], keep_shots: bool) -> None:
     mine, theirs = pair(keep_shots)
     done = mine.merge(theirs.path)
     assert (done.stores, done.added, done.removed, done.shots, done.classes) == (1, 6, 0, 12, 3)
@@ -81,7 +73,7 @@ def test_merging_adds_what_is_new_and_says_so(
 
 @KINDS
 def test_several_stores_are_merged_at_once_or_not_at_all(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path, opened: Open, embeddings: Vectors
+    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path
 ) -> None:
     mine, theirs = pair(keep_shots)
     with opened(tmp_path / "third.db", keep_shots=keep_shots) as third:
@@ -159,11 +151,7 @@ STEPS = st.lists(
 @settings(max_examples=25)
 @given(steps=STEPS)
 def test_histories_of_several_stores_meet_in_what_was_enrolled_and_not_removed(
-    tmp_path_factory: pytest.TempPathFactory,
-    keep_shots: bool,
-    steps: list[tuple[int, str, str, int]],
-    opened: Open,
-    embeddings: Vectors,
+    tmp_path_factory: pytest.TempPathFactory, keep_shots: bool, steps: list[tuple[int, str, str, int]]
 ) -> None:
     folder = tmp_path_factory.mktemp("histories")
     models = [Model(k, keep_shots) for k in range(3)]
@@ -262,7 +250,7 @@ def test_what_was_removed_stays_removed_when_an_older_copy_is_merged(
 
 @KINDS
 def test_a_label_enrolled_anew_after_forgetting_is_merged(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, embeddings: Vectors
+    pair: Callable[..., tuple[Store, Store]], keep_shots: bool
 ) -> None:
     mine, theirs = pair(keep_shots)
     theirs.merge(mine.path)
@@ -275,7 +263,7 @@ def test_a_label_enrolled_anew_after_forgetting_is_merged(
 
 @KINDS
 def test_two_stores_from_one_seed_keep_what_each_adds_to_its_labels(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path, opened: Open, embeddings: Vectors
+    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path
 ) -> None:
     mine, _ = pair(keep_shots)
     mine.close()
@@ -293,7 +281,7 @@ def test_two_stores_from_one_seed_keep_what_each_adds_to_its_labels(
 
 
 def test_copies_of_one_file_that_went_on_apart_agree_after_merging(
-    pair: Callable[..., tuple[Store, Store]], tmp_path: Path, opened: Open, embeddings: Vectors
+    pair: Callable[..., tuple[Store, Store]], tmp_path: Path
 ) -> None:
     mine, _ = pair(keep_shots=False)
     mine.close()
@@ -316,7 +304,7 @@ def test_copies_of_one_file_that_went_on_apart_agree_after_merging(
 
 
 def test_a_merge_that_changes_classes_returns_the_head_to_prototypes_and_says_what_undo_lost(
-    pair: Callable[..., tuple[Store, Store]], adapt: Adapt, embeddings: Vectors
+    pair: Callable[..., tuple[Store, Store]],
 ) -> None:
     mine, theirs = pair()
     theirs.merge(mine.path)
@@ -335,9 +323,7 @@ def test_a_merge_that_changes_classes_returns_the_head_to_prototypes_and_says_wh
         mine.undo()
 
 
-def test_a_merge_that_brings_nothing_leaves_the_head_and_undo_alone(
-    pair: Callable[..., tuple[Store, Store]], adapt: Adapt, state: State
-) -> None:
+def test_a_merge_that_brings_nothing_leaves_the_head_and_undo_alone(pair: Callable[..., tuple[Store, Store]]) -> None:
     mine, theirs = pair()
     mine.merge(theirs.path)
     before = state(mine)
@@ -353,7 +339,7 @@ def test_a_merge_that_brings_nothing_leaves_the_head_and_undo_alone(
 # What cannot be merged
 
 
-def spoiled(kind: str, path: Path, opened: Open, embeddings: Vectors) -> None:
+def spoiled(kind: str, path: Path) -> None:
     """Put there what is no store to merge."""
     if kind == "text":
         path.write_text("label,embedding\n" * 100)
@@ -394,14 +380,12 @@ def spoiled(kind: str, path: Path, opened: Open, embeddings: Vectors) -> None:
         ("an id that tells", "damaged"), ("an old revision", "damaged: a revision"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_merged_is_named_and_nothing_changes(
-    filled: Store, tmp_path: Path, kind: str, said: str, opened: Open, embeddings: Vectors
-) -> None:
+def test_what_cannot_be_merged_is_named_and_nothing_changes(filled: Store, tmp_path: Path, kind: str, said: str) -> None:
     source = tmp_path / "source.db"
     if kind == "empty":
         source.touch()
     elif kind != "nothing":
-        spoiled(kind, source, opened, embeddings)
+        spoiled(kind, source)
     before, given = content(filled), source.read_bytes() if source.exists() else None
     with pytest.raises(StoreError, match=rf"(?=.*source\.db).*({said})"):
         filled.merge(source)
@@ -417,9 +401,7 @@ def test_a_store_is_not_merged_with_itself(filled: Store, tmp_path: Path) -> Non
             filled.merge(path)
 
 
-def test_shots_are_not_merged_into_a_store_without(
-    pair: Callable[..., tuple[Store, Store]], tmp_path: Path, opened: Open, embeddings: Vectors
-) -> None:
+def test_shots_are_not_merged_into_a_store_without(pair: Callable[..., tuple[Store, Store]], tmp_path: Path) -> None:
     mine, _ = pair()
     with opened(tmp_path / "sums.db", keep_shots=False) as sums:
         sums.enroll("alef", embeddings(0, 1))
@@ -442,9 +424,7 @@ def test_more_shots_than_a_label_can_hold_are_refused_and_nothing_changes(pair: 
         assert content(again) == before
 
 
-def test_no_label_is_enrolled_beyond_what_it_can_hold(
-    pair: Callable[..., tuple[Store, Store]], opened: Open, tmp_path: Path, embeddings: Vectors
-) -> None:
+def test_no_label_is_enrolled_beyond_what_it_can_hold(pair: Callable[..., tuple[Store, Store]], tmp_path: Path) -> None:
     mine, _ = pair(keep_shots=False)
     mine.close()
     with closing(sqlite3.connect(mine.path)) as connection, connection:
@@ -459,7 +439,7 @@ def test_no_label_is_enrolled_beyond_what_it_can_hold(
 
 @KINDS
 def test_a_new_store_takes_the_kind_of_what_is_merged_into_it(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path, opened: Open
+    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path
 ) -> None:
     mine, theirs = pair(keep_shots)
     with opened(tmp_path / "new.db") as new:
@@ -470,10 +450,7 @@ def test_a_new_store_takes_the_kind_of_what_is_merged_into_it(
 
 
 def test_a_locked_store_says_so_and_its_source_stays_as_it_is(
-    pair: Callable[..., tuple[Store, Store]],
-    bytes_in: Callable[[Path], bytes],
-    monkeypatch: pytest.MonkeyPatch,
-    opened: Open,
+    pair: Callable[..., tuple[Store, Store]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge_meta.store.database.BUSY_SECONDS", 0.05)
     mine, theirs = pair()
@@ -488,9 +465,7 @@ def test_a_locked_store_says_so_and_its_source_stays_as_it_is(
 # In Python and on the command line
 
 
-def test_a_classifier_follows_a_merge(
-    bundle: Bundle, tmp_path: Path, takes: Callable[..., NDArray[np.uint8]], draw: Callable[..., NDArray[np.uint8]]
-) -> None:
+def test_a_classifier_follows_a_merge(bundle: Bundle, tmp_path: Path) -> None:
     with Classifier.load(bundle, tmp_path / "a.db") as mine, Classifier.load(bundle, tmp_path / "b.db") as theirs:
         mine.enroll("alef", takes(0, 3))
         theirs.enroll("bet", takes(1, 3))
@@ -499,15 +474,7 @@ def test_a_classifier_follows_a_merge(
         assert mine.classify(draw(1, 9)).top[0].label == "bet"
 
 
-def test_the_command_prints_what_it_did(
-    bundle: Bundle,
-    tmp_path: Path,
-    takes: Callable[..., NDArray[np.uint8]],
-    adapt: Callable[..., None],
-    cli: Callable[..., Result],
-    said: Callable[[Result], dict[str, Any]],
-    complaint: Callable[[Result], str],
-) -> None:
+def test_the_command_prints_what_it_did(bundle: Bundle, tmp_path: Path) -> None:
     for kind, name in enumerate("ab"):
         with Classifier.load(bundle, tmp_path / f"{name}.db") as classifier:
             classifier.enroll(name, takes(kind, 3))

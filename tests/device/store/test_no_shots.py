@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from click.testing import Result
-from numpy.typing import NDArray
+from support.device import cli, complaint, draw, embeddings, opened, png, said, state, takes
 
 from edge_meta import Classifier
 from edge_meta.errors import StoreError
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.store.store import Store
-from edge_meta.types import Array
-
-Open = Callable[..., Store]
-Vectors = Callable[..., Array]
-State = Callable[[Store], tuple[object, ...]]
-Png = Callable[..., Path]
-Draw = Callable[..., NDArray[np.uint8]]
 
 
 @pytest.fixture
-def sums(opened: Open, tmp_path: Path, embeddings: Vectors) -> Store:
+def sums(tmp_path: Path) -> Store:
     """A store without shots, with the labels of `filled`."""
     store = opened(tmp_path / "sums.db", keep_shots=False)
     for seed, (label, count) in enumerate([("alef", 2), ("bet", 3), ("gimel", 1)]):
@@ -33,11 +23,11 @@ def sums(opened: Open, tmp_path: Path, embeddings: Vectors) -> Store:
     return store
 
 
-def test_prototypes_and_scatters_are_those_of_the_shots(filled: Store, sums: Store, state: State) -> None:
+def test_prototypes_and_scatters_are_those_of_the_shots(filled: Store, sums: Store) -> None:
     assert state(sums) == state(filled)
 
 
-def test_undo_goes_back_step_by_step(sums: Store, state: State, embeddings: Vectors, opened: Open) -> None:
+def test_undo_goes_back_step_by_step(sums: Store) -> None:
     past = [state(sums)]
     for seed, label in enumerate(["alef", "dalet", "alef", "dalet"]):
         sums.enroll(label, embeddings(10 + seed, 1 + seed))
@@ -51,7 +41,7 @@ def test_undo_goes_back_step_by_step(sums: Store, state: State, embeddings: Vect
         assert state(again) == past.pop()
 
 
-def test_a_forgotten_labels_steps_are_gone_from_undo(sums: Store, embeddings: Vectors) -> None:
+def test_a_forgotten_labels_steps_are_gone_from_undo(sums: Store) -> None:
     assert sums.forget("gimel") == 1
     sums.enroll("gimel", embeddings(7, 2))
     assert [(step.label, step.shots) for step in (sums.undo(), sums.undo(), sums.undo())] == [
@@ -68,26 +58,26 @@ def test_a_forgotten_labels_steps_are_gone_from_undo(sums: Store, embeddings: Ve
         (lambda store: store.adapting().__enter__(), "no single shots to adapt to"),
     ],
 )
-def test_what_needs_single_shots_is_refused(sums: Store, state: State, use: Callable[[Store], object], said: str) -> None:
+def test_what_needs_single_shots_is_refused(sums: Store, use: Callable[[Store], object], said: str) -> None:
     before = state(sums)
     with pytest.raises(StoreError, match=rf"sums\.db keeps {said}.*without --no-shots"):
         use(sums)
     assert state(sums) == before
 
 
-def test_the_choice_is_made_once(filled: Store, sums: Store, opened: Open, embeddings: Vectors, state: State) -> None:
-    for store, keep_shots, said in ((filled, False, "keeps single shots"), (sums, True, "keeps no single shots")):
+def test_the_choice_is_made_once(filled: Store, sums: Store) -> None:
+    for store, keep_shots, words in ((filled, False, "keeps single shots"), (sums, True, "keeps no single shots")):
         before = state(store)
         with opened(store.path, keep_shots=keep_shots) as other:
             assert state(other) == before  # reading asks for nothing
-            with pytest.raises(StoreError, match=rf"{said}.*--no-shots"):
+            with pytest.raises(StoreError, match=rf"{words}.*--no-shots"):
                 other.enroll("dalet", embeddings(5, 1))
             assert state(other) == before
             other.forget("alef")  # nor does forgetting
         assert store.snapshot().labels == ("bet", "gimel")
 
 
-def test_a_classifier_without_shots(bundle: Bundle, tmp_path: Path, takes: Draw, draw: Draw) -> None:
+def test_a_classifier_without_shots(bundle: Bundle, tmp_path: Path) -> None:
     with Classifier.load(bundle, tmp_path / "store.db", keep_shots=False) as classifier:
         classifier.enroll("alef", takes(0, 3))
         classifier.enroll("bet", takes(1, 2))
@@ -98,15 +88,8 @@ def test_a_classifier_without_shots(bundle: Bundle, tmp_path: Path, takes: Draw,
         assert classifier.labels == ["alef"]
 
 
-def test_the_command_line(
-    tmp_path: Path,
-    cli: Callable[..., Result],
-    png: Png,
-    draw: Draw,
-    said: Callable[[Result], dict[str, Any]],
-    complaint: Callable[[Result], str],
-) -> None:
-    images = [png(f"{take}.png", draw(0, take)) for take in range(3)]
+def test_the_command_line(tmp_path: Path) -> None:
+    images = [png(tmp_path, f"{take}.png", draw(0, take)) for take in range(3)]
     store = ["--store", tmp_path / "sums.db"]
     done = said(cli("enroll", "omniglot", "alef", *images[:2], "--no-shots", *store, "--json"))
     assert (done["shots"], done["classes"]) == (2, 1)

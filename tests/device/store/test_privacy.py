@@ -8,17 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.device import adapt, bytes_in, embeddings, opened
 
 from edge_meta.errors import StoreError
 from edge_meta.store.archive import write_archive
 from edge_meta.store.exact_sums import Sums
 from edge_meta.store.store import Store
 from edge_meta.types import Array
-
-Open = Callable[..., Store]
-Vectors = Callable[..., Array]
-Adapt = Callable[..., None]
-BytesIn = Callable[[Path], bytes]
 
 pytestmark = pytest.mark.usefixtures("hasty")
 KINDS = pytest.mark.parametrize("keep_shots", [True, False], ids=["shots", "no shots"])
@@ -32,13 +28,13 @@ def traces(label: str, shots: Array, keep_shots: bool) -> list[bytes]:
     return [label.encode()[:200], *parts]
 
 
-def found(folder: Path, wanted: list[bytes], bytes_in: BytesIn) -> list[bool]:
+def found(folder: Path, wanted: list[bytes]) -> list[bool]:
     content = bytes_in(folder)
     return [trace in content for trace in wanted]
 
 
 @pytest.fixture
-def crowd(opened: Open, path: Path, embeddings: Vectors) -> Callable[..., Store]:
+def crowd(path: Path) -> Callable[..., Store]:
     """crowd(keep_shots): an open store at `path` with enough rows to fill and split pages."""
 
     def make(keep_shots: bool) -> Store:
@@ -52,36 +48,32 @@ def crowd(opened: Open, path: Path, embeddings: Vectors) -> Callable[..., Store]
 
 @KINDS
 @pytest.mark.parametrize("label", SECRETS)
-def test_nothing_of_a_forgotten_label_is_left(
-    crowd: Callable[..., Store], keep_shots: bool, label: str, path: Path, embeddings: Vectors, bytes_in: BytesIn
-) -> None:
+def test_nothing_of_a_forgotten_label_is_left(crowd: Callable[..., Store], keep_shots: bool, label: str, path: Path) -> None:
     with crowd(keep_shots) as store:
         store.enroll(label, embeddings(0, 3))
         wanted = traces(label, embeddings(0, 3), keep_shots)
-        assert all(found(path.parent, wanted, bytes_in))
+        assert all(found(path.parent, wanted))
         store.enroll("after", embeddings(1, 3))
         store.forget(label)
-        assert not any(found(path.parent, wanted, bytes_in))
-        assert all(found(path.parent, traces("after", embeddings(1, 3), keep_shots), bytes_in))
-    assert not any(found(path.parent, wanted, bytes_in))
+        assert not any(found(path.parent, wanted))
+        assert all(found(path.parent, traces("after", embeddings(1, 3), keep_shots)))
+    assert not any(found(path.parent, wanted))
 
 
 @KINDS
 @pytest.mark.parametrize("label", SECRETS)
-def test_nothing_of_an_undone_enroll_is_left(
-    crowd: Callable[..., Store], keep_shots: bool, label: str, path: Path, embeddings: Vectors, bytes_in: BytesIn
-) -> None:
+def test_nothing_of_an_undone_enroll_is_left(crowd: Callable[..., Store], keep_shots: bool, label: str, path: Path) -> None:
     with crowd(keep_shots) as store:
         store.enroll(label, embeddings(0, 3))
         wanted = traces(label, embeddings(0, 3), keep_shots)
-        assert all(found(path.parent, wanted, bytes_in))
+        assert all(found(path.parent, wanted))
         store.undo()
-        assert not any(found(path.parent, wanted, bytes_in))
+        assert not any(found(path.parent, wanted))
 
 
 @KINDS
 def test_what_undo_takes_out_of_a_label_leaves_its_other_shots_alone(
-    crowd: Callable[..., Store], keep_shots: bool, path: Path, embeddings: Vectors, bytes_in: BytesIn
+    crowd: Callable[..., Store], keep_shots: bool, path: Path
 ) -> None:
     with crowd(keep_shots) as store:
         store.enroll("kept", embeddings(0, 2))
@@ -89,18 +81,16 @@ def test_what_undo_takes_out_of_a_label_leaves_its_other_shots_alone(
         store.enroll("kept", embeddings(1, 2))
         _, *wanted = traces("kept", embeddings(1, 2), keep_shots)
         wanted += traces("", np.concatenate([embeddings(0, 2), embeddings(1, 2)]), keep_shots)[-1:]
-        assert all(found(path.parent, wanted, bytes_in))
+        assert all(found(path.parent, wanted))
         store.undo()
-        assert not any(found(path.parent, wanted, bytes_in))
-        assert all(found(path.parent, traces("kept", embeddings(0, 2), keep_shots), bytes_in))
+        assert not any(found(path.parent, wanted))
+        assert all(found(path.parent, traces("kept", embeddings(0, 2), keep_shots)))
         assert store.snapshot("kept").prototypes.tobytes() == before.prototypes.tobytes()
 
 
 @KINDS
 def test_nothing_of_what_a_merge_removes_is_left(
-    crowd: Callable[..., Store], keep_shots: bool, path: Path, tmp_path: Path, opened: Open, embeddings: Vectors,
-    bytes_in: BytesIn,
-) -> None:  # fmt: skip
+    crowd: Callable[..., Store], keep_shots: bool, path: Path, tmp_path: Path) -> None:  # fmt: skip
     with crowd(keep_shots) as store:
         store.enroll(SECRETS[0], embeddings(0, 3))
         store.close()
@@ -109,20 +99,18 @@ def test_nothing_of_what_a_merge_removes_is_left(
         other.forget(SECRETS[0])
     with opened(path) as store:
         store.merge(tmp_path / "other.db")
-        assert not any(found(path.parent, traces(SECRETS[0], embeddings(0, 3), keep_shots), bytes_in))
+        assert not any(found(path.parent, traces(SECRETS[0], embeddings(0, 3), keep_shots)))
 
 
-def test_a_store_without_shots_never_holds_one(
-    crowd: Callable[..., Store], path: Path, embeddings: Vectors, bytes_in: BytesIn
-) -> None:
+def test_a_store_without_shots_never_holds_one(crowd: Callable[..., Store], path: Path) -> None:
     with crowd(False) as store:
         store.enroll("alef", embeddings(0, 4))
-        assert not any(found(path.parent, traces("", embeddings(0, 4), True)[1:], bytes_in))
+        assert not any(found(path.parent, traces("", embeddings(0, 4), True)[1:]))
 
 
 @KINDS
 def test_what_is_known_of_the_removed_is_random_ids_alone(
-    crowd: Callable[..., Store], keep_shots: bool, tmp_path: Path, embeddings: Vectors, adapt: Adapt
+    crowd: Callable[..., Store], keep_shots: bool, tmp_path: Path
 ) -> None:
     with crowd(keep_shots) as store:
         store.enroll(SECRETS[0], embeddings(0, 3))
@@ -137,7 +125,7 @@ def test_what_is_known_of_the_removed_is_random_ids_alone(
     assert not any(trace in content for trace in traces(SECRETS[0], embeddings(0, 3), keep_shots))
 
 
-def test_bytes_that_a_reader_still_holds_are_told_of(crowd: Callable[..., Store], path: Path, opened: Open) -> None:
+def test_bytes_that_a_reader_still_holds_are_told_of(crowd: Callable[..., Store], path: Path) -> None:
     with crowd(True) as store, opened(path) as reader, reader.everything() as rows:
         rows.snapshot()
         store._query("PRAGMA busy_timeout = 50")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -12,13 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.device import embeddings, opened
 
 from edge_meta.errors import StoreError
 from edge_meta.store.store import Store
 from edge_meta.types import Array
-
-Open = Callable[..., Store]
-Vectors = Callable[..., Array]
 
 # As it was written by the versions that made such stores.
 FORMAT_1 = """
@@ -53,7 +50,7 @@ LABELS = ["alef", "👴", "e\u0301\0"]
 
 
 @pytest.fixture
-def old(tmp_path: Path, embeddings: Vectors) -> Path:
+def old(tmp_path: Path) -> Path:
     """A format 1 store: 2, 3 and 4 shots of three labels, adapted, and one more enroll of the first label after that."""
     path = tmp_path / "old.db"
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -85,7 +82,7 @@ def version(path: Path) -> int:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def test_everything_is_there_and_undo_goes_on(old: Path, opened: Open, embeddings: Vectors, tmp_path: Path) -> None:
+def test_everything_is_there_and_undo_goes_on(old: Path, tmp_path: Path) -> None:
     shots = [np.concatenate([embeddings(1, 2), embeddings(9, 1)]), embeddings(2, 3), embeddings(3, 4)]
     with opened(old) as store, opened(tmp_path / "new.db") as new:
         for label, embedded in zip(LABELS, shots, strict=True):
@@ -113,7 +110,7 @@ def test_everything_is_there_and_undo_goes_on(old: Path, opened: Open, embedding
         assert "👴".encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("old.db*"))
 
 
-def test_merging_reads_an_old_store_and_leaves_it_as_it_is(old: Path, filled: Store, opened: Open) -> None:
+def test_merging_reads_an_old_store_and_leaves_it_as_it_is(old: Path, filled: Store) -> None:
     before = old.read_bytes()
     done = filled.merge(old)
     assert (done.added, done.classes) == (10, 5)
@@ -124,12 +121,12 @@ def test_merging_reads_an_old_store_and_leaves_it_as_it_is(old: Path, filled: St
         assert filled.merge(old).added == 0
 
 
-def test_an_old_seed_starts_a_new_store(old: Path, opened: Open, tmp_path: Path) -> None:
+def test_an_old_seed_starts_a_new_store(old: Path, tmp_path: Path) -> None:
     with opened(tmp_path / "mine.db", seed=old.read_bytes()) as mine:
         assert mine.snapshot().labels == tuple(LABELS)
 
 
-def test_an_old_store_that_cannot_be_written_says_so(old: Path, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_store_that_cannot_be_written_says_so(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_meta.store.database.BUSY_SECONDS", 0.05)
     before = old.read_bytes()
     with closing(sqlite3.connect(old, isolation_level=None)) as holder:
@@ -151,7 +148,7 @@ def test_an_old_store_that_cannot_be_written_says_so(old: Path, opened: Open, mo
         "UPDATE log SET action = 'enroll' WHERE id = 1; DROP TABLE log_columns",
     ],
 )
-def test_a_damaged_old_store_is_refused_and_stays_as_it_is(old: Path, opened: Open, damage: str) -> None:
+def test_a_damaged_old_store_is_refused_and_stays_as_it_is(old: Path, damage: str) -> None:
     with closing(sqlite3.connect(old)) as connection:
         connection.executescript(damage)
     before = old.read_bytes()
@@ -160,7 +157,7 @@ def test_a_damaged_old_store_is_refused_and_stays_as_it_is(old: Path, opened: Op
     assert old.read_bytes() == before
 
 
-def test_several_that_open_an_old_store_at_once_all_get_it(old: Path, opened: Open, embeddings: Vectors) -> None:
+def test_several_that_open_an_old_store_at_once_all_get_it(old: Path) -> None:
     together = threading.Barrier(4)
 
     def enroll(label: str) -> Any:

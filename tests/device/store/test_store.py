@@ -17,15 +17,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.device import adapt, bytes_in, embeddings, opened, state
 
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.store.store import Store
-from edge_meta.types import Array
-
-Open = Callable[..., Store]
-Vectors = Callable[..., Array]
-State = Callable[[Store], tuple[object, ...]]
-Adapt = Callable[..., None]
 
 DIM = 16
 
@@ -33,9 +28,7 @@ DIM = 16
 # Keeping
 
 
-def test_what_is_enrolled_is_there_again_after_reopening(
-    filled: Store, path: Path, opened: Open, state: State, adapt: Adapt
-) -> None:
+def test_what_is_enrolled_is_there_again_after_reopening(filled: Store, path: Path) -> None:
     adapt(filled)
     before, shots = state(filled), filled.shots()
     filled.close()
@@ -46,7 +39,7 @@ def test_what_is_enrolled_is_there_again_after_reopening(
         assert again.snapshot().counts.tolist() == [2, 3, 1]
 
 
-def test_each_shot_has_an_id_and_the_stores_origin(filled: Store, embeddings: Vectors) -> None:
+def test_each_shot_has_an_id_and_the_stores_origin(filled: Store) -> None:
     filled.enroll("aardvark", embeddings(3, 1))
     filled.enroll("alef", embeddings(4, 1))
     labels, ids, origins = zip(*filled.shots(), strict=True)
@@ -56,9 +49,7 @@ def test_each_shot_has_an_id_and_the_stores_origin(filled: Store, embeddings: Ve
     assert len(set(origins)) == 1
 
 
-def test_a_closed_store_is_one_file_and_its_copy_is_complete(
-    filled: Store, path: Path, tmp_path: Path, opened: Open, state: State, adapt: Adapt
-) -> None:
+def test_a_closed_store_is_one_file_and_its_copy_is_complete(filled: Store, path: Path, tmp_path: Path) -> None:
     adapt(filled)
     before = state(filled)
     filled.close()
@@ -83,7 +74,7 @@ def test_a_change_of_nothing_creates_no_file(store: Store, path: Path, change: C
     assert not path.exists()
 
 
-def test_the_file_is_documented_by_its_header(filled: Store, path: Path, embeddings: Vectors) -> None:
+def test_the_file_is_documented_by_its_header(filled: Store, path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (2,)
         assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"EMST", "big"),)
@@ -98,9 +89,7 @@ def test_the_file_is_documented_by_its_header(filled: Store, path: Path, embeddi
     "label",
     ["a", "👩🏽‍🔬", "שלום", "e\u0301", "é", "two\nlines", "'q\"; DROP TABLE shots --", "%_*?", " padded ", "\0", "x" * 5000],
 )
-def test_a_label_is_any_text_and_comes_back_as_given(
-    store: Store, path: Path, label: str, opened: Open, embeddings: Vectors
-) -> None:
+def test_a_label_is_any_text_and_comes_back_as_given(store: Store, path: Path, label: str) -> None:
     store.enroll(label, embeddings(0, 1))
     store.enroll("other", embeddings(1, 1))
     store.enroll(label, embeddings(2, 1))
@@ -113,7 +102,7 @@ def test_a_label_is_any_text_and_comes_back_as_given(
 
 
 @pytest.mark.parametrize("label", ["", " ", "\n\t", "\u2003", "\ud800", "a\udfff", None, 7])
-def test_what_is_no_label_is_refused(filled: Store, label: Any, embeddings: Vectors, state: State) -> None:
+def test_what_is_no_label_is_refused(filled: Store, label: Any) -> None:
     before = state(filled)
     with pytest.raises(LabelError):
         filled.enroll(label, embeddings(9, 1))
@@ -123,9 +112,7 @@ def test_what_is_no_label_is_refused(filled: Store, label: Any, embeddings: Vect
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2.0**15, -1e30])
-def test_embeddings_that_cannot_be_summed_are_refused(
-    filled: Store, value: float, embeddings: Vectors, state: State
-) -> None:
+def test_embeddings_that_cannot_be_summed_are_refused(filled: Store, value: float) -> None:
     before, bad = state(filled), embeddings(9, 3)
     bad[2, 5] = value
     with pytest.raises(StoreError):
@@ -134,9 +121,7 @@ def test_embeddings_that_cannot_be_summed_are_refused(
 
 
 @pytest.mark.parametrize("shape", [(0, DIM), (2, DIM - 1), (DIM,)])
-def test_embeddings_of_another_shape_are_refused_and_do_no_damage(
-    filled: Store, shape: tuple[int, ...], state: State
-) -> None:
+def test_embeddings_of_another_shape_are_refused_and_do_no_damage(filled: Store, shape: tuple[int, ...]) -> None:
     before = state(filled)
     with pytest.raises((StoreError, LabelError, ValueError)):
         filled.enroll("bad", np.ones(shape, np.float32))
@@ -165,16 +150,14 @@ def test_a_prototype_is_the_exact_mean_rounded_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
-def test_a_prototype_is_the_mean_to_float32_or_fixed_point_precision(
-    store: Store, scale: float, embeddings: Vectors
-) -> None:
+def test_a_prototype_is_the_mean_to_float32_or_fixed_point_precision(store: Store, scale: float) -> None:
     shots = (scale * embeddings(1, 5)).astype(np.float32)
     store.enroll("alef", shots)
     wanted = shots.astype(np.float64).mean(axis=0)
     np.testing.assert_allclose(store.snapshot().prototypes[0], wanted, rtol=2**-23, atol=2**-24)
 
 
-def test_shots_of_any_magnitude_give_the_same_bits_in_any_order(tmp_path: Path, opened: Open) -> None:
+def test_shots_of_any_magnitude_give_the_same_bits_in_any_order(tmp_path: Path) -> None:
     # In float64, what is left of the small ones depends on whether the large ones meet first.
     shots = np.array([[2.0**14], [-(2.0**14)], [2.0**-39], [2.0**-41]], np.float32)
     with opened(tmp_path / "orders.db", dim=1) as store:
@@ -191,7 +174,7 @@ SHOTS = st.lists(st.tuples(st.integers(0, 2), VALUES), min_size=1, max_size=9)
 @settings(max_examples=25)
 @given(shots=SHOTS, rng=st.randoms(use_true_random=False))
 def test_the_same_shots_give_the_same_bits_whatever_was_done_in_between(
-    tmp_path_factory: pytest.TempPathFactory, shots: list[tuple[int, list[float]]], rng: Any, opened: Open
+    tmp_path_factory: pytest.TempPathFactory, shots: list[tuple[int, list[float]]], rng: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("exact")
     rows = [(f"label {k}", np.array([values], np.float32)) for k, values in shots]
@@ -228,9 +211,7 @@ def test_the_same_shots_give_the_same_bits_whatever_was_done_in_between(
 @pytest.mark.usefixtures("hasty")
 @settings(max_examples=25)
 @given(steps=st.lists(st.sampled_from(["alef", "bet", "gimel", "adapt", "undo"]), max_size=25))
-def test_undo_goes_back_step_by_step(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[str], opened: Open, embeddings: Vectors, state: State, adapt: Adapt
-) -> None:
+def test_undo_goes_back_step_by_step(tmp_path_factory: pytest.TempPathFactory, steps: list[str]) -> None:
     with opened(tmp_path_factory.mktemp("undo") / "store.db") as store:
         store.enroll("first", embeddings(0, 2))
         store.forget("first", store.shots()[0][1])
@@ -245,7 +226,7 @@ def test_undo_goes_back_step_by_step(
             assert state(store) == past[-1]
 
 
-def test_undo_says_what_it_took_back(filled: Store, embeddings: Vectors, adapt: Adapt) -> None:
+def test_undo_says_what_it_took_back(filled: Store) -> None:
     filled.enroll("alef", embeddings(7, 4))
     adapt(filled)
     undone = [filled.undo() for _ in range(3)]
@@ -257,7 +238,7 @@ def test_undo_says_what_it_took_back(filled: Store, embeddings: Vectors, adapt: 
     assert filled.snapshot().labels == ("alef", "bet")
 
 
-def test_undo_with_nothing_left_is_an_error(store: Store, embeddings: Vectors) -> None:
+def test_undo_with_nothing_left_is_an_error(store: Store) -> None:
     store.enroll("alef", embeddings(0, 1))
     store.undo()
     with pytest.raises(LabelError, match="nothing to undo"):
@@ -265,9 +246,7 @@ def test_undo_with_nothing_left_is_an_error(store: Store, embeddings: Vectors) -
     assert store.snapshot().labels == ()
 
 
-def test_undo_works_after_reopening(
-    filled: Store, path: Path, opened: Open, embeddings: Vectors, state: State, adapt: Adapt
-) -> None:
+def test_undo_works_after_reopening(filled: Store, path: Path) -> None:
     before = state(filled)
     adapt(filled)
     filled.enroll("bet", embeddings(5, 1))
@@ -278,9 +257,7 @@ def test_undo_works_after_reopening(
         assert state(again) == before
 
 
-def test_enroll_returns_its_labels_column_to_the_prototype_and_undo_brings_it_back(
-    filled: Store, embeddings: Vectors, state: State, adapt: Adapt
-) -> None:
+def test_enroll_returns_its_labels_column_to_the_prototype_and_undo_brings_it_back(filled: Store) -> None:
     adapt(filled)
     adapted = state(filled)
     filled.enroll("bet", embeddings(5, 1))
@@ -295,7 +272,7 @@ def test_enroll_returns_its_labels_column_to_the_prototype_and_undo_brings_it_ba
 # Forgetting
 
 
-def test_forget_takes_a_label_its_column_and_its_past(filled: Store, adapt: Adapt) -> None:
+def test_forget_takes_a_label_its_column_and_its_past(filled: Store) -> None:
     adapt(filled, 1)
     adapt(filled, 2)
     kept = filled.snapshot().columns[2]
@@ -311,9 +288,7 @@ def test_forget_takes_a_label_its_column_and_its_past(filled: Store, adapt: Adap
         filled.undo()
 
 
-def test_forget_one_shot_leaves_the_others_and_the_labels_prototype_follows(
-    filled: Store, embeddings: Vectors, adapt: Adapt
-) -> None:
+def test_forget_one_shot_leaves_the_others_and_the_labels_prototype_follows(filled: Store) -> None:
     adapt(filled, 1)
     adapt(filled, 2)
     shot = filled.shots()[3][1]
@@ -335,7 +310,7 @@ def test_a_label_whose_last_shot_is_forgotten_is_gone(filled: Store) -> None:
     assert filled.undo().label == "bet"
 
 
-def test_a_forgotten_label_can_be_enrolled_anew(filled: Store, embeddings: Vectors, adapt: Adapt) -> None:
+def test_a_forgotten_label_can_be_enrolled_anew(filled: Store) -> None:
     adapt(filled)
     filled.forget("alef")
     filled.enroll("alef", embeddings(8, 1))
@@ -349,9 +324,7 @@ def test_a_forgotten_label_can_be_enrolled_anew(filled: Store, embeddings: Vecto
 
 
 @pytest.mark.usefixtures("hasty")
-def test_forgotten_bytes_are_in_no_file(
-    store: Store, path: Path, bytes_in: Callable[[Path], bytes], embeddings: Vectors, adapt: Adapt
-) -> None:
+def test_forgotten_bytes_are_in_no_file(store: Store, path: Path) -> None:
     # Enough rows to fill and split pages, in an order that is not that of any index.
     labels = [f"Größe 👴 {np.random.default_rng(k).bytes(20).hex()}" for k in range(40)]
     shots = {label: embeddings(k, 5) for k, label in enumerate(labels)}
@@ -382,17 +355,13 @@ def test_forgotten_bytes_are_in_no_file(
     assert b"Gr\xc3\xb6\xc3\x9fe" not in bytes_in(path.parent)
 
 
-def test_one_forgotten_shots_bytes_are_in_no_file(
-    filled: Store, path: Path, bytes_in: Callable[[Path], bytes], embeddings: Vectors
-) -> None:
+def test_one_forgotten_shots_bytes_are_in_no_file(filled: Store, path: Path) -> None:
     filled.forget("bet", filled.shots()[3][1])
     present = [shot.tobytes() in bytes_in(path.parent) for shot in embeddings(1, 3)]
     assert present == [True, False, True]
 
 
-def test_an_open_second_store_does_not_keep_forgotten_bytes_alive(
-    filled: Store, path: Path, bytes_in: Callable[[Path], bytes], opened: Open
-) -> None:
+def test_an_open_second_store_does_not_keep_forgotten_bytes_alive(filled: Store, path: Path) -> None:
     with opened(path) as other:
         assert len(other.snapshot().labels) == 3
         filled.forget("bet")
@@ -404,15 +373,13 @@ def test_an_open_second_store_does_not_keep_forgotten_bytes_alive(
 
 
 @pytest.fixture
-def seed(filled: Store, path: Path, adapt: Adapt) -> bytes:
+def seed(filled: Store, path: Path) -> bytes:
     adapt(filled)
     filled.close()
     return path.read_bytes()
 
 
-def test_a_new_store_starts_from_the_seed(
-    seed: bytes, path: Path, tmp_path: Path, opened: Open, embeddings: Vectors, state: State
-) -> None:
+def test_a_new_store_starts_from_the_seed(seed: bytes, path: Path, tmp_path: Path) -> None:
     with opened(path) as source, opened(tmp_path / "new" / "mine.db", seed=seed) as mine:
         assert state(mine) == state(source)
         mine.enroll("dalet", embeddings(4, 1))
@@ -421,9 +388,7 @@ def test_a_new_store_starts_from_the_seed(
         assert mine.snapshot().labels == ("bet", "gimel", "dalet")
 
 
-def test_a_seed_does_not_replace_a_store_that_another_process_has_just_made(
-    seed: bytes, tmp_path: Path, opened: Open, embeddings: Vectors
-) -> None:
+def test_a_seed_does_not_replace_a_store_that_another_process_has_just_made(seed: bytes, tmp_path: Path) -> None:
     together = threading.Barrier(4)
 
     def enroll(path: Path, label: str) -> None:
@@ -440,9 +405,7 @@ def test_a_seed_does_not_replace_a_store_that_another_process_has_just_made(
 
 
 @pytest.mark.parametrize("kind", ["other encoder", "text"])
-def test_a_seed_that_is_not_for_this_encoder_is_refused_and_leaves_no_store(
-    tmp_path: Path, seed: bytes, opened: Open, kind: str
-) -> None:
+def test_a_seed_that_is_not_for_this_encoder_is_refused_and_leaves_no_store(tmp_path: Path, seed: bytes, kind: str) -> None:
     options = {"encoder_id": "f" * 32} if kind == "other encoder" else {}
     with pytest.raises(StoreError, match=r"mine\.db"):
         opened(tmp_path / "mine.db", seed=b"text" if kind == "text" else seed, **options)

@@ -1,0 +1,1 @@
+"""What tests share: plain functions. Fixtures are in the conftest.py beside the tests that use them."""

@@ -1,0 +1,144 @@
+"""For tests of the device's side: drawn images, stores, the command line. Needs no more than the device has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from click.testing import CliRunner, Result
+from numpy.typing import NDArray
+
+from edge_meta.cli import main
+from edge_meta.runtime.bundle import Bundle
+from edge_meta.store.store import Store
+from edge_meta.types import Array
+
+Pixels = NDArray[np.uint8]
+
+
+def draw(kind: int, take: int = 0, height: int = 28, width: int = 28) -> Pixels:
+    """Black strokes on white (height, width); the takes of a kind are alike."""
+    corners = np.random.default_rng(kind).uniform(0.05, 0.9, (6, 2))
+    corners += np.random.default_rng((kind, take)).normal(0, 0.015, corners.shape)
+    along = np.linspace(0, 1, 4 * max(height, width))[:, None]
+    points = np.concatenate([start + (end - start) * along for start, end in pairwise(corners)])
+    pen = max(1, min(height, width) // 14)
+    rows, columns = np.clip(points * (height, width), 0, (height - pen, width - pen)).astype(int).T
+    image = np.full((height, width), 255, np.uint8)
+    for down in range(pen):
+        for right in range(pen):
+            image[rows + down, columns + right] = 0
+    return image
+
+
+def takes(kind: int, count: int, first: int = 0) -> Pixels:
+    """Several takes of a kind, (count, 28, 28)."""
+    return np.stack([draw(kind, take) for take in range(first, first + count)])
+
+
+def mixed(label: int, count: int, first: int = 0) -> Pixels:
+    """Several takes of each of three kinds, (3 · count, 28, 28).
+
+    So labels 0 to 2 have prototypes that are near to each other's examples.
+    """
+    return np.concatenate([takes(label + 3 * kind, count, first) for kind in range(3)])
+
+
+def png(folder: Path, name: str, pixels: Pixels) -> Path:
+    """Save pixels as an image file in a folder."""
+    from PIL import Image
+
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def altered(
+    folder: Path,
+    change: Callable[[dict[str, Any]], object] = lambda fields: None,
+    files: Mapping[str, bytes] | None = None,
+    name: str = "altered.bundle",
+) -> Path:
+    """Copy the shipped bundle into a folder, with other manifest fields, and with files whose checksums fit."""
+    copy = folder / name
+    shutil.copytree(Bundle.open("omniglot").path, copy)
+    fields = json.loads((copy / "manifest.json").read_bytes())
+    for file, content in (files or {}).items():
+        (copy / file).write_bytes(content)
+        fields["files"][file] = hashlib.sha256(content).hexdigest()
+    change(fields)
+    (copy / "manifest.json").write_text(json.dumps(fields), "utf-8")
+    return copy
+
+
+def embeddings(seed: int, count: int, dim: int = 16) -> Array:
+    """Random ones, (count, dim)."""
+    return np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
+
+
+def opened(path: Path, **options: Any) -> Store:
+    """The store at a path, of an encoder of dim 16 unless told otherwise."""
+    return Store(path, **{"encoder_id": "0123456789abcdef" * 2, "dim": 16, **options})
+
+
+def state(store: Store) -> tuple[object, ...]:
+    """All that classifying sees, to the bit."""
+    now = store.snapshot()
+    columns = {now.labels[k]: (weights.tobytes(), bias) for k, (weights, bias) in now.columns.items()}
+    return now.labels, now.counts.tolist(), now.prototypes.tobytes(), now.scatters.tolist(), columns
+
+
+def adapt(store: Store, seed: int = 0) -> None:
+    """Move every column of a store's head to somewhere else."""
+    with store.adapting() as change:
+        rng, shape = np.random.default_rng(seed), change.snapshot.prototypes.T.shape
+        change.replace_head(rng.normal(size=shape).astype("f4"), rng.normal(size=shape[1]).astype("f4"))
+
+
+def bytes_in(folder: Path) -> bytes:
+    """The content of all files in a folder, whatever their names."""
+    return b"\xff".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
+
+
+def cli(*arguments: object, code: int = 0) -> Result:
+    """Run edge-meta in this process and require an exit code."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def python(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a new Python in a folder, which is not the checkout."""
+    inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        [sys.executable, *map(os.fspath, arguments)], cwd=folder, env={**inherited, **environment},
+        stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
+def said(result: Result) -> dict[str, Any]:
+    """The one JSON object on stdout, with nothing on stderr."""
+    assert result.stderr == ""
+    assert result.stdout.count("\n") == 1
+    fields: dict[str, Any] = json.loads(result.stdout)
+    return fields
+
+
+def complaint(result: Result) -> str:
+    """The one paragraph on stderr, with nothing on stdout."""
+    assert result.stdout == ""
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.stderr
+    assert "\n" not in result.stderr.rstrip("\n")
+    return result.stderr

@@ -1,0 +1,60 @@
+"""For tests of training and converting: small datasets and encoders. TensorFlow is imported when an encoder is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_meta.datasets import Dataset
+
+SIZE = 16  # the smallest image that conv4 takes
+
+
+def drawings(classes: int, examples: int, channels: int = 1, noise: float = 60.0, seed: int = 0) -> np.ndarray:
+    """uint8 (classes * examples, 16, 16, channels): each class has its pattern, and each example its noise."""
+    rng = np.random.default_rng(seed)
+    patterns = 255.0 * rng.integers(0, 2, (classes, SIZE, SIZE, channels))
+    noisy = np.repeat(patterns, examples, axis=0) + rng.normal(0, noise, (classes * examples, SIZE, SIZE, channels))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def synthetic(classes: int = 12, examples: int = 10, channels: int = 1, noise: float = 60.0, seed: int = 0) -> Dataset:
+    """A dataset in memory, of `drawings`."""
+    labels = np.repeat(np.arange(classes, dtype=np.int32), examples)
+    names = tuple(f"class {index}" for index in range(classes))
+    images = drawings(classes, examples, channels, noise, seed)
+    return Dataset("synthetic", "train", images, labels, names, ("",) * classes)
+
+
+def save_npz(path: Path, classes: int = 30, examples: int = 20, **how: Any) -> str:
+    """Write an .npz of `drawings`; returns its name as a dataset."""
+    np.savez(path, x=drawings(classes, examples, **how), y=np.repeat(np.arange(classes), examples))
+    return f"npz:{path}"
+
+
+def tiny_encoder(seed: int = 0, filters: int = 8, channels: int = 1) -> Any:
+    """A Conv4 of 8 filters on 16×16 images from a seed; op determinism is on from then."""
+    import keras
+    import tensorflow as tf
+
+    from edge_meta.training import conv4
+
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+    return conv4((SIZE, SIZE, channels), filters)
+
+
+@contextmanager
+def eight_filters() -> Iterator[None]:
+    """Inside, the encoder conv4 of a training configuration has 8 filters in place of 64."""
+    from edge_meta.training import ENCODERS, conv4
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(ENCODERS, "conv4", partial(conv4, filters=8))
+        yield
