@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,24 @@ class Episode:
     classes: NDArray[np.int64]
     support: NDArray[np.int64]
     query: NDArray[np.int64]
+
+
+class EpisodeSource(Protocol):
+    """Episodes in an order that never changes."""
+
+    def episodes(self, count: int) -> Iterator[Episode]:
+        """The first `count` episodes."""
+
+
+@dataclass(frozen=True)
+class FixedEpisodes:
+    """Episodes that a protocol lists, in its order."""
+
+    listed: Sequence[Episode]
+
+    def episodes(self, count: int) -> Iterator[Episode]:
+        """The first `count` episodes, of those that there are."""
+        return iter(self.listed[:count])
 
 
 class EpisodeSampler:

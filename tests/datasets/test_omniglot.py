@@ -9,6 +9,7 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -149,9 +150,17 @@ def test_a_truncated_archive_is_refused(omniglot: Path, tmp_path: Path, monkeypa
 # --- archives of the same form, with six drawings ---------------------------------------------------------------------
 
 
+class Miniature(NamedTuple):
+    path: Path
+    part: omniglot.Part
+
+    def load(self) -> Dataset:
+        return omniglot.load("test", SMALL, evaluation=self.part)
+
+
 @pytest.fixture(params=[zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
-def miniature(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An archive of two characters that omniglot.load takes for the evaluation archive."""
+def miniature(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Miniature:
+    """An archive of two characters in the evaluation archive's place."""
     monkeypatch.setenv("EDGE_META_DATA", str(tmp_path))
     path = tmp_path / "omniglot" / ARCHIVE
     path.parent.mkdir()
@@ -166,28 +175,27 @@ def miniature(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
                 Image.fromarray(~ink).save(content, "PNG")
                 archive.writestr(f"images_evaluation/{name}/{drawer}.png", content.getvalue())
                 sha.update(np.packbits(~ink))
-    monkeypatch.setattr(omniglot, "EVALUATION", omniglot._Archive("images_evaluation", 2, 6, sha.hexdigest()))
-    return path
+    return Miniature(path, omniglot.Part("images_evaluation", 2, 6, sha.hexdigest()))
 
 
-def test_the_miniature_is_sound(miniature: Path) -> None:
-    data = load_dataset("omniglot", "test", SMALL)
+def test_the_miniature_is_sound(miniature: Miniature) -> None:
+    data = miniature.load()
     assert data.class_names == ("Angelic/character01", "Tengwar/character02")
     assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert data.authors is not None
     assert data.authors.tolist() == [0, 1, 2, 0, 1, 2]
 
 
-def test_no_damage_to_an_archive_is_more_than_a_clear_error(miniature: Path) -> None:
-    sound, digest = miniature.read_bytes(), load_dataset("omniglot", "test", SMALL).digest
+def test_no_damage_to_an_archive_is_more_than_a_clear_error(miniature: Miniature) -> None:
+    sound, digest = miniature.path.read_bytes(), miniature.load().digest
     rng = random.Random(0)
     refused = 0
     for _ in range(250):
         damaged = bytearray(sound)
         damaged[rng.randrange(len(sound))] ^= 1 << rng.randrange(8)
-        miniature.write_bytes(damaged)
+        miniature.path.write_bytes(damaged)
         try:
-            data = load_dataset("omniglot", "test", SMALL)
+            data = miniature.load()
         except DatasetError:
             refused += 1
         else:
@@ -196,12 +204,12 @@ def test_no_damage_to_an_archive_is_more_than_a_clear_error(miniature: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", "other"], ids=["empty", "a web page", "another zip"])
-def test_a_file_that_is_not_the_archive_is_refused_and_not_deleted(miniature: Path, content: bytes | str) -> None:
+def test_a_file_that_is_not_the_archive_is_refused_and_not_deleted(miniature: Miniature, content: bytes | str) -> None:
     if content == "other":
-        with zipfile.ZipFile(miniature, "w") as archive:
+        with zipfile.ZipFile(miniature.path, "w") as archive:
             archive.writestr("images_background/Latin/character01/1.png", b"")
     else:
-        miniature.write_bytes(content)
-    with pytest.raises(DatasetError, match=rf"{miniature} .* Delete it and run: edge-meta data fetch omniglot"):
-        load_dataset("omniglot", "test", SMALL)
-    assert miniature.exists()
+        miniature.path.write_bytes(content)
+    with pytest.raises(DatasetError, match=rf"{miniature.path} .* Delete it and run: edge-meta data fetch omniglot"):
+        miniature.load()
+    assert miniature.path.exists()
