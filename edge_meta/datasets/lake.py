@@ -88,7 +88,7 @@ def read_runs(path: Path, digest: str = DIGEST) -> NDArray[np.uint8]:
         drawings = np.stack([_read_run(file, f"run{run:02}") for run in range(1, RUNS + 1)])
         if sum(bool(DRAWING.fullmatch(member)) for member in file.namelist()) != 2 * RUNS * WAY:
             raise ValueError("it holds more drawings than those")
-        if hashlib.sha256(np.packbits(drawings > 127)).hexdigest() != digest:
+        if hashlib.sha256(np.packbits(drawings > 127).tobytes()).hexdigest() != digest:
             raise ValueError("the pixels or the labels differ")
     return drawings
 

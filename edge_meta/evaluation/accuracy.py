@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_meta.datasets.episodes import EpisodeSampler
+from edge_meta.datasets.episodes import EpisodeSource
 from edge_meta.heads import linear
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.types import Array, Array64
@@ -72,21 +72,21 @@ def linear_head(learning_rates: Sequence[float]) -> Head:
 
 def accuracies(
     embeddings: Array,
-    sampler: EpisodeSampler,
+    source: EpisodeSource,
     episodes: int,
     head: Head = prototype_head,
     support: Array | None = None,
 ) -> Array64:
-    """Closed-set accuracy of each of the sampler's first `episodes` episodes, as fractions (episodes,).
+    """Closed-set accuracy of each of the source's first `episodes` episodes, as fractions (episodes,).
 
     Args:
-        embeddings: (examples, D), in the order of the sampler's dataset.
+        embeddings: (examples, D), in the order of the dataset that the episodes index.
         support: the same for examples that are learned from, if they were embedded in another way.
     """
     support = embeddings if support is None else support
-    truth = np.repeat(np.arange(sampler.way), sampler.query)
-    values = np.empty(episodes)
-    for index, episode in enumerate(sampler.episodes(episodes)):
+    values = []
+    for episode in source.episodes(episodes):
         logits = head(support[episode.support], embeddings[episode.query])
-        values[index] = np.mean(logits.argmax(axis=1) == truth)
-    return values
+        truth = np.repeat(np.arange(len(episode.classes)), episode.query.shape[1])
+        values.append(np.mean(logits.argmax(axis=1) == truth))
+    return np.array(values)

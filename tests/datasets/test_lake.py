@@ -205,14 +205,25 @@ def test_an_encoder_of_recordings_is_refused() -> None:
         load_dataset("lake", "test", AudioInput(16000, 16000))
 
 
+def test_training_on_it_is_refused(tmp_path: Path) -> None:
+    message = cli("train", "--dataset", "lake", "--output", tmp_path / "run", code=1).stderr
+    assert "choose nothing by it" in message
+    assert not (tmp_path / "run").exists()
+
+
 # --- the real archive -------------------------------------------------------------------------------------------------
 
 
-def test_the_real_archive_is_sound(omniglot: Path) -> None:
+def test_the_real_archive_is_sound_and_can_be_evaluated(omniglot: Path) -> None:
     data = load_dataset("lake", "test")
     assert data.examples.shape == (800, 28, 28, 1)
     assert data.examples.mean() > 200, "the paper is not white"
     assert np.min(data.examples.reshape(800, -1), axis=1).max() < 230, "a drawing has no ink"
+    judged = json.loads(cli("evaluate", "omniglot", "--dataset", "lake", "--json").stdout)
+    expected = {"split": "test", "way": 20, "shot": 1, "query": 1, "episodes": 20, "seed": None, "head": "prototype"}
+    assert expected.items() <= judged.items()
+    assert judged["accuracy"] > 0.967, "Bayesian Program Learning does better"
+    assert 0 < judged["ci95"] < 0.02
     found = json.loads(cli("data", "fetch", "lake", "--json").stdout)
     assert found["dataset"] == "lake"
     assert all(Path(path).parent == omniglot / "omniglot" for path in found["files"])

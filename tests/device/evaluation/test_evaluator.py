@@ -16,6 +16,7 @@ from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import InputError
 from edge_meta.evaluation.accuracy import Head, Interval, accuracies, adapted_head, prototype_head
 from edge_meta.evaluation.evaluator import embed_all, evaluate
+from edge_meta.evaluation.protocol import EpisodeProtocol
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
@@ -133,9 +134,9 @@ def test_evaluates_linear_head_takes_so_many_steps_at_the_bundles_rates_and_then
     others = [after(0.1, 1.0, 0.1, 1.0), after(0.1, 1.0, 0.1, 0.1)]
     assert len({by_hand[1], by_hand[2], by_hand[4], *others}) == 5, "the data does not tell which steps were taken"
 
-    found = evaluate(bundle, name, "all", **SIX_SHOTS, head="linear", solver="gradient", steps=steps)
+    found = evaluate(bundle, name, EpisodeProtocol("all", **SIX_SHOTS), head="linear", solver="gradient", steps=steps)
     assert found.accuracy == by_hand[steps]
-    assert (found.steps, found.head, found.within_alphabet) == (steps or 2, "linear", False)
+    assert (found.steps, found.head, found.protocol.within_alphabet) == (steps or 2, "linear", False)
 
     options = [part for key, value in SIX_SHOTS.items() for part in (f"--{key}", value)]
     options += ["--split", "all", "--head", "linear", "--solver", "gradient", *([] if steps is None else ["--steps", steps])]
