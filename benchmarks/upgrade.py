@@ -19,11 +19,13 @@ import numpy as np
 
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.evaluation.accuracy import Interval, accuracies, prototype_head
-from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import prototype_head
+from edge_meta.evaluation.interval import Interval
 from edge_meta.evaluation.open_set import judge_strangers
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.embedding import embed_all
 
 
 def judge(

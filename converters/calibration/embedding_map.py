@@ -13,10 +13,11 @@ from converters.calibration.rejection import calibrate_rejection
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
-from edge_meta.evaluation.accuracy import Interval, accuracies
-from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.embedding_map import AffineMap, EmbeddingMapRecord, MigrationAccuracy
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edge_meta.datasets import Dataset, lake, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import InputError
-from edge_meta.evaluation.accuracy import Interval, accuracies, adapted_head, prototype_head
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import adapted_head, prototype_head
+from edge_meta.evaluation.interval import Interval
 from edge_meta.evaluation.open_set import OpenSet, judge_strangers
 from edge_meta.evaluation.protocol import EpisodeProtocol, protocol_for
 from edge_meta.heads.adaptation import AdaptationConfig
-from edge_meta.heads.rejection import check_rate
-from edge_meta.inputs import InputSpec
+from edge_meta.heads.rejection import Rejection, check_rate
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.manifest import Manifest
+from edge_meta.types import Array
 
 
 @dataclass(frozen=True)
@@ -82,29 +80,25 @@ def evaluate(
     manifest = bundle.manifest
     protocol = protocol_for(dataset, protocol, strangers)
     plan = _adaptation(manifest, head, solver, steps)
-    if false_accept is not None and strangers is None:
-        raise InputError("A false-accept rate is judged by strangers.", "Say where they come from with --strangers.")
-    check_rate(manifest.rejection, false_accept)
-    if strangers is not None and manifest.rejection is None:
-        raise InputError(f"{bundle.path} is not calibrated for unknown.", "Export it again with --calibration.")
+    rejection = _rejection(bundle, strangers, false_accept)
     encoder = open_encoder(bundle, options)
 
-    def embedded(data: Dataset) -> NDArray[np.float32]:
+    def embedded(data: Dataset) -> Array:
         return embed_all(encoder, manifest.input_spec, data.examples, on_progress)
 
     data = load_dataset(dataset, protocol.split, manifest.input_spec)
     sampler = None if dataset == "lake" else _sampler(data, protocol)
-    embeddings, episode_head = embedded(data), adapted_head(plan) if plan else prototype_head
-    accuracy = Interval.of(accuracies(embeddings, sampler or lake.runs(data), protocol.episodes, episode_head))
+    embeddings = embedded(data)
+    episode_head = adapted_head(plan) if plan else prototype_head
+    values = accuracies(embeddings, sampler or lake.runs(data), protocol.episodes, episode_head)
     open_set = None
-    if sampler and strangers is not None and manifest.rejection is not None:
+    if sampler and rejection and strangers is not None:
         others = None
         if strangers != dataset:
             others = embedded(load_dataset(strangers, protocol.split, manifest.input_spec))
-        rejection = manifest.rejection
         open_set = judge_strangers(embeddings, sampler, protocol.episodes, episode_head, rejection, false_accept, others)
     solver, steps = (plan.solver, len(plan.learning_rates) or None) if plan else (None, None)
-    return Evaluation(dataset, protocol, head, solver, steps, encoder.backend, accuracy, open_set)
+    return Evaluation(dataset, protocol, head, solver, steps, encoder.backend, Interval.of(values), open_set)
 
 
 def _adaptation(manifest: Manifest, head: str, solver: str | None, steps: int | None) -> AdaptationConfig | None:
@@ -118,21 +112,17 @@ def _adaptation(manifest: Manifest, head: str, solver: str | None, steps: int | 
     return None
 
 
+def _rejection(bundle: Bundle, strangers: str | None, false_accept: float | None) -> Rejection | None:
+    """The bundle's, which strangers need."""
+    rejection = bundle.manifest.rejection
+    if false_accept is not None and strangers is None:
+        raise InputError("A false-accept rate is judged by strangers.", "Say where they come from with --strangers.")
+    check_rate(rejection, false_accept)
+    if strangers is not None and rejection is None:
+        raise InputError(f"{bundle.path} is not calibrated for unknown.", "Export it again with --calibration.")
+    return rejection
+
+
 def _sampler(data: Dataset, protocol: EpisodeProtocol) -> EpisodeSampler:
-    of = protocol
-    return EpisodeSampler(data, of.way, of.shot, of.query, of.seed or 0, of.within_alphabet)
-
-
-def embed_all(
-    encoder: Encoder,
-    input_spec: InputSpec,
-    images: NDArray[Any],
-    on_progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32]:
-    """Examples (n, ...) as the encoder's input reads them to embeddings (n, D), one at a time as a device does."""
-    embeddings = np.empty((len(images), encoder.dim), np.float32)
-    for index, image in enumerate(images):
-        embeddings[index] = encoder.embed(input_spec.normalize(image)[None])
-        if on_progress and ((index + 1) % 100 == 0 or index + 1 == len(images)):
-            on_progress(index + 1, len(images))
-    return embeddings
+    way, shot, query = protocol.way, protocol.shot, protocol.query
+    return EpisodeSampler(data, way, shot, query, protocol.seed or 0, protocol.within_alphabet)

@@ -9,7 +9,8 @@ import numpy as np
 
 from edge_meta.datasets.episodes import Episode, EpisodeSampler
 from edge_meta.errors import DatasetError
-from edge_meta.evaluation.accuracy import Head, Interval
+from edge_meta.evaluation.episode_heads import EpisodeHead
+from edge_meta.evaluation.interval import Interval
 from edge_meta.heads.rejection import Rejection
 from edge_meta.types import Array, Array64
 
@@ -35,7 +36,7 @@ def judge_strangers(
     embeddings: Array,
     sampler: EpisodeSampler,
     episodes: int,
-    head: Head,
+    head: EpisodeHead,
     rejection: Rejection,
     false_accept: float | None = None,
     elsewhere: Array | None = None,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_meta.datasets import Dataset
-from edge_meta.evaluation.accuracy import Interval
 from edge_meta.evaluation.enrolled_task import EnrolledTask
+from edge_meta.evaluation.interval import Interval
 from edge_meta.reports.page import page, section
 
 COLOURS = {"float32": "#1f6feb", "int8": "#d9730d"}

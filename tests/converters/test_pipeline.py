@@ -27,10 +27,11 @@ from converters.tflite.metadata import with_metadata
 from converters.tflite.model import ModelFile
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import EdgeMetaError, ExportError, TrainingError
-from edge_meta.evaluation.evaluator import embed_all, evaluate
+from edge_meta.evaluation.evaluator import evaluate
 from edge_meta.evaluation.protocol import EpisodeProtocol
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.training.base import embed
 from edge_meta.training.config import TrainingConfig, train

@@ -14,7 +14,7 @@ from support.device import altered, cli, complaint, said, takes
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import DatasetError
-from edge_meta.evaluation.accuracy import prototype_head
+from edge_meta.evaluation.episode_heads import prototype_head
 from edge_meta.evaluation.open_set import auroc, judge_strangers
 from edge_meta.heads.rejection import Rejection
 
