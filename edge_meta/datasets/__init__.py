@@ -18,7 +18,7 @@ def load_dataset(name: str, split: str, input_spec: InputSpec | None = None) -> 
     Args:
         name: one of `names.NAMES`.
         split: `train`, `val` or `test`, which share no class; or `all`.
-        input_spec: what the encoder takes; 28×28 grayscale images unless given.
+        input_spec: the encoder's input; 28×28 grayscale images unless given.
 
     Raises:
         DatasetError: no such dataset or split, or its data is missing or damaged.

@@ -1,4 +1,4 @@
-"""Where downloads and local archives live: `$EDGE_META_DATA`, else ~/.cache/edge_meta."""
+"""The folder of downloads and local archives: `$EDGE_META_DATA`, else ~/.cache/edge_meta."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ DRAWING = re.compile(r"run\d+/(training|test)/[^/]+\.png")
 
 
 def load(split: str, input_spec: ImageInput, digest: str = DIGEST) -> Dataset:
-    """All runs at the encoder's size, 800 examples; classes are `runNN/classNN`, groups runs.
+    """Load all runs at the encoder's size, 800 examples; classes are `runNN/classNN`, groups runs.
 
     A class has two examples: the drawing that is learned from, then the one that is asked for.
 
@@ -66,7 +66,7 @@ def fetch() -> list[Path]:
 
 
 def runs(data: Dataset) -> FixedEpisodes:
-    """The runs as episodes of what `load` gives, in their order: 20-way, one shot and one query of each class."""
+    """The 20 runs as episodes over what `load` gives: 20-way, one shot and one query of each class."""
     classes = np.arange(len(data.class_names)).reshape(-1, WAY)
     examples = 2 * classes[:, :, None]
     return FixedEpisodes([Episode(*run) for run in zip(classes, examples, examples + 1, strict=True)])

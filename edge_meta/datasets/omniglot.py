@@ -45,7 +45,7 @@ EVALUATION = Part("images_evaluation", 659, 13180, "2f1754f47a00741dfb7496fb74fc
 
 
 def load(split: str, input_spec: ImageInput, background: Part = BACKGROUND, evaluation: Part = EVALUATION) -> Dataset:
-    """A split of Omniglot at the encoder's size; classes are `Alphabet/characterNN`, groups alphabets, authors its drawers.
+    """Load a split at the encoder's size; classes are `Alphabet/characterNN`, groups alphabets, authors its drawers.
 
     Args:
         split: `train`, `val`, `test`, or `all`.

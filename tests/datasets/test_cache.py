@@ -36,7 +36,7 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_data_lives_where_the_environment_says_or_in_the_users_cache(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_folder_else_the_cache_does(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.folder() == data
     for unset in ("", None):
         monkeypatch.setenv("EDGE_META_DATA", "") if unset == "" else monkeypatch.delenv("EDGE_META_DATA")
@@ -63,7 +63,7 @@ def test_a_download_appears_whole_and_under_its_name_alone(data: Path, monkeypat
     assert files(data) == [path]
 
 
-def test_others_may_read_a_download_as_far_as_the_umask_lets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_has_the_permissions_that_the_umask_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Response(b"content"))
     before = os.umask(0o022)
     try:

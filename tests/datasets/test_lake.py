@@ -94,7 +94,8 @@ def test_a_class_is_a_drawing_to_learn_from_and_its_test_item(data: Dataset, ink
 
 def test_runs_are_20_episodes_of_one_shot_and_one_query(data: Dataset) -> None:
     listed = list(lake.runs(data).episodes(20))
-    assert len(listed) == 20
+    assert len(listed) == len(list(lake.runs(data).episodes(21))) == 20
+    assert list(lake.runs(data).episodes(2))[1].query.tolist() == listed[1].query.tolist()
     for index, run in enumerate(listed):
         assert run.classes.tolist() == list(range(20 * index, 20 * index + 20))
         assert run.support.shape == run.query.shape == (20, 1)

@@ -64,7 +64,7 @@ def test_evaluate_prints_an_accuracy_and_how_it_came_about(
     assert backend == os.environ.get("EDGE_META_BACKEND", backend)
 
 
-def test_the_same_seed_gives_the_same_accuracy_and_all_formats_the_same_data(dataset: Callable[[str], str]) -> None:
+def test_one_seed_gives_one_accuracy_from_a_folder_or_an_npz(dataset: Callable[[str], str]) -> None:
     def judged(kind: str, seed: int) -> tuple[float, float]:
         options = [*EPISODES, "--seed", seed, "--json", "--way", 6]
         done = said(cli("evaluate", "omniglot", "--dataset", dataset(kind), *options))
@@ -122,9 +122,7 @@ SIX_SHOTS = {"way": 3, "shot": 6, "query": 6, "episodes": 120, "seed": 7}
 
 
 @pytest.mark.parametrize("steps", [None, 1, 2, 4])
-def test_evaluates_linear_head_takes_so_many_steps_at_the_bundles_rates_and_then_at_the_last(
-    tmp_path: Path, confusing: str, steps: int | None
-) -> None:
+def test_the_linear_head_takes_as_many_steps_as_asked(tmp_path: Path, confusing: str, steps: int | None) -> None:
     folder, name = altered(tmp_path, lambda fields: fields["head"].update(steps=2, learning_rates=[0.1, 1.0])), confusing
     bundle = Bundle.open(folder)
     data = load_dataset(name, "all", bundle.manifest.input_spec)
@@ -150,7 +148,7 @@ def test_evaluates_linear_head_takes_so_many_steps_at_the_bundles_rates_and_then
     assert f"linear head by gradient, at most {steps or 2} steps, " in text
 
 
-def test_evaluate_refuses_a_head_that_there_is_not_and_steps_without_the_linear_head(bundle: Bundle) -> None:
+def test_unknown_heads_and_steps_without_a_head_are_refused(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="There is no head 'cosine'"):
         evaluate(bundle, "nosuch", head="cosine")
     with pytest.raises(InputError, match="There is no head 'cosine'"):
@@ -180,9 +178,7 @@ ONE_SHOT_OPTIONS = [part for key, value in ONE_SHOT.items() for part in (f"--{ke
 
 @pytest.mark.parametrize("option", ["--within-alphabet", "--within-group"])
 @pytest.mark.parametrize("head", ["prototype", "linear"])
-def test_evaluate_within_an_alphabet_draws_episodes_within_one_group_and_by_other_authors(
-    alphabets: Dataset, bundle: Bundle, option: str, head: str
-) -> None:
+def test_within_an_alphabet_episodes_are_of_one_group(alphabets: Dataset, bundle: Bundle, option: str, head: str) -> None:
     rule = prototype_head if head == "prototype" else adapted_head(AdaptationConfig("lda"))
     expected = judged(bundle, alphabets, rule, within_group=True, **ONE_SHOT)
     anywhere = judged(bundle, alphabets, rule, **ONE_SHOT)
@@ -205,7 +201,7 @@ def test_evaluate_text_of_the_prototype_head_has_no_steps(alphabets: Dataset) ->
     assert "steps" not in text
 
 
-def test_a_way_beyond_every_alphabet_is_explained_and_the_largest_named(alphabets: Dataset) -> None:
+def test_a_way_beyond_every_alphabet_is_explained(alphabets: Dataset) -> None:
     arguments = ["evaluate", "omniglot", "--dataset", "made", *ONE_SHOT_OPTIONS, "--way", 5]
     assert "5-way" in cli(*arguments).stdout
     message = complaint(cli(*arguments, "--within-alphabet", code=1))
