@@ -39,7 +39,10 @@ LAKE = EpisodeProtocol(query=1, episodes=20, seed=None, within_alphabet=True)
 
 
 def protocol_for(dataset: str, asked: EpisodeProtocol | None = None, strangers: str | None = None) -> EpisodeProtocol:
-    """The protocol that was asked for, or the dataset's own; strangers may come from a dataset that is named.
+    """Choose the protocol: Lake's for `lake`, else the one asked for, else the default.
+
+    Args:
+        strangers: the dataset that strangers come from; not with `lake`, which has none and gives none.
 
     Raises:
         InputError: something was asked for that Lake's protocol fixes.
