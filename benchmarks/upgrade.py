@@ -47,8 +47,9 @@ def judge(
         }
         rejection = after.manifest.rejection
         if rejection is not None:
-            reach = np.array(next(of.reach for of in after.manifest.upgrades if of.encoder_id == before.manifest.encoder_id))
-            far = np.array(rejection.far) * reach[:, None, None]  # as the limits of labels that have no other shots
+            maps = {of.encoder_id: of for of in after.manifest.embedding_maps}
+            scale = np.array(maps[before.manifest.encoder_id].threshold_scale)
+            far = np.array(rejection.far) * scale[:, None, None]  # as the limits of labels that have no other shots
             widened = replace(rejection, far=tuple(tuple(map(tuple, of_shots)) for of_shots in far.tolist()))
             for name, enrolled, limits in (("own", own, rejection), ("migrated", mapped, widened)):
                 found = judge_strangers(own, sampler, episodes, prototype_head, limits, enrolled=enrolled)

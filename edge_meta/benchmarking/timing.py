@@ -40,7 +40,7 @@ def in_turn(
         samplers: by name, what times n calls; in this process (`sampler`) or in another.
         runs: calls of each that count.
         warmup: calls of each before the first round.
-        limit: seconds that one name may take altogether. The round that it threshold_scales it in is its last one.
+        limit: seconds that one name may take altogether. The round that it reaches it in is its last one.
     """
     rounds = min(ROUNDS, runs)
     spent = dict.fromkeys(samplers, 0.0)

@@ -62,13 +62,16 @@ def _bundle(opened: Bundle) -> Part:
         "metric": METRIC,
         "quantization": manifest.quantization,
         "model_bytes": len(opened.model),
-        "upgrades": [upgrade.to_manifest() for upgrade in manifest.upgrades],
+        "upgrades": [record.to_manifest() for record in manifest.embedding_maps],
     }
     return fields, [
         f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
         f"{len(opened.model):,} bytes",
         f"{manifest.input_spec} → {manifest.dim} values, {METRIC}",
-        *(f"takes stores of encoder {of.encoder_id[:12]} by edge-meta migrate: {of.kept}" for of in manifest.upgrades),
+        *(
+            f"takes stores of encoder {of.encoder_id[:12]} by edge-meta migrate: {of.accuracy}"
+            for of in manifest.embedding_maps
+        ),
     ]
 
 

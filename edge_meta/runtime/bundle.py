@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_meta.errors import BundleError
-from edge_meta.runtime.embedding_map import AffineMap
+from edge_meta.runtime.embedding_map import EmbeddingMap
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.store.store import Store
 
@@ -47,7 +47,7 @@ class Bundle:
         name: for people and for the default store's file name.
         model: the content of encoder.tflite.
         seed: the content of prototypes.db, a store that a new one starts from; None if the bundle has none.
-        maps: encoder id → the map by which stores of that older encoder migrate to this one; see the manifest's `upgrades`.
+        maps: older encoder's id → the embedding map from it; see the manifest's `embedding_maps`.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Bundle:
     manifest: Manifest
     model: bytes = field(repr=False)
     seed: bytes | None = field(repr=False)
-    maps: Mapping[str, AffineMap] = field(default_factory=dict, repr=False)
+    maps: Mapping[str, EmbeddingMap] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, source: str | Path) -> Bundle:
@@ -128,12 +128,12 @@ class Bundle:
                 raise BundleError(f"{path} is incomplete: {name} is missing.", AGAIN) from None
             if hashlib.sha256(contents[name]).hexdigest() != digest:
                 raise BundleError(f"{name} in {path} is damaged: its checksum is not the manifest's.", AGAIN)
-        maps: dict[str, AffineMap] = {}
-        for upgrade in manifest.upgrades:
+        maps: dict[str, EmbeddingMap] = {}
+        for record in manifest.embedding_maps:
             try:
-                maps[upgrade.encoder_id] = AffineMap.from_bytes(contents[upgrade.file], upgrade.dim, manifest.dim)
+                maps[record.encoder_id] = EmbeddingMap.from_bytes(contents[record.file], record.dim, manifest.dim)
             except ValueError as error:
-                raise BundleError(f"{upgrade.file} in {path} is damaged: {error}.", AGAIN) from None
+                raise BundleError(f"{record.file} in {path} is damaged: {error}.", AGAIN) from None
         name = path.resolve().name.removesuffix(".zip").removesuffix(".bundle")
         return cls(path, name, manifest, contents[MODEL], contents.get(SEED), maps)
 

@@ -15,8 +15,8 @@ from edge_meta.heads.rejection import check_rate
 from edge_meta.heads.scoring import Head
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.embedding_map import threshold_scales
 from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.store.database import nothing_enrolled
 from edge_meta.store.store import Store, Undone
 from edge_meta.types import Array, Array64
@@ -245,9 +245,9 @@ class Classifier:
         if rejection is None:
             return math.inf
         if self._limits is None:
-            head, upgrades = self._head, self.bundle.manifest.upgrades
+            head, records = self._head, self.bundle.manifest.embedding_maps
             self._limits = rejection.limits(head.counts, head.scatters, self._false_accept)
-            self._limits *= threshold_scales(head.labels, head.counts, head.migrated, upgrades, rejection.shots)
+            self._limits *= threshold_scales(head.labels, head.counts, head.migrated, records, rejection.shots)
         return float(self._limits[label])
 
     def _current(self) -> Head:

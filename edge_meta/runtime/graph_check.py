@@ -125,7 +125,7 @@ class _Table:
         vtable = at - file.number("i", at)
         size, self.size = file.number("H", vtable), file.number("H", vtable + 2)
         if size < 4 or size % 2 or vtable + size > len(file.data) or self.size < 4 or at + self.size > len(file.data):
-            raise ValueError(f"the table at {at} threshold_scales out of the file")
+            raise ValueError(f"the table at {at} reaches out of the file")
         file.count(4 + size // 2)
         self.fields = struct.unpack_from(f"<{size // 2 - 2}H", file.data, vtable + 4)
 
@@ -163,7 +163,7 @@ class _Table:
         start = self.file.follow(at)
         length = self.file.number("I", start)
         if start + 4 + length * width > len(self.file.data):
-            raise ValueError(f"a vector of {length} at {start} threshold_scales out of the file")
+            raise ValueError(f"a vector of {length} at {start} reaches out of the file")
         return start + 4, length
 
     def _find(self, field: int, width: int) -> int | None:
@@ -207,7 +207,7 @@ def _operator_code(code: _Table) -> int:
 def _buffer(buffer: _Table) -> None:
     buffer.check_bytes(0)
     if buffer.number(1, "Q") + buffer.number(2, "Q") > len(buffer.file.data):  # a large one lies behind the tables
-        raise ValueError("a buffer threshold_scales out of the file")
+        raise ValueError("a buffer reaches out of the file")
 
 
 def _subgraph(graph: _Table, codes: list[int], buffers: int) -> Subgraph:

@@ -12,7 +12,7 @@ from typing import Any
 from edge_meta.errors import BundleError
 from edge_meta.heads.rejection import Rejection
 from edge_meta.inputs import InputSpec, input_from_manifest
-from edge_meta.runtime.embedding_map import EmbeddingMapRecord
+from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord
 from edge_meta.store.database import ENCODER_ID
 
 FORMAT = 1
@@ -33,7 +33,7 @@ class Manifest:
         rejection: None when the bundle was not calibrated; then every query is known.
         runtimes: what the converted file was checked for.
         target: what the bundle was made for, other than LiteRT, by its `name` and with what was measured there.
-        upgrades: of the older encoders whose stores can be migrated to this one.
+        embedding_maps: from the older encoders whose stores can be migrated to this one; `upgrades` in the JSON.
     """
 
     encoder_id: str
@@ -49,7 +49,7 @@ class Manifest:
     training: Mapping[str, Any] = field(default_factory=dict)
     rates_learned: bool = False
     target: Mapping[str, Any] = field(default_factory=dict)
-    upgrades: tuple[EmbeddingMapRecord, ...] = ()
+    embedding_maps: tuple[EmbeddingMapRecord, ...] = ()
 
     def to_json(self) -> str:
         fields = {
@@ -71,7 +71,7 @@ class Manifest:
             "parity": dict(self.parity),
             "training": dict(self.training),
             **({"target": dict(self.target)} if self.target else {}),
-            **({"upgrades": [upgrade.to_manifest() for upgrade in self.upgrades]} if self.upgrades else {}),
+            **({"upgrades": [record.to_manifest() for record in self.embedding_maps]} if self.embedding_maps else {}),
         }
         return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -114,11 +114,11 @@ class Manifest:
         rates = tuple(float(rate) for rate in fields["head"]["learning_rates"])
         if not rates or not all(math.isfinite(rate) for rate in rates):
             raise ValueError("the learning rates are missing, or not finite")
-        upgrades = tuple(EmbeddingMapRecord.from_manifest(entry) for entry in fields.get("upgrades", []))
-        if len({encoder_id, *(upgrade.encoder_id for upgrade in upgrades)}) <= len(upgrades):
-            raise ValueError("the upgrades are not each of another encoder")
-        if not {upgrade.file for upgrade in upgrades} <= files.keys():
-            raise ValueError("an upgrade has no file")
+        embedding_maps = tuple(EmbeddingMapRecord.from_manifest(entry) for entry in fields.get("upgrades", []))
+        if len({encoder_id, *(record.encoder_id for record in embedding_maps)}) <= len(embedding_maps):
+            raise ValueError("two embedding maps are from one encoder, or one is from the bundle's own")
+        if not {record.file for record in embedding_maps} <= files.keys():
+            raise ValueError("an embedding map has no file")
         return cls(
             encoder_id=encoder_id,
             files=files,
@@ -133,7 +133,7 @@ class Manifest:
             training=dict(fields["training"]),
             rates_learned=fields["head"].get("learned", False) is True,
             target=dict(fields.get("target", {})),
-            upgrades=upgrades,
+            embedding_maps=embedding_maps,
         )
 
 

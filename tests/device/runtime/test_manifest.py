@@ -16,7 +16,7 @@ from edge_meta.errors import BundleError
 from edge_meta.heads.rejection import Rejection
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.embedding_map import EmbeddingMapRecord, MigrationAccuracy
+from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord, MigrationAccuracy
 from edge_meta.runtime.manifest import Manifest
 
 WHOLE = Manifest(
@@ -32,7 +32,7 @@ WHOLE = Manifest(
     parity={"cosine": {"p50": 0.999}},
     training={"dataset": "folder:фото 👴", "seed": None},
     target={"name": "tflm", "arena_bytes": 4096},
-    upgrades=(
+    embedding_maps=(
         EmbeddingMapRecord("old", 32, 0.01, 1.5, (0.6, 0.9), MigrationAccuracy(20, 5, 15, 1000, 0.99, 0.98, 0.01, 0.001)),
     ),
 )
@@ -77,7 +77,7 @@ def changed(fields: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     return fields
 
 
-@pytest.mark.parametrize("manifest", [WHOLE, replace(WHOLE, rejection=None, target={}, upgrades=())])
+@pytest.mark.parametrize("manifest", [WHOLE, replace(WHOLE, rejection=None, target={}, embedding_maps=())])
 def test_a_manifest_is_read_back_as_written(manifest: Manifest) -> None:
     assert Manifest.from_json(manifest.to_json(), "it") == manifest
     assert Manifest.from_json(manifest.to_json().encode(), "it") == manifest
