@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from edge_meta.errors import BackendError
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.child_process import run_python
 
 STARTS = 5
 CLASSIFICATIONS = 50  # before memory counts as steady
@@ -48,14 +47,10 @@ def fresh_processes(
     splits, answers = [], []
     for _ in range(STARTS):
         started = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-c", program, arguments], capture_output=True, encoding="utf-8", errors="replace", check=False
-        )
-        try:
-            answers.append(json.loads(done.stdout.splitlines()[-1]))
-        except (IndexError, ValueError):
-            reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
-            raise BackendError(f"A fresh process could not classify ({reason}).", "Try another --backend.") from None
+        child = run_python("-c", program, arguments)
+        if child.answer is None:
+            raise BackendError(f"A fresh process could not classify ({child.reason}).", "Try another --backend.")
+        answers.append(child.answer)
         splits.append(1e3 * np.diff([started, *answers[-1]["moments"]]))
     return {
         "cold_start_ms": round(median(float(split.sum()) for split in splits), 1),

@@ -4,7 +4,7 @@ Interpreters follow a file's offsets, and not all check them: tflite-runtime rea
 and crashes. Here every table, vector and string that an interpreter starts from lies inside the file, and every index of a
 buffer, operator code, tensor or subgraph exists. Not checked are the operators' own options, the constants' values, and
 whether shapes fit their operators; an interpreter may still crash on a file made for it, or take more memory than there is.
-`verify.check_model` runs a file in a process of its own for that reason.
+`subprocess_check.check_model` runs a file in a child process for that reason.
 
 The layout is that of FlatBuffers (https://flatbuffers.dev/internals) with TensorFlow Lite's schema, version 3.
 """

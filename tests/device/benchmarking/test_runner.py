@@ -238,5 +238,5 @@ def test_without_litert_benchmark_there_is_a_note(bundle: Bundle, tmp_path: Path
     with pytest.raises(BackendError, match="not installed"):
         litert_benchmark.litert_benchmark_us(bundle, 3, 1, tmp_path)
     monkeypatch.setattr(litert_benchmark, "TOOL", "keyword")  # which runs, and writes no result
-    with pytest.raises(BackendError, match=r"does not run here \(it ended with code 0\)"):
+    with pytest.raises(BackendError, match=r"does not run here \(it ended with code 0 and said nothing\)"):
         litert_benchmark.litert_benchmark_us(bundle, 3, 1, tmp_path)

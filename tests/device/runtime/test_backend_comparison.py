@@ -134,5 +134,5 @@ def test_inspect_refuses_a_manifest_that_lists_other_signatures(tmp_path: Path) 
         ]
     ):
         folder = altered(tmp_path, change, name=f"{index}.bundle")
-        assert "the manifest says otherwise of the signature" in complaint(cli("inspect", folder, "--verify", code=1))
+        assert "the manifest lists the signature" in complaint(cli("inspect", folder, "--verify", code=1))
         cli("inspect", folder)
