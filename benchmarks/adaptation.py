@@ -28,8 +28,8 @@ from edge_meta.evaluation.interval import Interval
 from edge_meta.heads import linear
 from edge_meta.heads.adaptation import SOLVERS, AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 
 RUNS = 3000
 

@@ -25,8 +25,8 @@ import numpy as np
 from edge_meta.runtime.backend_comparison import _embeddings
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.graph_check import output_step
+from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.store.reader import Snapshot
 from edge_meta.store.store import Store
 

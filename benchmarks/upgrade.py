@@ -24,8 +24,8 @@ from edge_meta.evaluation.episode_heads import prototype_head
 from edge_meta.evaluation.interval import Interval
 from edge_meta.evaluation.open_set import judge_strangers
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 
 
 def judge(

@@ -15,8 +15,8 @@ from edge_meta.errors import BackendError, InputError, LabelError, StoreError
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.heads.scoring import Head
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.store.reader import Snapshot
 from edge_meta.store.store import Store
 from edge_meta.types import Array, Array64

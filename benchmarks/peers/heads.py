@@ -32,8 +32,8 @@ def draw(file: Path) -> None:
     from edge_meta.datasets import load_dataset
     from edge_meta.datasets.episodes import EpisodeSampler
     from edge_meta.runtime.bundle import Bundle
-    from edge_meta.runtime.classifier import open_encoder
     from edge_meta.runtime.embedding import embed_all
+    from edge_meta.runtime.interpreter import open_encoder
 
     bundle = Bundle.open("omniglot")
     data = load_dataset("omniglot", "test", bundle.manifest.input_spec)

@@ -42,8 +42,8 @@ from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.episode_heads import prototype_head
 from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 
 CLASSES, IMAGES, K = 10, 20, 3
 ROUNDS, CALLS, EPISODES = 15, 100, 300

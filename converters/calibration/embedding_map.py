@@ -16,11 +16,10 @@ from edge_meta.errors import ExportError
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.embedding_map import EmbeddingMap
 from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord, MigrationAccuracy
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.types import Array, Integers
 

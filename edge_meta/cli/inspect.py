@@ -12,7 +12,7 @@ from edge_meta.runtime import backend_comparison
 from edge_meta.runtime.backend_comparison import Run
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.runtime.machine import host
 from edge_meta.runtime.manifest import FORMAT, METRIC
 from edge_meta.runtime.subprocess_check import check_bundle

@@ -17,8 +17,8 @@ from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.heads.rejection import Rejection, check_rate
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.types import Array
 

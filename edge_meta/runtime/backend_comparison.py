@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from edge_meta.errors import BundleError
 from edge_meta.runtime.backends import BACKENDS, DEFAULT, RuntimeOptions, backend_module
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.graph_check import output_step
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.interpreter import Encoder, open_encoder
 
 IMAGES = 16
 DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite": "tflite-runtime", "tensorflow": "tensorflow"}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edge_meta.errors import BundleError, InputError, LabelError, StoreError
+from edge_meta.errors import InputError, LabelError, StoreError
 from edge_meta.heads.rejection import check_rate
 from edge_meta.heads.scoring import Head
-from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
+from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.store.database import nothing_enrolled
 from edge_meta.store.store import Store, Undone
@@ -267,23 +267,3 @@ class Classifier:
         self._version = self.store.version()
         self._head, self._limits = Head(self.store.snapshot()), None
         return self._head
-
-
-def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
-    """A bundle's encoder in an interpreter, checked against its manifest.
-
-    Raises:
-        BackendError, BundleError: no interpreter, or the file is not what the manifest says.
-    """
-    with bundle.named():
-        encoder = Encoder(bundle.model, options)
-    manifest = bundle.manifest
-    takes = manifest.input_spec
-    shape, dtype = (1, *takes.shape), takes.tensor_dtype
-    if (encoder.input_shape, encoder.input_dtype, encoder.dim) != (shape, dtype, manifest.dim):
-        raise BundleError(
-            f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values, from "
-            f"{encoder.input_dtype}; the manifest says {shape} and {manifest.dim}, from {dtype}.",
-            "Export the bundle again.",
-        )
-    return encoder

@@ -1,4 +1,4 @@
-"""The encoder in its interpreter."""
+"""The encoder in its interpreter: embed one example at a time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, BundleError
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions, first_line, open_interpreter
+from edge_meta.runtime.bundle import Bundle
 
 
 class Encoder:
@@ -64,3 +65,23 @@ class Encoder:
             ) from None
         embedding: NDArray[np.float32] = self.interpreter.get_tensor(self._output)[0]
         return embedding
+
+
+def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
+    """Load a bundle's encoder, and check it against the manifest.
+
+    Raises:
+        BackendError: see `Encoder`.
+        BundleError: see `Encoder`; or its shapes or dtype are not those of the manifest.
+    """
+    with bundle.named():
+        encoder = Encoder(bundle.model, options)
+    manifest = bundle.manifest
+    shape, dtype = (1, *manifest.input_spec.shape), manifest.input_spec.tensor_dtype
+    if (encoder.input_shape, encoder.input_dtype, encoder.dim) != (shape, dtype, manifest.dim):
+        raise BundleError(
+            f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values, from "
+            f"{encoder.input_dtype}; the manifest says {shape} and {manifest.dim}, from {dtype}.",
+            "Export the bundle again.",
+        )
+    return encoder

@@ -15,8 +15,9 @@ from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import Classifier, open_encoder
+from edge_meta.runtime.classifier import Classifier
 from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 
 SIZES = ("--max-classes", "8", "--max-shots", "16")
 

@@ -21,8 +21,8 @@ from edge_meta.evaluation.interval import Interval
 from edge_meta.evaluation.protocol import EpisodeProtocol
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from edge_meta.runtime import backend_comparison
 from edge_meta.runtime.backend_comparison import Run, availability, cpu_features, runs, uses_xnnpack
 from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.graph_check import output_step
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.interpreter import Encoder, open_encoder
 
 
 @pytest.fixture(scope="module")
