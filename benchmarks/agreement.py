@@ -22,7 +22,7 @@ from typing import Any
 import click
 import numpy as np
 
-from edge_meta.runtime.backend_comparison import _embeddings
+from edge_meta.runtime.backend_comparison import synthetic_embeddings
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.graph_check import output_step
@@ -84,7 +84,7 @@ def compare(file: Path, bundle: str) -> None:
 def embed(bundle: Bundle) -> tuple[np.ndarray, dict[str, str]]:
     """The embeddings (n, D), and what gave them."""
     encoder = open_encoder(bundle, RuntimeOptions(xnnpack=False))
-    return _embeddings(bundle, encoder), {"machine": platform.machine(), "backend": encoder.backend}
+    return synthetic_embeddings(bundle, encoder), {"machine": platform.machine(), "backend": encoder.backend}
 
 
 def enrolled(bundle: Bundle, embeddings: np.ndarray) -> tuple[bytes, Snapshot]:

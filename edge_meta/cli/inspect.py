@@ -9,7 +9,7 @@ import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options, store_option
 from edge_meta.runtime import backend_comparison
-from edge_meta.runtime.backend_comparison import Run
+from edge_meta.runtime.backend_comparison import BackendRun
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import open_encoder
@@ -110,7 +110,10 @@ def _verified(opened: Bundle, options: RuntimeOptions) -> Part:
 def _runtime(opened: Bundle, options: RuntimeOptions) -> Part:
     encoder = open_encoder(opened, options)
     xnnpack = backend_comparison.uses_xnnpack(opened, encoder)
-    backends, runs = backend_comparison.availability(options.backend), backend_comparison.runs(opened, encoder.options)
+    backends, runs = (
+        backend_comparison.availability(options.backend),
+        backend_comparison.compare_backends(opened, encoder.options),
+    )
     cpu = {**host(), "features": backend_comparison.cpu_features()}
     fields = {
         "backend": encoder.backend,
@@ -133,7 +136,7 @@ def _way(xnnpack: bool, delegate: object) -> str:
     return f"{'with' if xnnpack else 'without'} XNNPACK" + (f", delegate {delegate}" if delegate else "")
 
 
-def _apart(run: Run) -> str:
+def _apart(run: BackendRun) -> str:
     if run.difference is None:
         return f"none; {run.refusal}"
     if run.steps is None or run.within_step is None:

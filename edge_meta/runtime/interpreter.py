@@ -13,10 +13,10 @@ from edge_meta.runtime.bundle import Bundle
 
 
 class Encoder:
-    """An encoder in an interpreter: a normalized example in, its embedding out. Not safe to share between threads.
+    """An encoder in an interpreter. Not safe to share between threads.
 
     Attributes:
-        options: what it runs with: the backend that was taken, and no delegate if it was passed over.
+        options: with the backend that was taken, and no delegate after a fallback.
         interpreter: the backend's own object, with tensors allocated.
     """
 
@@ -46,14 +46,19 @@ class Encoder:
 
     @property
     def backend(self) -> str:
-        """Which of `backends.BACKENDS` runs it."""
+        """The one of `backends.BACKENDS` that runs it."""
         return str(self.options.backend)
 
+    def operators(self) -> list[str]:
+        """The operators' names in the order in which they run; DELEGATE stands for those that a delegate took over."""
+        # No backend has a public way to list them.
+        return [str(operator["op_name"]) for operator in self.interpreter._get_ops_details()]
+
     def embed(self, example: NDArray[Any]) -> NDArray[np.float32]:
-        """The embedding, float32 (D,), of one normalized example, of `input_shape` and `input_dtype`.
+        """Embed one normalized example, of `input_shape` and `input_dtype`, as float32 (D,).
 
         Raises:
-            BackendError: an operator or the delegate fails, as at an id beyond a vocabulary, or when a device is unplugged.
+            BackendError: an operator or the delegate fails, such as for an id beyond the vocabulary or an unplugged device.
         """
         self.interpreter.set_tensor(self._input, example)
         try:

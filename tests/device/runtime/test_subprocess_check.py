@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import struct
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tflite import ADD_N, CUSTOM, FLOOR, one_operator
 
 from edge_meta.errors import BackendError, BundleError
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.child_process import Exit
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.subprocess_check import check_model, report_of
-
-FLOOR, CUSTOM, ADD_N = 8, 32, 106  # in BuiltinOperator
 
 
 def test_a_report_has_the_inputs_and_outputs_of_every_signature(bundle: Bundle) -> None:
@@ -31,48 +29,6 @@ def test_a_report_has_the_inputs_and_outputs_of_every_signature(bundle: Bundle) 
         of = report.signatures[name]
         assert {tensor.name: list(tensor.shape) for tensor in of.inputs} == signature["inputs"]
         assert {tensor.name: list(tensor.shape) for tensor in of.outputs} == signature["outputs"]
-
-
-def flatbuffer(root: Any) -> bytes:
-    """A .tflite file from tables (dicts from field number to value), vectors (lists), texts, and numbers of 32 bits."""
-    out = bytearray(b"\0\0\0\0TFL3")
-
-    def place(thing: Any, slot: int) -> None:
-        """Append what the offset in the slot is to point to."""
-        if isinstance(thing, dict):
-            vtable, count = len(out), max(thing, default=-1) + 1
-            out.extend(struct.pack("<HH", 4 + 2 * count, 4 + 4 * count))
-            out.extend(struct.pack(f"<{count}H", *(4 + 4 * field if field in thing else 0 for field in range(count))))
-            out.extend(bytes(-len(out) % 4))
-            at = len(out)
-            out.extend(struct.pack("<i", at - vtable))
-            values = [thing.get(field, 0) for field in range(count)]
-        elif isinstance(thing, str):
-            at = len(out)
-            out.extend(struct.pack("<I", len(thing)) + thing.encode() + bytes(4 - len(thing) % 4))
-            values = []
-        else:
-            at, values = len(out), thing
-            out.extend(struct.pack("<I", len(thing)))
-        struct.pack_into("<I", out, slot, at - slot)
-        first = len(out)
-        out.extend(bytes(4 * len(values)))
-        for index, value in enumerate(values):
-            if isinstance(value, int):
-                struct.pack_into("<i", out, first + 4 * index, value)
-            else:
-                place(value, first + 4 * index)
-
-    place(root, 0)
-    return bytes(out)
-
-
-def one_operator(code: int, name: str = "", inputs: int = 1, shape: tuple[int, ...] = (1, 4)) -> bytes:
-    """A model of one operator, from as many float32 inputs to one output, all of one shape."""
-    tensors = [{0: list(shape), 3: f"tensor {index}"} for index in range(inputs + 1)]
-    given, taken = list(range(inputs)), [inputs]
-    graph = {0: tensors, 1: given, 2: taken, 3: [{0: 0, 1: given, 2: taken}]}
-    return flatbuffer({0: 3, 1: [{0: code, 1: name, 2: 1, 3: code}], 2: [graph], 4: [{}]})
 
 
 def test_a_model_without_signatures_is_told_by_its_graph() -> None:
