@@ -38,15 +38,16 @@ if TYPE_CHECKING:
     from edge_meta.errors import EdgeMetaError
     from edge_meta.evaluation.evaluator import evaluate
     from edge_meta.runtime.bundle import Bundle
-    from edge_meta.runtime.classifier import Classifier, Prediction, Result
+    from edge_meta.runtime.classifier import Classifier
+    from edge_meta.runtime.results import Prediction, Result
     from edge_meta.training.config import TrainingConfig, train
 else:  # so that type checkers report a name that is not exported
     _MODULES = {
         "Bundle": "edge_meta.runtime.bundle",
         "Classifier": "edge_meta.runtime.classifier",
         "EdgeMetaError": "edge_meta.errors",
-        "Prediction": "edge_meta.runtime.classifier",
-        "Result": "edge_meta.runtime.classifier",
+        "Prediction": "edge_meta.runtime.results",
+        "Result": "edge_meta.runtime.results",
         "TrainingConfig": "edge_meta.training.config",
         "benchmark": "edge_meta.benchmarking.runner",
         "evaluate": "edge_meta.evaluation.evaluator",
