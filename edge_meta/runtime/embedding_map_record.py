@@ -50,7 +50,11 @@ class MigrationAccuracy:
 
     @classmethod
     def from_manifest(cls, fields: dict[str, Any]) -> MigrationAccuracy:
-        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        """Read the fields of `to_manifest`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, of another type, or out of range.
+        """
         counts = [int(fields[name]) for name in ("way", "shot", "query", "episodes")]
         shares = [float(fields[name]) for name in ("own", "migrated", "lost", "ci95")]
         if not all(map(math.isfinite, shares)):
@@ -95,7 +99,11 @@ class EmbeddingMapRecord:
 
     @classmethod
     def from_manifest(cls, fields: dict[str, Any]) -> EmbeddingMapRecord:
-        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        """Read the fields of `to_manifest`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, of another type, or out of range.
+        """
         few, more = (float(scale) for scale in fields["reach"])
         record = cls(
             encoder_id=str(fields["encoder_id"]),

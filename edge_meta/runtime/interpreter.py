@@ -79,7 +79,7 @@ def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
         BackendError: see `Encoder`.
         BundleError: see `Encoder`; or its shapes or dtype are not those of the manifest.
     """
-    with bundle.named():
+    with bundle.naming_errors():
         encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest
     shape, dtype = (1, *manifest.input_spec.shape), manifest.input_spec.tensor_dtype

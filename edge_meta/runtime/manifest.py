@@ -1,4 +1,4 @@
-"""manifest.json: what a bundle says of itself, format 1."""
+"""Read and write manifest.json, format 1."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest's fields that a device acts on, and those that it only shows (`runtimes`, `signatures`, `parity`,
-    `training`, `target`).
+    """The fields of manifest.json. A device only shows `runtimes`, `signatures`, `parity`, `training` and `target`.
 
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
         files: file name → SHA-256, for every other file of the bundle.
         learning_rates: of the linear head, one for each gradient step of `adapt`.
-        rates_learned: they were meta-learned with the encoder, not chosen after it.
-        rejection: None when the bundle was not calibrated; then every query is known.
-        runtimes: what the converted file was checked for.
-        target: what the bundle was made for, other than LiteRT, by its `name` and with what was measured there.
+        rates_learned: whether the learning rates were meta-learned with the encoder, not chosen afterwards.
+        rejection: None if the bundle is not calibrated; then every query is known.
+        runtimes: those that the converted file was checked for.
+        target: the `name` of the bundle's target other than LiteRT, and measurements on it.
         embedding_maps: from the older encoders whose stores can be migrated to this one; `upgrades` in the JSON.
     """
 
@@ -52,6 +51,7 @@ class Manifest:
     embedding_maps: tuple[EmbeddingMapRecord, ...] = ()
 
     def to_json(self) -> str:
+        """Write the manifest as JSON text."""
         fields = {
             "format": FORMAT,
             "encoder_id": self.encoder_id,
@@ -89,7 +89,7 @@ class Manifest:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BundleError(f"manifest.json in {name} is damaged.", damaged) from None
         if type(version) is not int or version < FORMAT:
-            raise BundleError(f"manifest.json in {name} has no format version that there ever was ({version!r}).", damaged)
+            raise BundleError(f"manifest.json in {name} has an unknown format version ({version!r}).", damaged)
         if version != FORMAT:
             raise BundleError(
                 f"{name} is of bundle format {version}; this edge_meta reads format {FORMAT}.",
@@ -107,7 +107,7 @@ class Manifest:
             raise ValueError("encoder_id or embedding is out of range")
         quantization = str(fields["quantization"])
         if not quantization.isprintable():
-            raise ValueError("quantization is not a word")  # but could steer the terminal that it is shown on
+            raise ValueError("quantization is not a word")  # control characters could steer a terminal
         files = {str(name): str(digest) for name, digest in fields["files"].items()}
         if "encoder.tflite" not in files or not all(map(FILE_NAME.fullmatch, files)):
             raise ValueError("files are not those of a bundle")
@@ -137,7 +137,7 @@ class Manifest:
         )
 
 
-# Where two readers would read different things, such as a phone's and this one, there is nothing to act on.
+# JSON that two readers, such as a phone's and this one, would read differently is refused.
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -39,23 +39,24 @@ class Migrated:
 
 
 def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None) -> Migrated:
-    """Make a new store of a bundle's encoder from one of an older encoder, whole or not at all; the old one is only read.
+    """Make a new store for a bundle's encoder from the store of an older encoder, whole or not at all.
 
-    Labels, ids, origins and what was removed stay as they are, so that copies of one store that are migrated on several
-    devices still merge as one. What is enrolled into the new store afterwards has an origin of its own.
+    The old store is only read. Labels, ids, origins and tombstones stay the same, so that copies of one store that are
+    migrated on several devices still merge as one. Shots enrolled into the new store afterwards get a new origin.
 
     Args:
+        bundle: of the new encoder.
         source: the older encoder's store.
         store: the new file; by default the bundle's, in the user's data folder.
 
     Raises:
-        StoreError: there is a store already; or `source` is none, damaged, or of an encoder that the bundle has no map from.
+        StoreError: there is a store already; or `source` is missing or damaged, or the bundle has no map from its encoder.
     """
     source, path, manifest = Path(source), bundle.store_path(store), bundle.manifest
     taken = StoreError(f"There is a store at {path} already.", "Migrate into another --store, then: edge-meta merge.")
     if path.exists() and (path.is_dir() or path.stat().st_size):
         raise taken
-    old = _Old(source, bundle)
+    old = _OldStore(source, bundle)
     try:
         if not old.connected():
             raise StoreError(f"There is no store at {source}.", "Check the path.")
@@ -77,8 +78,8 @@ def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None)
     return Migrated(path, old.record, len(now.labels), int(now.counts.sum()), bool(now.columns), steps)
 
 
-class _Old(Copy):
-    """The content of a store of any of the encoders that a bundle has a map from.
+class _OldStore(Copy):
+    """The store of any encoder that a bundle has an embedding map from.
 
     Attributes:
         record: of the map from that encoder.
@@ -100,17 +101,17 @@ class _Old(Copy):
         self.record = self._records[encoder_id, dim]
 
 
-def _mapped(rows: Reader, along: EmbeddingMap, record: EmbeddingMapRecord) -> Mapping[str, list[tuple[Any, ...]]]:
-    """The rows of the new store, by table."""
+def _mapped(rows: Reader, mapping: EmbeddingMap, record: EmbeddingMapRecord) -> Mapping[str, list[tuple[Any, ...]]]:
+    """Make the rows of the new store, by table."""
     shots = rows.query("SELECT id, sum_id, embedding FROM shots ORDER BY rowid").fetchall()
     sums = rows.query("SELECT id, label_id, origin, revision, count, sum, squares FROM sums ORDER BY rowid").fetchall()
     members: dict[bytes, list[int]] = {}
     for index, (_, sum_id, _) in enumerate(shots):
         members.setdefault(sum_id, []).append(index)
     try:
-        embeddings = along.embeddings(rows.embeddings([embedding for *_, embedding in shots]))
+        embeddings = mapping.embeddings(rows.embeddings([embedding for *_, embedding in shots]))
         mapped = [
-            Sums.of(embeddings[members[sum_id]]) if rows.keeps_shots else along.sums(rows.sums(of_old), record.spread)
+            Sums.of(embeddings[members[sum_id]]) if rows.keeps_shots else mapping.sums(rows.sums(of_old), record.spread)
             for sum_id, _, _, _, *of_old in sums
         ]
     except ValueError as error:

@@ -66,7 +66,7 @@ def check_bundle(bundle: Bundle, backend: str | None = None) -> ModelReport:
     Raises:
         BundleError, BackendError: as `check_model`; or the manifest lists other signatures, or other shapes.
     """
-    with bundle.named():
+    with bundle.naming_errors():
         report = check_model(bundle.model, backend)
 
     def shapes(tensors: tuple[Tensor, ...]) -> dict[str, list[int]]:

@@ -21,8 +21,7 @@ from hypothesis import strategies as st
 from support.device import altered, cli, complaint
 
 from edge_meta.errors import BundleError, EdgeMetaError
-from edge_meta.runtime import bundle as bundle_module
-from edge_meta.runtime.bundle import SHIPPED, Bundle
+from edge_meta.runtime.bundle import LARGEST_DIRECTORY, SHIPPED, Bundle
 from edge_meta.runtime.graph_check import output_step, read_graph
 from edge_meta.runtime.manifest import Manifest
 
@@ -202,7 +201,6 @@ def test_rare_compressions_are_refused(zip_of: Callable[..., Path], compression:
 def test_a_bomb_is_refused_before_it_is_unpacked(
     zip_of: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bundle_module, "LARGEST_BUNDLE", len(MODEL) + 100_000)
     zeros = bytes(200_000)
     fields = copy.deepcopy(MANIFEST)
     fields["files"]["bomb"] = hashlib.sha256(zeros).hexdigest()
@@ -214,7 +212,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(
     read = zipfile.ZipFile.read
     monkeypatch.setattr(zipfile.ZipFile, "read", lambda self, info: read(self, info) if info.filename != "bomb" else 1 / 0)
     with pytest.raises(BundleError, match=r"200,000 bytes where [\d,]+ are allowed"):
-        Bundle.open(tmp_path / "bomb.zip")
+        Bundle.open(tmp_path / "bomb.zip", largest=len(MODEL) + 100_000)
 
 
 def test_a_member_larger_than_it_says_is_cut_and_refused(zip_of: Callable[..., Path]) -> None:
@@ -242,7 +240,7 @@ def test_a_directory_that_says_it_is_huge_is_not_read(zip_of: Callable[..., Path
 
 def test_more_members_than_a_bundle_has_are_not_listed(tmp_path: Path) -> None:
     entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"x"
-    directory = entry * (bundle_module.LARGEST_DIRECTORY // len(entry) + 1)
+    directory = entry * (LARGEST_DIRECTORY // len(entry) + 1)
     end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(directory), 0, 0)
     (tmp_path / "many.zip").write_bytes(directory + end)
     with pytest.raises(BundleError, match=r"many\.zip"):
