@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -49,27 +48,22 @@ def better(bundle: Bundle) -> Bundle:
     return with_map(bundle)
 
 
-@pytest.fixture
-def lived(tmp_path: Path) -> Callable[..., Path]:
-    """lived(keep_shots=True): a closed store of the old encoder: merged, forgotten from, and (with shots) adapted."""
-
-    def make(keep_shots: bool = True) -> Path:
-        path = tmp_path / "old.db"
-        with (
-            Store(path, OLD, OLD_DIM, keep_shots=keep_shots) as store,
-            Store(tmp_path / "other.db", OLD, OLD_DIM, keep_shots=keep_shots) as other,
-        ):
-            for seed, label in enumerate(["alef", "👴", "gone"]):
-                store.enroll(label, embeddings(seed, 2 + seed))
-            other.enroll("👴", embeddings(7, 3))
-            store.merge(other.path)
-            store.forget("gone")
-            store.enroll("alef", embeddings(8, 1))
-            if keep_shots:
-                adapt(store)
-        return path
-
-    return make
+def old_store(folder: Path, keep_shots: bool = True) -> Path:
+    """Make a closed store of the old encoder: merged, forgotten from, and (with shots) adapted."""
+    path = folder / "old.db"
+    with (
+        Store(path, OLD, OLD_DIM, keep_shots=keep_shots) as store,
+        Store(folder / "other.db", OLD, OLD_DIM, keep_shots=keep_shots) as other,
+    ):
+        for seed, label in enumerate(["alef", "👴", "gone"]):
+            store.enroll(label, embeddings(seed, 2 + seed))
+        other.enroll("👴", embeddings(7, 3))
+        store.merge(other.path)
+        store.forget("gone")
+        store.enroll("alef", embeddings(8, 1))
+        if keep_shots:
+            adapt(store)
+    return path
 
 
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -80,10 +74,8 @@ def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
 # What comes along
 
 
-def test_shots_are_mapped_one_by_one_and_nothing_else_of_them_changes(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    old, new = lived(), tmp_path / "new.db"
+def test_shots_are_mapped_and_nothing_else_of_them_changes(better: Bundle, tmp_path: Path) -> None:
+    old, new = old_store(tmp_path), tmp_path / "new.db"
     done = migrate(better, old, new)
     assert (done.store, done.embedding_map.encoder_id, done.classes, done.shots) == (new, OLD, 2, 9)
     same = (
@@ -103,10 +95,8 @@ def test_shots_are_mapped_one_by_one_and_nothing_else_of_them_changes(
 
 
 @KINDS
-def test_prototypes_are_the_maps_of_the_old_ones_and_counts_stay(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, keep_shots: bool
-) -> None:
-    old, new = lived(keep_shots), tmp_path / "new.db"
+def test_prototypes_are_the_maps_of_the_old_ones_and_counts_stay(better: Bundle, tmp_path: Path, keep_shots: bool) -> None:
+    old, new = old_store(tmp_path, keep_shots), tmp_path / "new.db"
     migrate(better, old, new)
     with Store(old, OLD, OLD_DIM) as store:
         before = store.snapshot()
@@ -121,7 +111,7 @@ def test_prototypes_are_the_maps_of_the_old_ones_and_counts_stay(
     assert (after.scatters[0] == pytest.approx(1.5 * before.scatters[0], rel=1e-3)) is not keep_shots
 
 
-def test_sums_of_shots_map_to_the_sums_of_mapped_shots_and_one_shot_scatters_nowhere() -> None:
+def test_sums_of_shots_map_to_the_sums_of_mapped_shots() -> None:
     along = random_map(16, 24)
     shots = embeddings(3, 50)
     mapped, one = along.sums(Sums.of(shots), 1.0), along.sums(Sums.of(shots[:1]), 7.0)
@@ -130,18 +120,14 @@ def test_sums_of_shots_map_to_the_sums_of_mapped_shots_and_one_shot_scatters_now
     assert one.squares == sum(int(value) ** 2 for value in one.total)
 
 
-def test_the_head_and_the_undo_log_stay_behind_and_are_told_of(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    done = migrate(better, lived(), tmp_path / "new.db")
+def test_the_head_and_the_undo_log_stay_behind_and_are_told_of(better: Bundle, tmp_path: Path) -> None:
+    done = migrate(better, old_store(tmp_path), tmp_path / "new.db")
     assert done.head_reset
     assert done.undo_dropped == ("adapt", "enroll", "enroll", "enroll")
 
 
-def test_what_is_enrolled_afterwards_has_an_origin_of_its_own(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    migrate(better, lived(), tmp_path / "new.db")
+def test_what_is_enrolled_afterwards_has_an_origin_of_its_own(better: Bundle, tmp_path: Path) -> None:
+    migrate(better, old_store(tmp_path), tmp_path / "new.db")
     with better.open_store(tmp_path / "new.db") as store:
         migrated = store.migrated()
         assert set(migrated) == {origin for _, _, origin in store.shots()}
@@ -157,10 +143,8 @@ def test_what_is_enrolled_afterwards_has_an_origin_of_its_own(
 
 
 @KINDS
-def test_copies_that_are_migrated_on_two_devices_merge_as_one(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, keep_shots: bool
-) -> None:
-    old = lived(keep_shots)
+def test_copies_that_are_migrated_on_two_devices_merge_as_one(better: Bundle, tmp_path: Path, keep_shots: bool) -> None:
+    old = old_store(tmp_path, keep_shots)
     copy = Path(shutil.copy(old, tmp_path / "copy.db"))
     migrate(better, old, tmp_path / "one.db")
     migrate(better, copy, tmp_path / "two.db")
@@ -171,10 +155,8 @@ def test_copies_that_are_migrated_on_two_devices_merge_as_one(
         assert (done.added, done.removed, state(one)) == (0, 0, before)
 
 
-def test_what_was_enrolled_on_an_old_device_meanwhile_comes_by_migrating_and_merging(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    old = lived()
+def test_an_old_device_follows_by_migrating_and_merging(better: Bundle, tmp_path: Path) -> None:
+    old = old_store(tmp_path)
     migrate(better, old, tmp_path / "one.db")
     with Store(old, OLD, OLD_DIM) as store:
         store.forget("alef")
@@ -188,13 +170,11 @@ def test_what_was_enrolled_on_an_old_device_meanwhile_comes_by_migrating_and_mer
 
 
 @KINDS
-def test_a_chain_of_migrations_is_the_chain_of_their_maps(
-    lived: Callable[..., Path], bundle: Bundle, tmp_path: Path, keep_shots: bool
-) -> None:
+def test_a_chain_of_migrations_is_the_chain_of_their_maps(bundle: Bundle, tmp_path: Path, keep_shots: bool) -> None:
     middle_id, first, second = "middle", random_map(OLD_DIM, 24, 1), random_map(24, bundle.manifest.dim, 2)
     middle = with_map(replace(bundle, manifest=replace(bundle.manifest, encoder_id=middle_id, dim=24)), along=first)
     newest = with_map(bundle, middle_id, 24, second)
-    old = lived(keep_shots)
+    old = old_store(tmp_path, keep_shots)
     migrate(middle, old, tmp_path / "middle.db")
     with pytest.raises(StoreError, match="no map"):
         migrate(newest, old, tmp_path / "new.db")
@@ -213,10 +193,8 @@ def test_a_chain_of_migrations_is_the_chain_of_their_maps(
 # What is refused, and that nothing is touched
 
 
-def test_the_old_store_is_not_touched_and_a_store_that_is_there_is_never_overwritten(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    old = lived()
+def test_neither_the_old_store_nor_another_is_overwritten(better: Bundle, tmp_path: Path) -> None:
+    old = old_store(tmp_path)
     before = old.read_bytes()
     migrate(better, old, tmp_path / "new.db")
     made = (tmp_path / "new.db").read_bytes()
@@ -239,10 +217,8 @@ def test_the_old_store_is_not_touched_and_a_store_that_is_there_is_never_overwri
         ("INSERT INTO migrated VALUES (zeroblob(16), 'a b')", "an encoder id is none"),
     ],
 )
-def test_a_store_that_cannot_be_migrated_leaves_no_new_one(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, damage: str, said: str
-) -> None:
-    old = lived()
+def test_a_store_that_cannot_be_migrated_leaves_no_new_one(better: Bundle, tmp_path: Path, damage: str, said: str) -> None:
+    old = old_store(tmp_path)
     with closing(sqlite3.connect(old)) as connection, connection:
         connection.execute(damage)
     with pytest.raises(StoreError, match=said):
@@ -250,22 +226,18 @@ def test_a_store_that_cannot_be_migrated_leaves_no_new_one(
     assert not list(tmp_path.glob("*new*"))
 
 
-def test_embeddings_that_the_map_takes_out_of_range_are_refused(
-    lived: Callable[..., Path], bundle: Bundle, tmp_path: Path
-) -> None:
+def test_embeddings_that_the_map_takes_out_of_range_are_refused(bundle: Bundle, tmp_path: Path) -> None:
     huge = EmbeddingMap(np.full((OLD_DIM, bundle.manifest.dim), 1e6, np.float32), np.zeros(bundle.manifest.dim, np.float32))
     for keep_shots in (True, False):
-        old = lived(keep_shots)
+        old = old_store(tmp_path, keep_shots)
         with pytest.raises(StoreError, match=r"old\.db cannot be migrated: .* out of range after the map"):
             migrate(with_map(bundle, along=huge), old, tmp_path / "new.db")
         for file in tmp_path.glob("o*.db*"):
             file.unlink()
 
 
-def test_opening_an_old_store_says_whether_it_can_be_migrated(
-    lived: Callable[..., Path], better: Bundle, bundle: Bundle, tmp_path: Path
-) -> None:
-    old = lived()
+def test_opening_an_old_store_says_whether_it_can_be_migrated(better: Bundle, bundle: Bundle, tmp_path: Path) -> None:
+    old = old_store(tmp_path)
     with pytest.raises(StoreError, match="edge-meta migrate BUNDLE"):
         better.open_store(old)
     with pytest.raises(StoreError, match="no map from that encoder"):
@@ -299,12 +271,10 @@ def at_distance(prototypes: Array, label: int, squared_distance: float) -> Array
     return prototypes[label] + away * np.float32(np.sqrt(squared_distance) / np.linalg.norm(away))
 
 
-def test_a_classifier_scales_thresholds_of_migrated_labels(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
+def test_a_classifier_scales_thresholds_of_migrated_labels(better: Bundle, tmp_path: Path) -> None:
     new, rejection = tmp_path / "new.db", better.manifest.rejection
     assert rejection is not None
-    migrate(better, lived(), new)
+    migrate(better, old_store(tmp_path), new)
     with Classifier.load(better, new) as classifier, better.open_store(new) as store:
 
         def check() -> list[float]:
@@ -329,24 +299,24 @@ def test_a_classifier_scales_thresholds_of_migrated_labels(
 # The bundle
 
 
-@pytest.fixture
-def shipped(tmp_path: Path, better: Bundle) -> Callable[..., Path]:
-    """shipped(change, content): a bundle on the disk with the map in it."""
+def saved(
+    bundle: Bundle,
+    folder: Path,
+    change: Callable[[dict[str, Any]], object] = lambda fields: None,
+    content: bytes | None = None,
+) -> Path:
+    """Write the shipped bundle with the map of `bundle` into a folder, its manifest changed, or with other content."""
+    (record,) = bundle.manifest.embedding_maps
 
-    def make(change: Callable[[dict[str, Any]], object] = lambda fields: None, content: bytes | None = None) -> Path:
-        (record,) = better.manifest.embedding_maps
+    def both(fields: dict[str, Any]) -> None:
+        fields["upgrades"] = [record.to_manifest()]
+        change(fields)
 
-        def both(fields: dict[str, Any]) -> None:
-            fields["upgrades"] = [json.loads(json.dumps(record.to_manifest()))]
-            change(fields)
-
-        return altered(tmp_path, both, {record.file: better.maps[OLD].to_bytes() if content is None else content})
-
-    return make
+    return altered(folder, both, {record.file: bundle.maps[OLD].to_bytes() if content is None else content})
 
 
-def test_a_bundles_map_is_read_back_as_written(shipped: Callable[..., Path], better: Bundle) -> None:
-    opened = Bundle.open(shipped())
+def test_a_bundles_map_is_read_back_as_written(better: Bundle, tmp_path: Path) -> None:
+    opened = Bundle.open(saved(better, tmp_path))
     assert opened.manifest.embedding_maps == better.manifest.embedding_maps
     assert opened.maps[OLD].weights.tobytes() == better.maps[OLD].weights.tobytes()
     assert opened.maps[OLD].offset.tobytes() == better.maps[OLD].offset.tobytes()
@@ -372,46 +342,44 @@ def test_a_bundles_map_is_read_back_as_written(shipped: Callable[..., Path], bet
     ],
 )
 def test_an_impossible_embedding_map_is_refused(
-    shipped: Callable[..., Path], change: Callable[[dict[str, Any]], None]
+    better: Bundle, tmp_path: Path, change: Callable[[dict[str, Any]], None]
 ) -> None:
     with pytest.raises(BundleError, match="is damaged"):
-        Bundle.open(shipped(change))
+        Bundle.open(saved(better, tmp_path, change))
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 4, b"\0\0\xc0\x7f" * (OLD_DIM + 1) * 112])
-def test_a_map_of_another_size_or_not_finite_is_refused(shipped: Callable[..., Path], content: bytes) -> None:
+def test_a_map_of_another_size_or_not_finite_is_refused(better: Bundle, tmp_path: Path, content: bytes) -> None:
     with pytest.raises(BundleError, match=r"upgrade-.*\.f32 in .* is damaged"):
-        Bundle.open(shipped(content=content))
+        Bundle.open(saved(better, tmp_path, content=content))
 
 
 # On the command line
 
 
-def test_the_command_migrates_and_inspect_shows_what_was_migrated(
-    lived: Callable[..., Path], shipped: Callable[..., Path], tmp_path: Path
-) -> None:
-    old, new, better = lived(), tmp_path / "new.db", shipped()
-    assert "edge-meta migrate BUNDLE" in complaint(cli("inspect", better, "--store", old, code=1))
-    done = said(cli("migrate", better, old, "--store", new, "--json"))
+def test_the_command_migrates_and_inspect_shows_it(better: Bundle, tmp_path: Path) -> None:
+    old, new, folder = old_store(tmp_path), tmp_path / "new.db", saved(better, tmp_path)
+    assert "edge-meta migrate BUNDLE" in complaint(cli("inspect", folder, "--store", old, code=1))
+    done = said(cli("migrate", folder, old, "--store", new, "--json"))
     assert done.keys() == {"store", "upgrade", "classes", "shots", "head_reset", "undo_dropped"}
     assert done["store"] == str(new)
     assert (done["classes"], done["shots"], done["head_reset"]) == (2, 9, True)
     assert done["upgrade"]["encoder_id"] == OLD
     assert done["upgrade"]["kept"]["lost"] == KEPT.lost
-    assert "There is a store at" in complaint(cli("migrate", better, old, "--store", new, code=1))
+    assert "There is a store at" in complaint(cli("migrate", folder, old, "--store", new, code=1))
 
-    facts = said(cli("inspect", better, "--shots", "--store", new, "--json"))
+    facts = said(cli("inspect", folder, "--shots", "--store", new, "--json"))
     assert facts["migrated_from"] == [OLD]
     assert [record["encoder_id"] for record in facts["upgrades"]] == [OLD]
     assert {shot["migrated_from"] for entry in facts["classes"] for shot in entry["ids"]} == {OLD}
-    text = cli("inspect", better, "--shots", "--store", new).stdout
+    text = cli("inspect", folder, "--shots", "--store", new).stdout
     assert text.count(f", migrated from encoder {OLD[:12]}\n") == 9
     assert (
         f"takes stores of encoder {OLD[:12]} by edge-meta migrate: 20-way 5-shot 98.01 %, 1.05 ± 0.07 points below" in text
     )
 
-    text = cli("migrate", better, old).stdout
+    text = cli("migrate", folder, old).stdout
     assert "20-way 5-shot 98.01 %" in text
     assert "back at the prototypes" in text
     assert "Undo no longer takes back: adapt, enroll, enroll, enroll\n" in text
-    assert said(cli("inspect", better, "--json"))["classes"] == [{"label": "alef", "shots": 3}, {"label": "👴", "shots": 6}]
+    assert said(cli("inspect", folder, "--json"))["classes"] == [{"label": "alef", "shots": 3}, {"label": "👴", "shots": 6}]
