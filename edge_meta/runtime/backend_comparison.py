@@ -118,7 +118,7 @@ def compare_backends(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> list[
 
 
 def uses_xnnpack(bundle: Bundle, encoder: Encoder) -> bool:
-    """Whether XNNPACK runs some of an encoder's operators: then more of them are delegated than without it."""
+    """True if XNNPACK runs some of an encoder's operators, so that more are delegated than without it."""
     if not encoder.options.xnnpack:
         return False
     without = open_encoder(bundle, replace(encoder.options, xnnpack=False))

@@ -16,7 +16,7 @@ OPTIONAL = [*WORKSTATION, "PIL", "click", "ai_edge_litert", "tflite_runtime"]
 
 
 def imported(tmp_path: Path, statement: str, packages: list[str]) -> set[str]:
-    """Which of the packages a statement imports, in a new interpreter."""
+    """List those of the packages that a statement imports in a new interpreter."""
     done = python(tmp_path, "-c", f"import sys\n{statement}\nprint(*sys.modules.keys() & {packages!r})")
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())

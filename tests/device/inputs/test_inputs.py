@@ -1,4 +1,4 @@
-"""What an encoder takes: arrays and paths of any size, and nothing that only looks like an image."""
+"""Arrays and files become examples, and everything else is refused."""
 
 from __future__ import annotations
 

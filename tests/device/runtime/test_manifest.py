@@ -46,7 +46,7 @@ def fields_of(manifest: Manifest) -> dict[str, Any]:
 
 
 def paths(value: Any, path: Path = ()) -> Iterator[Path]:
-    """Where each field of a JSON value is."""
+    """List the path to each field of a JSON value."""
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
         yield (*path, key)

@@ -48,7 +48,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Model:
-    """What a store holds, as tuples: its labels with their shots, the adapted columns, and what undo would take back.
+    """The content of a store, as tuples: its labels with their shots, the adapted columns, and what undo would take back.
 
     A column is (label, the labels at the time of the adaptation). A log entry is (verb, label, shots, columns replaced).
     """
@@ -92,14 +92,14 @@ class Model:
 
 
 class Reference:
-    """What a classifier with a model's content would answer, from float64 means."""
+    """The answers of a classifier with a model's content, from float64 means."""
 
     def __init__(self, embed: Callable[[int], NDArray[np.float32]]) -> None:
         self.embed = cache(embed)
         self._columns = cache(self._adapted)
 
     def agrees(self, model: Model, call: Call) -> bool:
-        """Whether the classification's labels, distances and scores are those of the model."""
+        """True if the classification's labels, distances and scores are those of the model."""
         if not model.labels or call.answer == REFUSED:
             return not model.labels and call.answer == REFUSED
         query = self.embed(call.shots[0]).astype(np.float64)
