@@ -17,8 +17,9 @@ from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding_map import threshold_scales
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.store.database import nothing_enrolled
-from edge_meta.store.store import Store, Undone
+from edge_meta.store.messages import nothing_enrolled
+from edge_meta.store.store import Store
+from edge_meta.store.undo import Undone
 from edge_meta.types import Array, Array64
 
 if TYPE_CHECKING:  # imported when they are needed, so that classifying does not wait for them

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_meta.store.database import ENCODER_ID
 from edge_meta.store.exact_sums import FRACTION, LIMIT, Sums, scatters, squared_lengths
+from edge_meta.store.schema import ENCODER_ID
 from edge_meta.types import Array
 
 LARGEST_SQUARES = 1 << 128  # of a row of the store
