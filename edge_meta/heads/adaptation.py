@@ -158,58 +158,6 @@ class AdaptationConfig:
                 return
 
 
-class Adapted(NamedTuple):
-    """What `Classifier.adapt` did.
-
-    Attributes:
-        steps: gradient steps taken, of those allowed; 0 for the other solvers.
-        shots, classes: how many the head was fitted to.
-        loss_before, loss_after: mean cross-entropy over the enrolled shots, of the prototypes and of the new head.
-        solver: `lda`, `gradient` or `ridge`.
-        changed: false when no head did better than the prototypes; then the head is as it was before.
-        held_out: how many shots were held out once each, to judge by; 0 if no label has two.
-        held_out_loss_before, held_out_loss_after, held_out_accuracy_before, held_out_accuracy_after: of the prototypes and
-            of the new head, mean cross-entropy and the fraction that is right; None if no shot was held out.
-    """
-
-    steps: int
-    shots: int
-    classes: int
-    loss_before: float
-    loss_after: float
-    solver: str
-    changed: bool
-    steps_allowed: int
-    held_out: int
-    held_out_loss_before: float | None
-    held_out_loss_after: float | None
-    held_out_accuracy_before: float | None
-    held_out_accuracy_after: float | None
-
-    @classmethod
-    def of(cls, plan: AdaptationConfig, fit: Fit, embeddings: Array, labels: Integers, prototypes: Array) -> Adapted:
-        """Of a plan's fit to shots (M, D) with labels (M,) and prototypes (N, D)."""
-        loss_before, loss_after = (
-            float(linear.cross_entropy(embeddings @ weights + bias, labels)[0].mean())
-            for weights, bias in (linear.linear_from_prototypes(prototypes), (fit.weights, fit.bias))
-        )
-        return cls(
-            steps=fit.chosen if plan.solver == "gradient" else 0,
-            shots=len(embeddings),
-            classes=len(prototypes),
-            loss_before=loss_before,
-            loss_after=loss_after,
-            solver=plan.solver,
-            changed=fit.chosen > 0,
-            steps_allowed=len(plan.learning_rates),
-            held_out=fit.judged,
-            held_out_loss_before=fit.before and fit.before.loss,
-            held_out_loss_after=fit.after and fit.after.loss,
-            held_out_accuracy_before=fit.before and fit.before.accuracy,
-            held_out_accuracy_after=fit.after and fit.after.accuracy,
-        )
-
-
 def folds(labels: Integers) -> list[Integers]:
     """Indices of shots to hold out together: every shot whose label has another, once; alone if there are at most `FOLDS`.
 

@@ -23,7 +23,7 @@ from edge_meta.store.undo import Undone
 from edge_meta.types import Array, Array64
 
 if TYPE_CHECKING:  # imported when they are needed, so that classifying does not wait for them
-    from edge_meta.heads.adaptation import Adapted
+    from edge_meta.heads.adapted import Adapted
     from edge_meta.store.merge import Merged
 
 
@@ -170,9 +170,9 @@ class Classifier:
         return Result(best, ranked)
 
     def adapt(self, steps: int | None = None, learning_rate: float | None = None, solver: str | None = None) -> Adapted:
-        """Fit the last layer to all enrolled shots, starting from the prototypes, if that does better on held-out shots.
+        """Fit the last layer to all enrolled shots; go back to the prototypes where they do best on held-out shots.
 
-        See `runtime.adaptation` for how shots are held out, and how they choose among heads.
+        An earlier adaptation plays no part. See `heads.adaptation` for how shots are held out and choose among heads.
 
         Args:
             steps: gradient steps allowed; as the bundle says unless given.
@@ -186,21 +186,18 @@ class Classifier:
             InputError: no such solver, steps below 1, a learning rate that is not above zero, or either for a solver that
                 takes no steps.
         """
-        from edge_meta.heads.adaptation import AdaptationConfig, Adapted
+        from edge_meta.heads.adaptation import AdaptationConfig
+        from edge_meta.heads.adapted import adapt_head
 
         manifest = self.bundle.manifest
-        plan = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
+        config = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
         with self._lock:
             if len(self._current().labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
             with self.store.adapting() as change:
-                fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
-                if fit.chosen:
-                    change.replace_head(fit.weights, fit.bias)
-                else:
-                    change.keep_head()
+                adapted = adapt_head(change, config)
             self._refresh()
-            return Adapted.of(plan, fit, change.embeddings, change.labels, change.snapshot.prototypes)
+            return adapted
 
     def forget(self, label: str, shot: str | None = None) -> int:
         """Remove a label for good, or one shot of it by its id; returns how many shots went."""

@@ -1,4 +1,4 @@
-"""Change of a store's head: read the shots, then set its columns, in one transaction."""
+"""Change of a store's head: read the shots, then set or remove its columns, in one transaction."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class HeadChange:
 
     def replace_head(self, weights: Array, bias: Array) -> None:
         """Set all columns: weights (D, N) and bias (N,), labels in the order of the snapshot."""
-        self._writer.log("adapt", "")
-        self._writer.query("DELETE FROM columns")
+        self.drop_head()
         for label_id, column, value in zip(self._label_ids, weights.T, bias, strict=True):
             self._writer.query("INSERT INTO columns VALUES (?, ?, ?)", (label_id, to_blob(column), float(value)))
 
-    def keep_head(self) -> None:
-        """Leave the columns as they are; undo takes this back all the same, and not the change before it."""
+    def drop_head(self) -> None:
+        """Remove all columns: the head is that of the prototypes. Undo takes this back, even where there were no columns."""
         self._writer.log("adapt", "")
+        self._writer.query("DELETE FROM columns")

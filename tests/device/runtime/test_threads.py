@@ -75,11 +75,9 @@ class Model:
             )
             return Model(tuple(shots.items()), self.columns - mine, log), removed
         if call.verb == "adapt" and len(shots) >= 2:
-            adapted = replace(self, log=(*self.log, ("adapt", "", (), self.columns)))
             changed = call.answer != REFUSED and call.answer[1]  # held-out shots decide that, in any order of calls
-            if changed:
-                adapted = replace(adapted, columns=frozenset((label, self.labels) for label in shots))
-            return adapted, (len(shots), changed)
+            columns = frozenset((label, self.labels) for label in shots) if changed else frozenset()
+            return Model(self.labels, columns, (*self.log, ("adapt", "", (), self.columns))), (len(shots), changed)
         if call.verb == "undo" and self.log:
             *log, (verb, label, taken, columns) = self.log
             if verb == "adapt":
