@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from edge_meta import Classifier
-from edge_meta.heads.scoring import Head
+from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.machine import host
 from edge_meta.store.database import Database
@@ -65,7 +65,7 @@ def opening(path: Path) -> float:
 def classifying(path: Path) -> dict[str, float]:
     with Store(path, "benchmark", DIM) as store:
         snapshot = store.snapshot()
-    head, prototypes = Head(snapshot), snapshot.prototypes.copy()
+    head, prototypes = ScoringHead(snapshot), snapshot.prototypes.copy()
     rng = np.random.default_rng(1)
     ours, product = [], []
     for _ in range(QUERIES):

@@ -46,8 +46,9 @@ def judge(
         rejection = after.manifest.rejection
         if rejection is not None:
             reach = np.array(next(of.reach for of in after.manifest.upgrades if of.encoder_id == before.manifest.encoder_id))
-            far = np.array(rejection.far) * reach[:, None, None]  # as the limits of labels that have no other shots
-            widened = replace(rejection, far=tuple(tuple(map(tuple, of_shots)) for of_shots in far.tolist()))
+            # The limits of labels that have no other shots.
+            thresholds = np.array(rejection.thresholds) * reach[:, None, None]
+            widened = replace(rejection, thresholds=tuple(tuple(map(tuple, of_shots)) for of_shots in thresholds.tolist()))
             for name, enrolled, limits in (("own", own, rejection), ("migrated", mapped, widened)):
                 found = judge_strangers(own, sampler, episodes, prototype_head, limits, enrolled=enrolled)
                 parts = ("auroc", "false_accept", "rejected_known")

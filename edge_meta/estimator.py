@@ -15,7 +15,7 @@ from edge_meta.errors import BackendError, InputError, LabelError, StoreError
 from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.heads.adapted import adapt_head
-from edge_meta.heads.scoring import Head
+from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.store.reader import Snapshot
@@ -96,7 +96,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         texts = [str(label) for label in self.classes_.tolist()]
         places = [texts.index(label) for label in self.snapshot_.labels]
         probabilities = np.zeros((len(embeddings), len(texts)))
-        head = Head(self.snapshot_)
+        head = ScoringHead(self.snapshot_)
         for row, embedding in zip(probabilities, embeddings, strict=True):
             for near in head.rank(embedding, len(places)):
                 row[places[near.label]] = near.score

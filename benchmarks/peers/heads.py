@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from side_by_side import in_peers, in_turn, options, ratio, show, versions
 
-from edge_meta.evaluation.accuracy import Head, Interval, adapted_head, prototype_head
+from edge_meta.evaluation.accuracy import EpisodeHead, Interval, adapted_head, prototype_head
 from edge_meta.heads.adaptation import AdaptationConfig
 
 WAY, QUERY, SHOTS = 20, 15, (1, 5)
@@ -45,7 +45,7 @@ def draw(file: Path) -> None:
     np.savez(file, **arrays)
 
 
-def easyfsl_head(name: str) -> Head:
+def easyfsl_head(name: str) -> EpisodeHead:
     """An easyfsl method as a function of support and query embeddings."""
     import peers_shim  # noqa: F401  (makes easyfsl's methods importable without the rest of it)
     import torch
@@ -67,13 +67,13 @@ def easyfsl_head(name: str) -> Head:
     return head
 
 
-def compare(support: Any, query: Any, ours: Head, peer: Head) -> dict[str, Any]:
+def compare(support: Any, query: Any, ours: EpisodeHead, peer: EpisodeHead) -> dict[str, Any]:
     """Two heads on the same episodes: support (episodes, way, shot, D), query (episodes, way, query, D)."""
     truth = np.repeat(np.arange(WAY), QUERY)
     correct: dict[str, list[float]] = {"ours": [], "peer": []}
     at = iter(range(2 * EPISODES))
 
-    def judge(name: str, head: Head) -> None:
+    def judge(name: str, head: EpisodeHead) -> None:
         episode = next(at) // 2
         correct[name].append(float(np.mean(head(support[episode], query[episode]).argmax(axis=1) == truth)))
 

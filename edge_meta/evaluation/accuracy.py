@@ -15,8 +15,8 @@ from edge_meta.heads import linear
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.types import Array, Array64
 
-# (support (way, shot, D), query (way, query, D)) -> logits (way * query, way)
-Head = Callable[[Array, Array], Array]
+EpisodeHead = Callable[[Array, Array], Array]
+"""A head of one episode: support (way, shot, D), query (way, query, D) → logits (way * query, way)."""
 
 
 @dataclass(frozen=True)
@@ -38,25 +38,22 @@ class Interval:
 
 def prototype_head(support: Array, query: Array) -> Array:
     """Logits −‖f(x) − c_k‖² (Snell et al. 2017), up to a constant for each query, which no arg max or softmax sees."""
-    weights, bias = linear.linear_from_prototypes(support.mean(axis=1))
-    logits: Array = query.reshape(-1, query.shape[-1]) @ weights + bias
-    return logits
+    return linear.linear_from_prototypes(support.mean(axis=1)).logits(query.reshape(-1, query.shape[-1]))
 
 
-def adapted_head(plan: AdaptationConfig) -> Head:
-    """The head that `Classifier.adapt` would leave after enrolling the support set."""
+def adapted_head(config: AdaptationConfig) -> EpisodeHead:
+    """The head that `Classifier.adapt` leaves after enrolling the support set."""
 
     def head(support: Array, query: Array) -> Array:
         way, shot, dim = support.shape
         labels = np.repeat(np.arange(way), shot)
-        fit = plan.fit(support.reshape(-1, dim), labels, support.mean(axis=1))
-        logits: Array = query.reshape(-1, dim) @ fit.weights + fit.bias
-        return logits
+        fit = config.fit(support.reshape(-1, dim), labels, support.mean(axis=1))
+        return fit.head.logits(query.reshape(-1, dim))
 
     return head
 
 
-def linear_head(learning_rates: Sequence[float]) -> Head:
+def linear_head(learning_rates: Sequence[float]) -> EpisodeHead:
     """The linear head: from prototypes, one gradient step on the support set for each learning rate, none of them judged."""
 
     def head(support: Array, query: Array) -> Array:
@@ -64,8 +61,7 @@ def linear_head(learning_rates: Sequence[float]) -> Head:
         labels = np.repeat(np.arange(way), shot)
         prototypes = support.mean(axis=1)
         weights, bias, _ = linear.adapt(support.reshape(-1, dim), labels, prototypes, learning_rates)
-        logits: Array = query.reshape(-1, dim) @ weights + bias
-        return logits
+        return linear.LinearHead(weights, bias).logits(query.reshape(-1, dim))
 
     return head
 
@@ -74,7 +70,7 @@ def accuracies(
     embeddings: Array,
     sampler: EpisodeSampler,
     episodes: int,
-    head: Head = prototype_head,
+    head: EpisodeHead = prototype_head,
     support: Array | None = None,
 ) -> Array64:
     """Closed-set accuracy of each of the sampler's first `episodes` episodes, as fractions (episodes,).

@@ -94,10 +94,10 @@ def evaluate(
     if false_accept is not None and strangers is None:
         raise InputError("A false-accept rate is judged by strangers.", "Say where they come from with --strangers.")
     check_rate(manifest.rejection, false_accept)
-    plan = None
+    config = None
     if head == "linear":
-        plan = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps)
-    chosen = adapted_head(plan) if plan else prototype_head
+        config = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps)
+    chosen = adapted_head(config) if config else prototype_head
     encoder = open_encoder(bundle, options)
     data = load_dataset(dataset, split, manifest.input_spec)
     sampler = EpisodeSampler(data, way, shot, query, seed, within_alphabet)
@@ -121,8 +121,8 @@ def evaluate(
         episodes,
         seed,
         head,
-        plan.solver if plan else None,
-        (len(plan.learning_rates) or None) if plan else None,
+        config.solver if config else None,
+        (len(config.learning_rates) or None) if config else None,
         within_alphabet,
         encoder.backend,
         accuracy,

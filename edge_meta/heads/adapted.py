@@ -44,8 +44,8 @@ class Adapted(NamedTuple):
     def of(cls, config: AdaptationConfig, fit: Fit, embeddings: Array, labels: Integers, prototypes: Array) -> Adapted:
         """The result of a fit to shots (M, D) with labels (M,) and prototypes (N, D)."""
         loss_before, loss_after = (
-            float(linear.cross_entropy(embeddings @ weights + bias, labels)[0].mean())
-            for weights, bias in (linear.linear_from_prototypes(prototypes), (fit.weights, fit.bias))
+            float(linear.cross_entropy(head.logits(embeddings), labels)[0].mean())
+            for head in (linear.linear_from_prototypes(prototypes), fit.head)
         )
         return cls(
             steps=fit.chosen if config.solver == "gradient" else 0,
@@ -73,7 +73,7 @@ def adapt_head(change: HeadChange, config: AdaptationConfig) -> Adapted:
     prototypes = change.snapshot.prototypes
     fit = config.fit(change.embeddings, change.labels, prototypes)
     if fit.chosen:
-        change.replace_head(fit.weights, fit.bias)
+        change.replace_head(*fit.head)
     else:
         change.drop_head()
     return Adapted.of(config, fit, change.embeddings, change.labels, prototypes)

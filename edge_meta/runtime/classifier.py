@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_meta.errors import BundleError, InputError, LabelError, StoreError
 from edge_meta.heads.rejection import check_rate
-from edge_meta.heads.scoring import Head
+from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding_map import threshold_scales
@@ -69,7 +69,7 @@ class Classifier:
         self._false_accept = false_accept
         self._lock = threading.RLock()
         self._version = store.version()
-        self._head = Head(store.snapshot())
+        self._head = ScoringHead(store.snapshot())
         self._limits: Array64 | None = None  # of the head, once they are asked for
 
     @classmethod
@@ -248,11 +248,11 @@ class Classifier:
             self._limits *= threshold_scales(head.labels, head.counts, head.migrated, upgrades, rejection.shots)
         return float(self._limits[label])
 
-    def _current(self) -> Head:
+    def _current(self) -> ScoringHead:
         """The head, read anew if another process has changed the store."""
         return self._head if self.store.version() == self._version else self._refresh()
 
-    def _follow(self, label: str) -> Head:
+    def _follow(self, label: str) -> ScoringHead:
         """The head after a change of one label, which alone is read again unless another process has changed the store."""
         now = self.store.snapshot(label)
         if self.store.version() != self._version or self._head.adapted:
@@ -261,9 +261,9 @@ class Classifier:
         self._limits = None
         return self._head
 
-    def _refresh(self) -> Head:
+    def _refresh(self) -> ScoringHead:
         self._version = self.store.version()
-        self._head, self._limits = Head(self.store.snapshot()), None
+        self._head, self._limits = ScoringHead(self.store.snapshot()), None
         return self._head
 
 

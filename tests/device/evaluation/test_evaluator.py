@@ -14,7 +14,7 @@ from support.device import altered, cli, complaint, draw, mixed, png, said, take
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import InputError
-from edge_meta.evaluation.accuracy import Head, Interval, accuracies, adapted_head, prototype_head
+from edge_meta.evaluation.accuracy import EpisodeHead, Interval, accuracies, adapted_head, prototype_head
 from edge_meta.evaluation.evaluator import embed_all, evaluate
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
@@ -99,7 +99,7 @@ def test_an_impossible_protocol_is_explained(dataset: Callable[[str], str], opti
     assert all(word in message for word in words)
 
 
-def judged(bundle: Bundle, data: Dataset, head: Head, within_group: bool = False, **protocol: int) -> Interval:
+def judged(bundle: Bundle, data: Dataset, head: EpisodeHead, within_group: bool = False, **protocol: int) -> Interval:
     """What `evaluate` should find, from its parts."""
     embeddings = embed_all(open_encoder(bundle), bundle.manifest.input_spec, data.examples)
     episodes = protocol.pop("episodes")

@@ -123,8 +123,7 @@ class Reference:
         embeddings = np.concatenate([self._embeddings(shots) for _, shots in labels])
         owners = np.repeat(np.arange(len(labels)), [len(shots) for _, shots in labels])
         prototypes = np.stack([self._embeddings(shots).mean(axis=0) for _, shots in labels])
-        fit = AdaptationConfig("gradient", tuple(RATES)).fit(embeddings, owners, prototypes)
-        return fit.weights, fit.bias
+        return AdaptationConfig("gradient", tuple(RATES)).fit(embeddings, owners, prototypes).head
 
 
 def serial_ends(reference: Reference, start: Iterable[Model], threads: list[list[Call]]) -> set[Model]:
