@@ -42,14 +42,14 @@ def gains(
     data = load_dataset(dataset, "test", manifest.input_spec)
     embeddings = embed_all(open_encoder(bundle), manifest.input_spec, data.examples)
     learned = manifest.learning_rates, manifest.rates_learned
-    plans = {name: AdaptationConfig.of(*learned, name, steps if name == "gradient" else None) for name in SOLVERS}
+    configs = {name: AdaptationConfig.of(*learned, name, steps if name == "gradient" else None) for name in SOLVERS}
     table = {}
     for shot in shots:
         sampler = EpisodeSampler(data, way, shot, query, seed=0)
         before = accuracies(embeddings, sampler, episodes)
         row: dict[str, Any] = {"prototypes": _points(Interval.of(before))}
-        for name, plan in plans.items():
-            after = accuracies(embeddings, sampler, episodes, adapted_head(plan))
+        for name, config in configs.items():
+            after = accuracies(embeddings, sampler, episodes, adapted_head(config))
             row[name] = _points(Interval.of(after - before), "gain")
         table[str(shot)] = row
     return table

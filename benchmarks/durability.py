@@ -39,7 +39,7 @@ def taught(path: Path, pragmas: tuple[str, ...]) -> Store:
     for label in range(LABELS):
         store.enroll(str(label), rng.normal(size=(SHOTS, DIM)).astype("f4"))
     for pragma in pragmas:
-        store._database.query(f"PRAGMA {pragma}")
+        store.database.query(f"PRAGMA {pragma}")
     return store
 
 

@@ -22,16 +22,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edge_meta import Classifier
-from edge_meta.heads.scoring import Head
+from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.machine import host
+from edge_meta.store.database import Database
 from edge_meta.store.store import Store
+from edge_meta.store.writer import Writer
 
 LABELS, DIM, SHOTS = 10_000, 64, 5
 OPENINGS, QUERIES, ENROLLS = 15, 1000, 300
@@ -40,12 +43,13 @@ OPENINGS, QUERIES, ENROLLS = 15, 1000, 300
 def fill(path: Path, encoder_id: str, dim: int) -> None:
     """A store of random shots, all written in one transaction."""
     rng = np.random.default_rng(0)
-    with Store(path, encoder_id, dim) as store, store._database.change(create=True):
-        (origin,) = store._query("SELECT origin FROM store").fetchone()
+    with closing(Database(path, encoder_id, dim)) as database, database.change(create=True):
+        writer = Writer(database, dim)
+        (origin,) = writer.row("SELECT origin FROM store")
         for label in range(LABELS):
-            log_id = store._rows.log("enroll", "WHERE 0")
+            log_id = writer.log("enroll", "WHERE 0")
             shots = (rng.normal(size=dim) + rng.normal(scale=0.3, size=(SHOTS, dim))).astype(np.float32)
-            store._rows.add(store._rows.new_label(f"label {label}"), origin, shots, log_id)
+            writer.add(writer.new_label(f"label {label}"), origin, shots, log_id)
 
 
 def opening(path: Path) -> float:
@@ -61,7 +65,7 @@ def opening(path: Path) -> float:
 def classifying(path: Path) -> dict[str, float]:
     with Store(path, "benchmark", DIM) as store:
         snapshot = store.snapshot()
-    head, prototypes = Head(snapshot), snapshot.prototypes.copy()
+    head, prototypes = ScoringHead(snapshot), snapshot.prototypes.copy()
     rng = np.random.default_rng(1)
     ours, product = [], []
     for _ in range(QUERIES):

@@ -49,8 +49,8 @@ def judge(
         if rejection is not None:
             maps = {of.encoder_id: of for of in after.manifest.embedding_maps}
             scale = np.array(maps[before.manifest.encoder_id].threshold_scale)
-            far = np.array(rejection.far) * scale[:, None, None]  # as the limits of labels that have no other shots
-            widened = replace(rejection, far=tuple(tuple(map(tuple, of_shots)) for of_shots in far.tolist()))
+            thresholds = np.array(rejection.thresholds) * scale[:, None, None]  # as of labels that have no other shots
+            widened = replace(rejection, thresholds=tuple(tuple(map(tuple, of_shots)) for of_shots in thresholds.tolist()))
             for name, enrolled, limits in (("own", own, rejection), ("migrated", mapped, widened)):
                 found = judge_strangers(own, sampler, episodes, prototype_head, limits, enrolled=enrolled)
                 parts = ("auroc", "false_accept", "rejected_known")

@@ -114,12 +114,12 @@ def ours(embeddings: Array, labels: Labels, target: float) -> dict[str, Any]:
     drawn = batches(STEPS)
     best = fastest(((f"rate {rate}", lambda rate=rate: start(rate)) for rate in RATES), target)
     rate = float(best["way"].split()[1])
-    plan = AdaptationConfig("gradient", (rate,) * max(1, best["steps"]))
+    config = AdaptationConfig("gradient", (rate,) * max(1, best["steps"]))
     prototypes = truth.T @ embeddings / truth.sum(axis=0)[:, None]
     return {
         "to_loss": best,
         "minibatch": float(np.median([seconds(minibatch) for _ in range(REPEATS)])),
-        "adapt": seconds(lambda: plan.fit(embeddings, labels, prototypes)),
+        "adapt": seconds(lambda: config.fit(embeddings, labels, prototypes)),
     }
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/peers/nearest.py --peers VENV [--json]
 
-The same float32 prototypes for all, in turn in one process of the peers' venv: `Head.nearest`, with which
+The same float32 prototypes for all, in turn in one process of the peers' venv: `ScoringHead.nearest`, with which
 `Classifier.classify` scores, faiss's IndexFlatL2.search and usearch's search(exact=True) look for the nearest prototype and
 its squared distance. The query is near one prototype, and all must give the same label and distance. Ratios say how many
 times as long a peer takes. `of_bandwidth`: the rate at which the prototypes are read while they are ranked, over
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from side_by_side import in_peers, in_turn, microseconds, options, ratio, show, versions
 
-from edge_meta.heads.scoring import Head
+from edge_meta.heads.scoring import ScoringHead
 from edge_meta.store.reader import Snapshot
 
 SIZES, DIMS = (20, 100, 1_000, 10_000, 100_000), (64, 256, 1280)
@@ -35,7 +35,7 @@ def measure(size: int, dim: int) -> dict[str, Any]:
     index = faiss.IndexFlatL2(dim)
     index.add(vectors)
     labels = tuple(str(label) for label in range(size))
-    head, row = Head(Snapshot(labels, np.ones(size, np.int64), vectors, np.zeros(size))), query[None]
+    head, row = ScoringHead(Snapshot(labels, np.ones(size, np.int64), vectors, np.zeros(size))), query[None]
     works = {
         "ours": lambda: head.nearest(query),
         "faiss": lambda: index.search(row, 1),

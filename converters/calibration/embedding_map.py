@@ -15,6 +15,7 @@ from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.interval import Interval
+from edge_meta.heads.prototypes import within_class_variance
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.embedding_map import EmbeddingMap
@@ -71,7 +72,7 @@ def fit_embedding_maps(
         off = {ridge: float(((along.embeddings(val_before) - val_after) ** 2).mean()) for ridge, along in maps.items()}
         ridge = min(off, key=off.__getitem__)
         mapped = maps[ridge].embeddings(val_before)
-        spread = _within(mapped, val) / max(_within(val_before, val), TINY)
+        spread = within_class_variance(mapped, val.labels) / max(within_class_variance(val_before, val.labels), TINY)
         record = EmbeddingMapRecord(
             old.manifest.encoder_id,
             old.manifest.dim,
@@ -106,19 +107,12 @@ def _of_old(old: Bundle, data: Dataset, chosen: Integers) -> Array:
     return embed_all(open_encoder(old), input_spec, seen.examples[chosen])
 
 
-def _within(embeddings: Array, data: Dataset) -> float:
-    """Mean squared distance of examples to the mean of their class."""
-    counts = np.bincount(data.labels)
-    means = np.add.reduceat(embeddings.astype(np.float64), np.cumsum(counts) - counts) / counts[:, None]
-    return float(((embeddings - means[data.labels]) ** 2).sum() / max(1, (counts - 1).sum()))
-
-
 def _threshold_scale(mapped: Array, own: Array, data: Dataset) -> tuple[float, float]:
     """How many times as far strangers are from mapped prototypes as from the new encoder's, for few shots and for more."""
     usual, migrated = calibrate_rejection(own, data), calibrate_rejection(own, data, enrolled=mapped)
     if usual is None or migrated is None:
         return 1.0, 1.0
-    few, more = np.exp(np.log(np.array(migrated.far) / np.array(usual.far)).mean(axis=(1, 2)))
+    few, more = np.exp(np.log(np.array(migrated.thresholds) / np.array(usual.thresholds)).mean(axis=(1, 2)))
     return round(float(few), 4), round(float(more), 4)
 
 

@@ -17,7 +17,7 @@ from edge_meta.errors import ExportError, LabelError
 from edge_meta.files import replacing
 from edge_meta.heads import linear
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.store.database import ENROLL_FIRST
+from edge_meta.store.messages import ENROLL_FIRST
 from edge_meta.store.reader import Snapshot
 
 

@@ -138,7 +138,7 @@ def fill(store: Store, embeddings: NDArray[np.float32]) -> None:
     for label, shots in enumerate(embeddings):
         store.enroll(f"class {label}", shots)
         if label == 0:  # which has made the file
-            store._query("PRAGMA synchronous = OFF")
+            store.database.query("PRAGMA synchronous = OFF")
 
 
 def teaching(classifier: Classifier) -> dict[str, timing.Work]:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option, store_option
-from edge_meta.heads.adaptation import Adapted
+from edge_meta.heads.adapted import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
@@ -97,7 +97,7 @@ def classify(
 def adapt(
     bundle: str, solver: str | None, steps: int | None, learning_rate: float | None, store: str | None, as_json: bool
 ) -> None:
-    """Fit the last layer to all enrolled shots, if it then does better than the prototypes on shots held out.
+    """Fit the last layer to all enrolled shots, or go back to the prototypes where they do best on shots held out.
 
     \b
     Examples:
@@ -116,14 +116,15 @@ def _adapted(done: Adapted) -> str:
     fitted = f"{done.solver} on {done.shots} shots of {done.classes} classes"
     if done.steps_allowed:
         fitted = f"{done.steps} of {done.steps_allowed} steps by {fitted}"
+    prototypes = "The head is that of the prototypes"
     if done.held_out_loss_after is None:
         nothing = "no label has two shots, so none could be held out to judge by"
         if done.changed:
             return f"{fitted}: loss {done.loss_before:.4f} → {done.loss_after:.4f}; {nothing}"
-        return f"Nothing was changed: {nothing}."
+        return f"{prototypes}: {nothing}."
     if not done.changed:
         return (
-            f"Nothing was changed: on {done.held_out} held-out shots, {done.solver} did no better than the prototypes "
+            f"{prototypes}: on {done.held_out} held-out shots, {done.solver} did no better "
             f"(loss {done.held_out_loss_before:.4f}, {done.held_out_accuracy_before:.1%} right)."
         )
     return (

@@ -44,7 +44,7 @@ class Sums:
         fixed = np.rint(embeddings.astype(np.float64) * FRACTION).astype(np.int64)
         return cls(len(fixed), fixed.sum(axis=0), sum(squared_lengths(fixed)))
 
-    def packed(self) -> tuple[int, bytes, bytes]:
+    def to_row(self) -> tuple[int, bytes, bytes]:
         """As a row of the store has them; of sums that are sums of shots."""
         return self.count, self.total.astype("<i8").tobytes(), self.squares.to_bytes(16, "little")
 

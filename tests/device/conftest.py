@@ -64,5 +64,5 @@ def filled(store: Store) -> Store:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores that do not wait for the disk, for tests that make many."""
-    monkeypatch.setattr(files, "_sync", lambda path: None)
+    monkeypatch.setattr(files, "sync", lambda path: None)
     monkeypatch.setattr(database, "PRAGMAS", ("synchronous = OFF", *database.PRAGMAS[1:]))

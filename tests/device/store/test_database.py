@@ -20,10 +20,7 @@ from hypothesis import strategies as st
 from support.device import adapt, embeddings, opened, python, state
 
 from edge_meta.errors import LabelError, StoreError
-from edge_meta.store import database, writer
-from edge_meta.store import store as store_module
 from edge_meta.store.store import Store
-from edge_meta.types import Array
 
 DIM = 16
 
@@ -131,59 +128,69 @@ def test_an_empty_file_is_a_store_that_is_yet_to_be_made(path: Path) -> None:
 # Failing
 
 
-def test_a_failing_change_leaves_nothing_half_written(filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_change_leaves_nothing_half_written(filled: Store, path: Path) -> None:
     adapt(filled)
     before, shots = state(filled), filled.shots()
-    pack, seen = writer.packed, []
-
-    def failing(vector: Array) -> bytes:
-        seen.append(vector)
-        if len(seen) % 2 == 0:
-            raise MemoryError
-        return pack(vector)
-
-    monkeypatch.setattr(writer, "packed", failing)
-    monkeypatch.setattr(store_module, "packed", failing)
-    for change in (
-        lambda: filled.enroll("dalet", embeddings(4, 3)),
-        lambda: filled.enroll("alef", embeddings(4, 3)),
-        lambda: adapt(filled, 1),
+    filled.database.query(
+        "CREATE TEMP TRIGGER second_shot BEFORE INSERT ON shots WHEN EXISTS (SELECT 1 FROM shots WHERE log_id = NEW.log_id) "
+        "BEGIN SELECT RAISE(FAIL, 'second shot'); END"
+    )
+    filled.database.query(
+        "CREATE TEMP TRIGGER second_column BEFORE INSERT ON columns WHEN EXISTS (SELECT 1 FROM columns) "
+        "BEGIN SELECT RAISE(FAIL, 'second column'); END"
+    )
+    for change, row in (
+        (lambda: filled.enroll("dalet", embeddings(4, 3)), "second shot"),
+        (lambda: filled.enroll("alef", embeddings(4, 3)), "second shot"),
+        (lambda: adapt(filled, 1), "second column"),
     ):
-        with pytest.raises(MemoryError):
+        with pytest.raises(StoreError, match=row):
             change()
         assert state(filled) == before
         assert filled.shots() == shots
         with opened(path) as other:
             assert state(other) == before
-    assert len(seen) == 6
-    monkeypatch.undo()
+    filled.database.query("DROP TRIGGER second_shot")
     filled.enroll("dalet", embeddings(4, 3))
     filled.undo()
     assert state(filled) == before
 
 
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_an_interrupted_change_of_the_head_leaves_it_as_it_was(filled: Store, error: type[BaseException]) -> None:
+    adapt(filled)
+    before = state(filled)
+
+    def interrupted() -> None:
+        with filled.adapting() as change:
+            change.replace_head(np.ones((DIM, 3), np.float32), np.ones(3, np.float32))
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert state(filled) == before
+    filled.undo()
+    assert filled.snapshot().columns == {}
+
+
 def test_a_full_disk_loses_nothing(filled: Store, path: Path) -> None:
     before = state(filled)
-    connection = filled._database._connection
-    assert connection is not None
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = filled.database.query("PRAGMA page_count").fetchone()[0]
+    filled.database.query(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match=r"store\.db.*full.*Free some space"):
         filled.enroll("dalet", embeddings(4, 500))
     assert state(filled) == before
-    connection.execute("PRAGMA max_page_count = 1000000")
+    filled.database.query("PRAGMA max_page_count = 1000000")
     filled.enroll("dalet", embeddings(4, 500))
     filled.close()
     with opened(path) as again:
         assert again.snapshot().counts.tolist() == [2, 3, 1, 500]
 
 
-def test_a_locked_store_says_so_can_be_read_and_works_again_later(
-    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_store_can_be_read_and_works_again_later(filled: Store, path: Path) -> None:
     before = state(filled)
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     with opened(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        store.database.query("PRAGMA busy_timeout = 50")
         holder.execute("BEGIN IMMEDIATE")
         for change in (
             lambda: store.enroll("dalet", embeddings(4, 1)), lambda: store.forget("alef"), store.undo, lambda: adapt(store),

@@ -152,13 +152,8 @@ def test_every_change_is_on_the_disk_before_it_is_acknowledged(traced: Callable[
 def test_the_trace_of_a_store_that_syncs_less_shows_it(traced: Callable[..., Any], tmp_path: Path) -> None:
     lax = (
         "import runpy, sys\n"
-        "from edge_meta.store.database import Database\n"
-        "connect = Database._connect\n"
-        "def lax(self, path):\n"
-        "    connection = connect(self, path)\n"
-        "    connection.execute('PRAGMA synchronous = NORMAL')\n"
-        "    return connection\n"
-        "Database._connect = lax\n"
+        "from edge_meta.store import database\n"
+        "database.PRAGMAS = ('synchronous = NORMAL',)\n"
         "runpy.run_path(sys.argv[1])['one_of_each'](sys.argv[2])\n"
     )
     path = tmp_path / "store.db"

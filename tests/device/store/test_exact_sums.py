@@ -52,5 +52,5 @@ def test_shots_far_from_the_origin_and_close_to_each_other_scatter_exactly() -> 
 @given(first=st.lists(VALUES, min_size=2, max_size=2), second=st.lists(VALUES, min_size=2, max_size=2))
 def test_what_is_added_can_be_taken_away(first: list[float], second: list[float]) -> None:
     one, two = (Sums.of(np.array([row], np.float32)) for row in (first, second))
-    assert (one + two).packed() == Sums.of(np.array([second, first], np.float32)).packed()
-    assert (one + two - two).packed() == one.packed()
+    assert (one + two).to_row() == Sums.of(np.array([second, first], np.float32)).to_row()
+    assert (one + two - two).to_row() == one.to_row()

@@ -449,12 +449,10 @@ def test_a_new_store_takes_the_kind_of_what_is_merged_into_it(
         assert content(new) == content(mine)
 
 
-def test_a_locked_store_says_so_and_its_source_stays_as_it_is(
-    pair: Callable[..., tuple[Store, Store]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("edge_meta.store.database.BUSY_SECONDS", 0.05)
+def test_merging_into_a_locked_store_says_so_and_works_later(pair: Callable[..., tuple[Store, Store]]) -> None:
     mine, theirs = pair()
     with opened(mine.path) as again, closing(sqlite3.connect(mine.path, isolation_level=None)) as holder:
+        again.database.query("PRAGMA busy_timeout = 50")
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"mine\.db.*Another program"):
             again.merge(theirs.path)
