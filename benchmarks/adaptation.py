@@ -20,12 +20,13 @@ from typing import Any
 import click
 import numpy as np
 
+from edge_meta.choices import SOLVERS
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import Interval, accuracies, adapted_head
 from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.heads import linear
-from edge_meta.heads.adaptation import SOLVERS, AdaptationConfig
+from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 

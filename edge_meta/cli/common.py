@@ -11,8 +11,9 @@ from typing import Any
 
 import click
 
+from edge_meta.choices import BACKENDS, FALLBACKS, SOLVERS
 from edge_meta.errors import FallbackWarning
-from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
+from edge_meta.runtime.backends import RuntimeOptions
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
@@ -30,7 +31,7 @@ def emit(result: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
 store_option = click.option("--store", metavar="FILE", help="The store's .db file.  [default: in the user's data folder]")
 solver_option = click.option(
     "--solver",
-    type=click.Choice(["lda", "gradient", "ridge"]),
+    type=click.Choice(SOLVERS),
     help="How the last layer is fitted: linear discriminant analysis, gradient steps from the prototypes, or ridge "
     "regression.  [default: gradient where steps or rates are given or were learned with the encoder, else lda]",
 )
@@ -62,7 +63,7 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
 _RUNTIME = [
     click.option(
         "--backend",
-        type=click.Choice(list(BACKENDS)),
+        type=click.Choice(BACKENDS),
         help="Interpreter to use.  [default: the first of these that is installed]",
     ),
     click.option("--threads", default=1, show_default=True, help="Threads of the interpreter."),
@@ -75,5 +76,5 @@ _RUNTIME = [
         "--delegate-option", "delegate_options", metavar="KEY=VALUE", multiple=True, callback=_pairs,
         help="For the delegate, as its maker documents; may be given several times.",
     ),
-    click.option("--fallback", type=click.Choice(["cpu"]), help="What runs it if the delegate cannot.  [default: nothing]"),
+    click.option("--fallback", type=click.Choice(FALLBACKS), help="Use the CPU if the delegate fails."),
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from edge_meta.choices import HEADS, SPLITS_AND_ALL
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option
 from edge_meta.cli.progress import Counter
 
@@ -13,13 +14,13 @@ from edge_meta.cli.progress import Counter
 @click.command()
 @click.argument("bundle")
 @click.option("--dataset", required=True, metavar="D", help="omniglot, glyphs, folder:PATH or npz:PATH.")
-@click.option("--split", default="test", show_default=True, type=click.Choice(["train", "val", "test", "all"]))
+@click.option("--split", default="test", show_default=True, type=click.Choice(SPLITS_AND_ALL))
 @click.option("--way", default=20, show_default=True, help="Classes in an episode.")
 @click.option("--shot", default=1, show_default=True, help="Support examples of each class.")
 @click.option("--query", default=15, show_default=True, help="Query examples of each class.")
 @click.option("--episodes", default=1000, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-@click.option("--head", default="prototype", show_default=True, type=click.Choice(["prototype", "linear"]))
+@click.option("--head", default="prototype", show_default=True, type=click.Choice(HEADS))
 @solver_option
 @click.option("--steps", type=int, help="Gradient steps of the linear head, at most.  [default: the bundle's]")
 @click.option(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.choices import HEADS
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import InputError
@@ -87,8 +88,8 @@ def evaluate(
     if episodes < 2:
         raise InputError(f"{episodes} episodes give no interval.", "Use 2 or more; 1000 is usual.")
     manifest = bundle.manifest
-    if head not in ("prototype", "linear"):
-        raise InputError(f"There is no head {head!r}.", "Use prototype or linear.")
+    if head not in HEADS:
+        raise InputError(f"There is no head {head!r}.", f"Use {' or '.join(HEADS)}.")
     if head == "prototype" and (steps is not None or solver is not None):
         raise InputError("The prototype head takes no steps and no solver.", "Leave them out, or use the linear head.")
     if false_accept is not None and strangers is None:

@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edge_meta.choices import SOLVERS
 from edge_meta.errors import InputError
 from edge_meta.heads import linear
 from edge_meta.heads.closed_form import Head, discriminant_heads, ridge_heads
 from edge_meta.types import Array, Integers
 
-SOLVERS = ("lda", "gradient", "ridge")
 CLOSED_FORMS = {"lda": discriminant_heads, "ridge": ridge_heads}
 FOLDS = 10
 PATIENCE = 10
@@ -59,7 +59,7 @@ class AdaptationConfig:
     """How to adapt: what was asked for, completed by what the bundle says.
 
     Attributes:
-        solver: one of `SOLVERS`.
+        solver: one of `choices.SOLVERS`.
         learning_rates: of the gradient steps allowed; none for the other solvers.
         trusted: the rates were learned with the encoder, so that all steps are taken where no shot can be held out.
     """

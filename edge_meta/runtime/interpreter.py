@@ -45,7 +45,7 @@ class Encoder:
 
     @property
     def backend(self) -> str:
-        """Which of `backends.BACKENDS` runs it."""
+        """Which of `choices.BACKENDS` runs it."""
         return str(self.options.backend)
 
     def embed(self, example: NDArray[Any]) -> NDArray[np.float32]:

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edge_meta.choices import SOLVERS
 from edge_meta.errors import InputError
 from edge_meta.heads import adaptation, linear
-from edge_meta.heads.adaptation import FOLDS, PATIENCE, SOLVERS, AdaptationConfig, Fit, folds, means, temperature
+from edge_meta.heads.adaptation import FOLDS, PATIENCE, AdaptationConfig, Fit, folds, means, temperature
 from edge_meta.heads.closed_form import SHRINKAGES, STRENGTHS, discriminant_heads, ridge_heads
 from edge_meta.types import Integers
 

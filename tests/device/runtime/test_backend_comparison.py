@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from support.device import altered, cli, complaint, said
 
+from edge_meta.choices import BACKENDS
 from edge_meta.errors import BundleError
 from edge_meta.runtime import backend_comparison
 from edge_meta.runtime.backend_comparison import Run, availability, cpu_features, runs, uses_xnnpack
-from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
+from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.graph_check import output_step
