@@ -12,7 +12,7 @@ from inspect import cleandoc
 
 import click
 
-from edge_meta.cli import SECTIONS, load
+from edge_meta.cli import SECTIONS, load, main
 
 HEAD = """\
 # Command line
@@ -27,25 +27,26 @@ def render() -> str:
     """The whole page; the same program gives the same page."""
     verbs = [verb for section in SECTIONS.values() for verb in section]
     parts = [HEAD, "\n".join(f"* [{verb}](#edge-meta-{verb}): {load(verb).get_short_help_str(limit=200)}" for verb in verbs)]
+    program = click.Context(main, info_name="edge-meta", **main.context_settings)
     for section, members in SECTIONS.items():
         parts.append(f"## {section}")
         for verb in members:
-            parts += _command(load(verb), f"edge-meta {verb}", "###")
+            parts += _command(click.Context(load(verb), program, verb), "###")
     return "\n\n".join(parts) + "\n"
 
 
-def _command(command: click.Command, words: str, heading: str) -> Iterator[str]:
-    """A section for a command, then one for each command in it if it is a group."""
-    context = click.Context(command, info_name=words)
-    yield f"{heading} {words}"
-    yield _block(" ".join([words, *command.collect_usage_pieces(context)]))
+def _command(context: click.Context, heading: str) -> Iterator[str]:
+    """A section for the context's command, then one for each command in it if it is a group."""
+    command = context.command
+    yield f"{heading} {context.command_path}"
+    yield _block(" ".join([context.command_path, *command.collect_usage_pieces(context)]))
     for paragraph in re.split(r"\n{2,}", cleandoc(command.help or "")):
         yield from _paragraph(paragraph)
     options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
     if options:
         yield "\n".join(_option(option, context) for option in options)
     for name, inner in command.commands.items() if isinstance(command, click.Group) else ():
-        yield from _command(inner, f"{words} {name}", heading + "#")
+        yield from _command(click.Context(inner, context, name), heading + "#")
 
 
 def _paragraph(text: str) -> Iterator[str]:

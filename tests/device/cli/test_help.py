@@ -9,7 +9,7 @@ import click
 import pytest
 from support.device import cli
 
-from edge_meta.cli import SECTIONS, VERBS, load
+from edge_meta.cli import SECTIONS, VERBS, load, main
 
 WIDTH = 100
 
@@ -52,7 +52,8 @@ def test_every_verb_has_an_example(words: str) -> None:
 def test_every_example_parses(words: str, line: str) -> None:
     arguments = shlex.split(line.partition(" > ")[0], comments=True)
     after_words = arguments[1 + len(words.split()) :]
-    with COMMANDS[words].make_context(words, after_words):
+    program = click.Context(main, **main.context_settings)
+    with COMMANDS[words].make_context(words, after_words, program):
         pass
 
 
