@@ -14,13 +14,13 @@ from edge_meta.cli.progress import Counter
 @click.command()
 @click.argument("bundle")
 @click.option("--dataset", required=True, metavar="D", help="omniglot, glyphs, folder:PATH or npz:PATH.")
-@click.option("--split", default="test", show_default=True, type=click.Choice(SPLITS_AND_ALL))
+@click.option("--split", default="test", show_default=True, type=click.Choice(SPLITS_AND_ALL), help="Classes to draw from.")
 @click.option("--way", default=20, show_default=True, help="Classes in an episode.")
 @click.option("--shot", default=1, show_default=True, help="Support examples of each class.")
 @click.option("--query", default=15, show_default=True, help="Query examples of each class.")
-@click.option("--episodes", default=1000, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--head", default="prototype", show_default=True, type=click.Choice(HEADS))
+@click.option("--episodes", default=1000, show_default=True, help="Episodes to draw.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the draw.")
+@click.option("--head", default="prototype", show_default=True, type=click.Choice(HEADS), help="Classify by this head.")
 @solver_option
 @click.option("--steps", type=int, help="Gradient steps of the linear head, at most.  [default: the bundle's]")
 @click.option(
@@ -38,8 +38,8 @@ def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
     \b
     Examples:
       edge-meta evaluate omniglot --dataset omniglot --way 5 --shot 1
-      edge-meta evaluate omniglot --dataset omniglot --within-alphabet --query 1     Lake's one-shot task
-      edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear     as edge-meta adapt would leave it
+      edge-meta evaluate omniglot --dataset omniglot --within-alphabet --query 1    # Lake's task
+      edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear    # after adapting
       edge-meta evaluate omniglot --dataset omniglot --shot 5 --strangers omniglot --false-accept 0.05
       edge-meta evaluate letters.bundle --dataset folder:photos --split all --way 5 --shot 3 --query 5
 

@@ -101,7 +101,7 @@ def export(
       edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
       edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
-      edge-meta export speech.tflite --sample-rate 16000 --calibration folder:words --output speech.bundle
+      edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
