@@ -117,11 +117,11 @@ def cli(*arguments: object, code: int = 0) -> Result:
     return result
 
 
-def python(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a new Python in a folder, which is not the checkout."""
     inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(
-        [sys.executable, *map(os.fspath, arguments)], cwd=folder, env={**inherited, **environment},
+        [sys.executable, *arguments], cwd=folder, env={**inherited, **environment},
         stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=60,
         check=False,
     )  # fmt: skip
