@@ -111,7 +111,7 @@ def test_adapt_and_undo_print_what_they_did(teach: Callable[..., list[object]]) 
     assert said(cli("inspect", "omniglot", *store))["adapted"] is False
 
 
-def test_adapt_in_text_says_what_it_judged_by_and_why_nothing_changed(teach: Callable[..., list[object]]) -> None:
+def test_adapt_in_text_says_what_it_judged_by(teach: Callable[..., list[object]]) -> None:
     def adapted(*arguments: object) -> str:
         return cli("adapt", "omniglot", *arguments).stdout
 
@@ -229,7 +229,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 # The real thing
 
 
-def test_a_real_process_prints_results_to_stdout_and_nothing_else(tmp_path: Path, shop: Path) -> None:
+def test_a_process_prints_its_result_and_nothing_else(tmp_path: Path, shop: Path) -> None:
     store = ["--store", shop / "store.db"]
     done = python(tmp_path, "-m", "edge_meta", "classify", "omniglot", shop / "0-0.png", *store, "--json")
     assert done.returncode == 0, done.stderr

@@ -15,7 +15,7 @@ WIDTH = 100
 
 
 def commands() -> dict[str, click.Command]:
-    """What can be called, by its words: verbs, and the commands in those that are groups."""
+    """Commands by the words that call them: verbs, and the commands in those that are groups."""
     found: dict[str, click.Command] = {}
     for verb in VERBS:
         command = load(verb)
