@@ -99,7 +99,7 @@ def classify(
 def adapt(
     bundle: str, solver: str | None, steps: int | None, learning_rate: float | None, store: str | None, as_json: bool
 ) -> None:
-    """Fit the last layer to the enrolled shots, if that beats the prototypes.
+    """Fit the last layer to the enrolled shots, or return it to the prototypes.
 
     \b
     Examples:
@@ -107,8 +107,8 @@ def adapt(
       edge-meta adapt letters.bundle --steps 20 --learning-rate 0.01
       edge-meta adapt letters.bundle --solver ridge
 
-    Shots that are held out decide which is better. Only labels with two shots or more can spare one. edge-meta undo takes
-    an adaptation back.
+    Shots that are held out decide which of the two is better. Only labels with two shots or more can spare one. edge-meta
+    undo takes an adaptation back.
     """
     with Classifier.load(bundle, store) as classifier:
         done = classifier.adapt(steps, learning_rate, solver)
