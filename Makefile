@@ -2,13 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint check-targets bench peers-named test-arm
+.PHONY: demo test coverage lint check-targets bench peers-named test-arm
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# The tests, and how much of the code they run; less than fail_under in pyproject.toml is an error.
+coverage: .venv/installed
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -20,13 +20,14 @@ from typing import Any
 import click
 import numpy as np
 
+from edge_meta.choices import SOLVERS
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.episode_heads import adapted_head
 from edge_meta.evaluation.interval import Interval
 from edge_meta.heads import linear
-from edge_meta.heads.adaptation import SOLVERS, AdaptationConfig
+from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import open_encoder

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.choices import HEADS
 from edge_meta.errors import BackendError, InputError, LabelError, StoreError
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.heads.adapted import adapt_head
@@ -114,8 +115,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return tags
 
     def _learn(self, X: Any, y: Any, classes: Any, anew: bool) -> FewShotClassifier:  # noqa: N803
-        if self.head not in ("prototype", "linear"):
-            raise InputError(f"There is no head {self.head!r}.", "Use prototype or linear.")
+        if self.head not in HEADS:
+            raise InputError(f"There is no head {self.head!r}.", f"Use {' or '.join(HEADS)}.")
         first = anew or not hasattr(self, "classes_")
         if self.bundle is None:
             X, y = validate_data(self, X, y, reset=first)  # noqa: N806

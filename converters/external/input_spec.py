@@ -10,12 +10,12 @@ import numpy as np
 
 from converters.tflite.graph import Graph
 from converters.tflite.normalization import stated_normalization
+from edge_meta.choices import CHANNEL_ORDERS, INPUT_KINDS
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, InputSpec
 
 Note = Callable[[str], None]
 
-KINDS = ("image", "audio", "array")
 LOWEST = {"uint8": 0, "int8": -128, "int16": -32768}  # of the dtypes that are quantized
 SHORTEST_WINDOW = 4000  # floats in a row from which on they are taken for samples: a quarter second at 16 kHz
 
@@ -25,7 +25,7 @@ class ModelOptions:
     """What a model does not say of itself; None where it does, or for the default.
 
     Attributes:
-        input_kind: one of `KINDS`; else it is told from the input's shape and dtype.
+        input_kind: one of `choices.INPUT_KINDS`; else it is told from the input's shape and dtype.
         input_shape: without the batch, for inputs whose size is left open.
         output_tensor: name or index of the tensor that is the embedding; else the only output.
         mean, scale: the model's values are (x − mean) · scale; x is a pixel from 0 to 255, a sample from −1 to 1, or an
@@ -44,9 +44,9 @@ class ModelOptions:
 
     def check(self) -> None:
         """Raises ExportError for values that no model could have."""
-        if self.input_kind not in (None, *KINDS):
-            raise ExportError(f"There is no input kind {self.input_kind!r}.", f"Use one of {', '.join(KINDS)}.")
-        if self.channel_order not in ("rgb", "bgr"):
+        if self.input_kind not in (None, *INPUT_KINDS):
+            raise ExportError(f"There is no input kind {self.input_kind!r}.", f"Use one of {', '.join(INPUT_KINDS)}.")
+        if self.channel_order not in CHANNEL_ORDERS:
             raise ExportError(f"There is no channel order {self.channel_order!r}.", "Use rgb or bgr.")
         if self.sample_rate is not None and not 1 <= self.sample_rate <= 1_000_000:
             raise ExportError(f"{self.sample_rate} Hz is no sample rate.", "Use 1 to 1000000; 16000 is usual for speech.")

@@ -49,9 +49,9 @@ def benchmark(
     Examples:
       edge-meta benchmark omniglot
       edge-meta benchmark omniglot --report benchmark.html --energy
-      edge-meta benchmark float32.bundle int8.bundle              side by side, timed in turn
+      edge-meta benchmark float32.bundle int8.bundle    # side by side, timed in turn
       edge-meta benchmark omniglot --json > before.json
-      edge-meta benchmark omniglot --baseline before.json         exit code 1 if a stage has become slower
+      edge-meta benchmark omniglot --baseline before.json    # exit code 1 if a stage is slower
 
     \b
     decode       a PNG of the encoder's size, in memory; needs Pillow

@@ -35,7 +35,13 @@ JUDGED_QUERIES = 10
 
 
 @click.command()
-@click.option("--dataset", default="glyphs", show_default=True, type=click.Choice(["glyphs", "omniglot"]))
+@click.option(
+    "--dataset",
+    default="glyphs",
+    show_default=True,
+    type=click.Choice(["glyphs", "omniglot"]),
+    help="Learn from this dataset.",
+)
 @click.option("--output", default="demo", show_default=True, metavar="DIR", help="Where the results go.")
 @json_option
 def demo(dataset: str, output: str, as_json: bool) -> None:

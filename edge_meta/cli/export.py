@@ -7,11 +7,10 @@ from typing import Any
 
 import click
 
+from edge_meta.choices import CHANNEL_ORDERS, INPUT_KINDS, QUANTIZATIONS, TARGETS
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.cli.targets import derived
-
-FORMATS = ["float32", "float16", "dynamic", "int8", "int16x8"]
 
 
 def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
@@ -36,13 +35,13 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
     "--target",
     default="litert",
     show_default=True,
-    type=click.Choice(["litert", "tflm", "web", "edgetpu", "imprint"]),
+    type=click.Choice(TARGETS),
     help="What the encoder is exported for.",
 )
 @click.option("--store", metavar="FILE", help="For imprint: the store's .db file.  [default: in the user's data folder]")
 @click.option(
     "--quantize",
-    type=click.Choice(FORMATS),
+    type=click.Choice(QUANTIZATIONS),
     help="Format of the encoder's weights and arithmetic.  [default: int8; a .tflite file keeps its own]",
 )
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
@@ -62,11 +61,11 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 )  # fmt: skip
 @click.option("--explain", is_flag=True, help="Print which layers' quantization adds how much noise, worst first.")
 @click.option("--output-tensor", metavar="T", help="Name or index of the embedding's tensor.  [default: the only output]")
-@click.option("--input-kind", type=click.Choice(["image", "audio", "array"]), help="[default: by the input's shape]")
+@click.option("--input-kind", type=click.Choice(INPUT_KINDS), help="[default: by the input's shape]")
 @click.option("--input-shape", metavar="N,...", callback=_numbers(int), help="Where the model leaves it open; no batch.")
 @click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="The model takes (x − mean) · scale.")
 @click.option("--scale", metavar="X[,...]", callback=_numbers(float), help="See --mean.  [default for both: by the file]")
-@click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of images.  [default: rgb]")
+@click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS), help="Of images.  [default: rgb]")
 @click.option("--sample-rate", type=int, metavar="HZ", help="Of audio.  [default: 16000]")
 @click.option(
     "--upgrade-from", multiple=True, metavar="BUNDLE",
@@ -102,7 +101,7 @@ def export(
       edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
       edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
-      edge-meta export speech.tflite --sample-rate 16000 --calibration folder:words --output speech.bundle
+      edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite

@@ -18,6 +18,7 @@ from converters.quantization.formats import FORMATS
 from converters.tflite.edit import ALIGNMENT, packed, unpacked
 from converters.tflite.join import join
 from converters.tflite.model import MIN_RUNTIME, ModelFile
+from edge_meta.choices import QUANTIZATIONS
 from edge_meta.errors import ExportError
 
 # The cosine of the worst of 20 images, and the file's size against float32's, at the least and at the most.
@@ -85,9 +86,7 @@ def test_another_format_than_asked_for_is_told_apart(files: dict[str, bytes], qu
 
 
 def test_the_command_line_offers_every_format() -> None:
-    from edge_meta.cli.export import FORMATS as OFFERED
-
-    assert tuple(FORMATS) == tuple(OFFERED)
+    assert tuple(FORMATS) == QUANTIZATIONS
     assert all(name in cli("export", "--help").stdout for name in FORMATS)
 
 

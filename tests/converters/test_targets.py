@@ -18,12 +18,14 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from PIL import Image
 from support.device import cli
 
+import converters.targets
 from converters import bundle_writer
 from converters.targets import edgetpu, export_target, imprint, tflm, web
 from converters.targets.integer import IntegerEncoder
 from converters.tflite.edit import packed, unpacked
 from converters.tflite.model import ModelFile, Operator, Tensor
 from edge_meta import Classifier
+from edge_meta.choices import TARGETS
 from edge_meta.errors import EdgeMetaError, ExportError, LabelError
 from edge_meta.heads import linear
 from edge_meta.heads.rejection import Rejection
@@ -568,3 +570,7 @@ def test_what_does_not_go_together_is_wrong_usage(tmp_path: Path, arguments: tup
     result = cli("export", *arguments, "--output", tmp_path / "made", code=2)
     assert result.stdout == ""
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_line_offers_every_target() -> None:
+    assert set(TARGETS) == {"litert", "imprint", *converters.targets.TARGETS}

@@ -14,10 +14,11 @@ from support.device import altered, embeddings, opened, state
 from edge_meta import Classifier
 from edge_meta.benchmarking import cold_start, energy_counters, litert_benchmark, stages, sweep
 from edge_meta.benchmarking.runner import benchmark
+from edge_meta.choices import BACKENDS
 from edge_meta.errors import BackendError, InputError
 from edge_meta.inputs import ArrayInput
 from edge_meta.inputs.image_files import read_image
-from edge_meta.runtime.backends import BACKENDS, DEFAULT, RuntimeOptions, backend_module
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions, backend_module
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
 

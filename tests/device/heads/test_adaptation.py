@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from support.heads import Task, misled
 
+from edge_meta.choices import SOLVERS
 from edge_meta.errors import InputError
 from edge_meta.heads import linear
-from edge_meta.heads.adaptation import PATIENCE, SOLVERS, AdaptationConfig, Fit
+from edge_meta.heads.adaptation import PATIENCE, AdaptationConfig, Fit
 from edge_meta.heads.held_out import FOLDS
 from edge_meta.heads.prototypes import class_means
 from edge_meta.types import Integers
