@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta import files
-from edge_meta.benchmarking.runner import benchmark
+from edge_meta.benchmarking.runner import BenchmarkConfig, benchmark
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, duration, note
 from edge_meta.datasets import Dataset, load_dataset
@@ -81,7 +81,7 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
 
         note(f"4/5  Enrolling {TASK_WAY} of those classes from {TASK_SHOT} examples each, on the device's side")
         task = enroll_and_classify(classifier, test)
-    timing = benchmark([bundle], sweep=False)
+    timing = benchmark([bundle], BenchmarkConfig(sweep=False)).to_json()
 
     note("5/5  Drawing the report")
     seconds = round(time.monotonic() - started, 1)

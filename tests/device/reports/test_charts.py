@@ -1,0 +1,56 @@
+"""Charts as SVG."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from edge_meta.reports import charts
+
+
+def attributes(drawing: str, tag: str, name: str) -> list[float]:
+    found = ElementTree.fromstring(drawing).iter(f"{{http://www.w3.org/2000/svg}}{tag}")
+    return [float(element.attrib[name]) for element in found]
+
+
+def test_bars_are_as_long_as_the_logarithms_of_their_values() -> None:
+    rows = [charts.Bar("one", 1.0), charts.Bar("ten", 10.0), charts.Bar("hundred", 100.0, reach=1000.0)]
+    one, ten, hundred = attributes(charts.bars("lengths", rows, "µs"), "rect", "width")
+    assert 0 < one < ten < hundred < charts.WIDTH
+    assert hundred - ten == pytest.approx(ten - one, abs=0.2)
+
+
+def test_a_power_law_is_a_straight_line_and_everything_is_inside() -> None:
+    drawing = charts.log_log(
+        "a law", {"cubic": [(x, x**3) for x in (1.0, 10.0, 100.0)]}, "x", "y", {"cubic": [(1, 1), (100, 1e6)]}
+    )
+    across, up = attributes(drawing, "circle", "cx"), attributes(drawing, "circle", "cy")
+    assert across[1] - across[0] == pytest.approx(across[2] - across[1], abs=0.2)
+    assert up[1] - up[0] == pytest.approx(up[2] - up[1], abs=0.2)
+    assert up[0] > up[2]  # larger is higher
+    assert 0 <= min(across) <= max(across) <= charts.WIDTH
+    assert min(up) >= 0
+
+
+@pytest.mark.parametrize("values", [[1.0, 1e9], [30.0, 80.0], [47.0, 48.0], [5.0]])
+def test_charts_of_any_range_are_drawn(values: list[float]) -> None:
+    drawing = charts.log_log("a range", {"values": [(value, value) for value in values]}, "x", "y")
+    assert len(attributes(drawing, "text", "x")) <= 2 * (charts.MOST_TICKS + 2) + 3
+    charts.bars("a range", [charts.Bar("a", value) for value in values], "µs")
+
+
+def test_parts_of_a_stack_add_up() -> None:
+    drawing = charts.stacks("parts", [("a", [("x", 1.0), ("y", 3.0)]), ("b", [("x", 2.0), ("y", 0.0)])], "ms")
+    first, second, third, fourth = attributes(drawing, "rect", "width")[:4]
+    assert second == pytest.approx(3 * first, abs=0.3)
+    assert third == pytest.approx(2 * first, abs=0.3)
+    assert fourth == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (0.254, "0.254"), (2.0, "2"), (47.06, "47.1"), (999.6, "1,000"), (1480.6, "1,480"), (1e5, "100,000")],
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert charts.number(value) == text
