@@ -12,6 +12,7 @@ from edge_meta.benchmarking.timing import StageTiming
 from edge_meta.reports import charts
 from edge_meta.reports.benchmark_text import COLUMNS, cold_start_parts, figures, machine, memory, runtime
 from edge_meta.reports.page import page, section
+from edge_meta.reports.svg import COLOURS
 
 
 def render(result: Benchmark) -> str:
@@ -52,7 +53,7 @@ def stage_chart(bundles: Sequence[BundleTiming]) -> str:
     bars = [
         charts.Bar(
             f"{name}, {timed.bundle}" if len(bundles) > 1 else name,
-            timed.stages[name].p50_us, timed.stages[name].p99_us, charts.COLOURS[at % len(charts.COLOURS)],
+            timed.stages[name].p50_us, timed.stages[name].p99_us, COLOURS[at % len(COLOURS)],
         )
         for name in bundles[0].stages
         for at, timed in enumerate(bundles)

@@ -50,7 +50,7 @@ def test_drawing_takes_neither_matplotlib_nor_pillow(tmp_path: Path) -> None:
         tmp_path,
         "-c",
         "import sys\n"
-        "from edge_meta.reports import benchmark_page, benchmark_text\n"
+        "from edge_meta.reports import benchmark_page, benchmark_text, demo_page\n"
         "print(*sys.modules.keys() & {'matplotlib', 'PIL', 'tensorflow'})",
     )
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -6,7 +6,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from edge_meta.reports import charts
+from edge_meta.evaluation.accuracy import Interval
+from edge_meta.reports import charts, svg
+from edge_meta.reports.accuracy_charts import curve, intervals
+from edge_meta.reports.axes import MOST_TICKS, LinearAxis
 
 
 def attributes(drawing: str, tag: str, name: str) -> list[float]:
@@ -14,10 +17,16 @@ def attributes(drawing: str, tag: str, name: str) -> list[float]:
     return [float(element.attrib[name]) for element in found]
 
 
+def points(drawing: str, tag: str) -> list[list[tuple[float, float]]]:
+    found = ElementTree.fromstring(drawing).iter(f"{{http://www.w3.org/2000/svg}}{tag}")
+    pairs = [[pair.split(",") for pair in element.attrib["points"].split()] for element in found]
+    return [[(float(x), float(y)) for x, y in each] for each in pairs]
+
+
 def test_bars_are_as_long_as_the_logarithms_of_their_values() -> None:
-    rows = [charts.Bar("one", 1.0), charts.Bar("ten", 10.0), charts.Bar("hundred", 100.0, reach=1000.0)]
+    rows = [charts.Bar("one", 1.0), charts.Bar("ten", 10.0), charts.Bar("hundred", 100.0, upper=1000.0)]
     one, ten, hundred = attributes(charts.bars("lengths", rows, "µs"), "rect", "width")
-    assert 0 < one < ten < hundred < charts.WIDTH
+    assert 0 < one < ten < hundred < svg.WIDTH
     assert hundred - ten == pytest.approx(ten - one, abs=0.2)
 
 
@@ -29,14 +38,14 @@ def test_a_power_law_is_a_straight_line_and_everything_is_inside() -> None:
     assert across[1] - across[0] == pytest.approx(across[2] - across[1], abs=0.2)
     assert up[1] - up[0] == pytest.approx(up[2] - up[1], abs=0.2)
     assert up[0] > up[2]  # larger is higher
-    assert 0 <= min(across) <= max(across) <= charts.WIDTH
+    assert 0 <= min(across) <= max(across) <= svg.WIDTH
     assert min(up) >= 0
 
 
 @pytest.mark.parametrize("values", [[1.0, 1e9], [30.0, 80.0], [47.0, 48.0], [5.0]])
 def test_charts_of_any_range_are_drawn(values: list[float]) -> None:
     drawing = charts.log_log("a range", {"values": [(value, value) for value in values]}, "x", "y")
-    assert len(attributes(drawing, "text", "x")) <= 2 * (charts.MOST_TICKS + 2) + 3
+    assert len(attributes(drawing, "text", "x")) <= 2 * (MOST_TICKS + 2) + 3
     charts.bars("a range", [charts.Bar("a", value) for value in values], "µs")
 
 
@@ -53,4 +62,38 @@ def test_parts_of_a_stack_add_up() -> None:
     [(0, "0"), (0.254, "0.254"), (2.0, "2"), (47.06, "47.1"), (999.6, "1,000"), (1480.6, "1,480"), (1e5, "100,000")],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert charts.number(value) == text
+    assert svg.number(value) == text
+
+
+def test_a_band_holds_the_curve_and_its_intervals() -> None:
+    drawing = curve("a curve", {10: Interval(50.0, 10.0), 20: Interval(70.0, 5.0)}, "episodes", "%")
+    (line,), (band,) = points(drawing, "polyline"), points(drawing, "polygon")
+    lower, upper = band[:2], band[:1:-1]
+    for (x, y), (_, low), (_, high) in zip(line, lower, upper, strict=True):
+        assert 0 < x < svg.WIDTH
+        assert low > y > high  # pixels count from the top
+        assert low - y == pytest.approx(y - high, abs=0.2)
+    assert line[1][1] < line[0][1]
+
+
+def test_a_curve_leaves_out_what_is_not_finite() -> None:
+    values = {1: Interval(2.0, 0.0), 2: Interval(float("nan"), 0.0), 3: Interval(1.0, float("nan"))}
+    assert [len(line) for line in points(curve("a loss", values, "episodes", "loss"), "polyline")] == [2]
+    assert curve("nothing", {}, "episodes", "loss") == ""
+
+
+def test_intervals_of_a_column_stand_side_by_side() -> None:
+    rows = {"float32": [Interval(90.0, 1.0)] * 2, "int8": [Interval(90.0, 1.0)] * 2}
+    drawing = intervals("accuracies", rows, ["1", "5"], "shots", "%")
+    across, up = attributes(drawing, "circle", "cx"), attributes(drawing, "circle", "cy")
+    first, second, _, third, fourth, _ = across  # the last of each row is the legend's
+    assert first < third < second < fourth
+    assert up[0] == up[1] == up[3] == up[4]
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [3.0], [0.0, 320.0], [-1e-9, 1e-9], [97.1, 97.3]])
+def test_linear_ticks_are_round_and_inside(values: list[float]) -> None:
+    axis = LinearAxis(values, 0.0, 100.0)
+    assert 2 <= len(axis.ticks) <= MOST_TICKS + 2
+    assert all(0 <= axis(tick) <= 100 for tick in axis.ticks)
+    assert all(0 <= axis(value) <= 100 for value in values)
