@@ -1,4 +1,4 @@
-"""What a benchmark measures, as types, and the JSON object that scripts rely on."""
+"""A benchmark's result: its types, and the JSON object that scripts rely on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class BundleTiming:
 
     @property
     def embed_over_bare(self) -> float:
-        """How many times as long as the interpreter alone the stage `embed` takes."""
+        """Ratio of the stage `embed` to the interpreter alone."""
         return round(self.stages["embed"].p50_us / self.bare_us, 3)
 
     @property

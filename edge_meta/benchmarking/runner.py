@@ -35,7 +35,7 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True)
 class BenchmarkConfig:
-    """How much a benchmark measures.
+    """The amount of measuring.
 
     Attributes:
         runs: calls of each stage; None for 500, or as many as fit into five seconds.

@@ -20,7 +20,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True)
 class StageTiming:
-    """How long the calls of one stage took, in µs to one decimal.
+    """Times of the calls of one stage, in µs to one decimal.
 
     Attributes:
         p50_us, p90_us, p99_us, max_us: percentiles and maximum over all calls.

@@ -32,7 +32,7 @@ QUERIES = 10  # of each class in an episode that accuracy is measured on
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """How much the demo trains and evaluates: a few minutes on two cores. A run for use takes ten times as long.
+    """The amount of training and evaluation: a few minutes on two cores. A run for use takes ten times as long.
 
     Attributes:
         way, shot, query, episodes: of training.
