@@ -22,12 +22,14 @@ import numpy as np
 from edge_meta.benchmarking.timing import median_seconds
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.evaluation.accuracy import Interval, accuracies, adapted_head
-from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import adapted_head
+from edge_meta.evaluation.interval import Interval
 from edge_meta.heads import linear
 from edge_meta.heads.adaptation import SOLVERS, AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 
 RUNS = 3000
 

@@ -23,11 +23,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_meta.runtime.backend_comparison import _embeddings
+from edge_meta.runtime.backend_comparison import synthetic_embeddings
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.graph_check import output_step
+from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.store.reader import Snapshot
 from edge_meta.store.store import Store
 from edge_meta.types import Array
@@ -87,7 +87,7 @@ def compare(file: Path, bundle: str) -> None:
 def embed(bundle: Bundle) -> tuple[Array, dict[str, str]]:
     """Return the embeddings (n, D), and the machine and backend that they come from."""
     encoder = open_encoder(bundle, RuntimeOptions(xnnpack=False))
-    return _embeddings(bundle, encoder), {"machine": platform.machine(), "backend": encoder.backend}
+    return synthetic_embeddings(bundle, encoder), {"machine": platform.machine(), "backend": encoder.backend}
 
 
 def enrolled(bundle: Bundle, embeddings: Array) -> tuple[bytes, Snapshot]:

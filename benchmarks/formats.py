@@ -28,10 +28,11 @@ import numpy as np
 from edge_meta.benchmarking.timing import median_seconds
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.evaluation.accuracy import Interval, accuracies
-from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 
 EPISODES, WAY, SHOT, QUERY, SEED = 2000, 20, 1, 15, 0

@@ -20,11 +20,13 @@ import numpy as np
 
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.evaluation.accuracy import Interval, accuracies, prototype_head
-from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import prototype_head
+from edge_meta.evaluation.interval import Interval
 from edge_meta.evaluation.open_set import judge_strangers
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 
 
 def evaluate(
@@ -46,8 +48,9 @@ def evaluate(
         }
         rejection = after.manifest.rejection
         if rejection is not None:
-            reach = np.array(next(of.reach for of in after.manifest.upgrades if of.encoder_id == before.manifest.encoder_id))
-            far = np.array(rejection.far) * reach[:, None, None]  # as the limits of labels that have no other shots
+            maps = {of.encoder_id: of for of in after.manifest.embedding_maps}
+            scale = np.array(maps[before.manifest.encoder_id].threshold_scale)
+            far = np.array(rejection.far) * scale[:, None, None]  # as the limits of labels that have no other shots
             widened = replace(rejection, far=tuple(tuple(map(tuple, of_shots)) for of_shots in far.tolist()))
             for name, enrolled, limits in (("own", own, rejection), ("migrated", mapped, widened)):
                 found = judge_strangers(own, sampler, episodes, prototype_head, limits, enrolled=enrolled)

@@ -51,8 +51,8 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
             f"* Accuracy on validation classes, {training['validation']}, in % by episode; the best is exported: {reached}.",
         ]
     lines += ["", "## Accuracy", "", *_accuracy(manifest.parity)]
-    for upgrade in manifest.upgrades:
-        lines += ["", f"Stores of encoder `{upgrade.encoder_id}` can be migrated: {upgrade.kept}, on validation classes."]
+    for record in manifest.embedding_maps:
+        lines += ["", f"Stores of encoder `{record.encoder_id}` can be migrated: {record.accuracy}, on validation classes."]
     rejection = manifest.rejection
     lines += [
         "",

@@ -79,10 +79,10 @@ def export_bundle(
                 "Leave out --mirror and --quantize-aware.",
             )
         model, manifest = from_model(source, quantize, calibration, model_options or ModelOptions(), on_note)
-    upgrades = fit_embedding_maps(older, model, manifest, trained.calibration if trained else calibration, on_note)
-    manifest = replace(manifest, upgrades=tuple(upgrades))
+    maps = fit_embedding_maps(older, model, manifest, trained.calibration if trained else calibration, on_note)
+    manifest = replace(manifest, embedding_maps=tuple(maps))
     card = model_card(output.name.removesuffix(".zip").removesuffix(".bundle"), manifest, len(model)).encode()
-    files = {MODEL: model, MODEL_CARD: card, **{upgrade.file: along.to_bytes() for upgrade, along in upgrades.items()}}
+    files = {MODEL: model, MODEL_CARD: card, **{record.file: along.to_bytes() for record, along in maps.items()}}
     manifest = replace(manifest, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
     write(output, {MANIFEST: manifest.to_json().encode(), **files})
     return Bundle.open(output)

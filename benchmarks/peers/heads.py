@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from side_by_side import in_peers, options, ratio, round_medians, show, versions
 
-from edge_meta.evaluation.accuracy import Head, Interval, adapted_head, prototype_head
+from edge_meta.evaluation.episode_heads import EpisodeHead, adapted_head, prototype_head
+from edge_meta.evaluation.interval import Interval
 from edge_meta.heads.adaptation import AdaptationConfig
 
 WAY, QUERY, SHOTS = 20, 15, (1, 5)
@@ -31,9 +32,9 @@ def draw(file: Path) -> None:
     """Write the embeddings of every episode's support and queries, one pair of arrays for each number of shots."""
     from edge_meta.datasets import load_dataset
     from edge_meta.datasets.episodes import EpisodeSampler
-    from edge_meta.evaluation.evaluator import embed_all
     from edge_meta.runtime.bundle import Bundle
-    from edge_meta.runtime.classifier import open_encoder
+    from edge_meta.runtime.embedding import embed_all
+    from edge_meta.runtime.interpreter import open_encoder
 
     bundle = Bundle.open("omniglot")
     data = load_dataset("omniglot", "test", bundle.manifest.input_spec)
@@ -46,7 +47,7 @@ def draw(file: Path) -> None:
     np.savez(file, **arrays)
 
 
-def easyfsl_head(name: str) -> Head:
+def easyfsl_head(name: str) -> EpisodeHead:
     """Return an easyfsl method as a function of support and query embeddings."""
     import peers_shim  # noqa: F401  (makes easyfsl's methods importable without the rest of it)
     import torch
@@ -68,13 +69,13 @@ def easyfsl_head(name: str) -> Head:
     return head
 
 
-def compare(support: Any, query: Any, ours: Head, peer: Head) -> dict[str, Any]:
+def compare(support: Any, query: Any, ours: EpisodeHead, peer: EpisodeHead) -> dict[str, Any]:
     """Compare two heads on the same episodes: support (episodes, way, shot, D), query (episodes, way, query, D)."""
     truth = np.repeat(np.arange(WAY), QUERY)
     correct: dict[str, list[float]] = {"ours": [], "peer": []}
     at = iter(range(2 * EPISODES))
 
-    def evaluate(name: str, head: Head) -> None:
+    def evaluate(name: str, head: EpisodeHead) -> None:
         episode = next(at) // 2
         correct[name].append(float(np.mean(head(support[episode], query[episode]).argmax(axis=1) == truth)))
 

@@ -40,10 +40,11 @@ import numpy as np
 from edge_meta import Classifier
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.evaluation.accuracy import Interval, prototype_head
-from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.evaluation.episode_heads import prototype_head
+from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.types import Array, Integers
 
 CLASSES, IMAGES, K = 10, 20, 3

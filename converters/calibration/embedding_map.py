@@ -13,12 +13,13 @@ from converters.calibration.rejection import calibrate_rejection
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
-from edge_meta.evaluation.accuracy import Interval, accuracies
-from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
-from edge_meta.runtime.embedding_map import AffineMap, EmbeddingMapRecord, MigrationAccuracy
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.embedding_map import EmbeddingMap
+from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord, MigrationAccuracy
+from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.types import Array, Integers
 
@@ -32,7 +33,7 @@ TINY = float(np.finfo(np.float32).tiny)
 
 def fit_embedding_maps(
     older: Sequence[Bundle], model: bytes, manifest: Manifest, calibration: str | None, on_note: Callable[[str], None]
-) -> dict[EmbeddingMapRecord, AffineMap]:
+) -> dict[EmbeddingMapRecord, EmbeddingMap]:
     """A map from each older encoder, fitted to the training classes, and what it keeps, measured on the validation classes.
 
     Ridge regression in float64 of the new embeddings on the old ones (Hoerl and Kennard 1970), both of the quantized
@@ -62,7 +63,7 @@ def fit_embedding_maps(
     train, val = (load_dataset(calibration, split, takes) for split in ("train", "val"))
     chosen = np.sort(np.random.default_rng(SEED).permutation(len(train.examples))[:IMAGES])
     after, val_after = (embed_all(encoder, takes, images) for images in (train.examples[chosen], val.examples))
-    upgrades = {}
+    records = {}
     for old in older:
         on_note(f"fitting a map from the encoder of {old.path} on {len(chosen):,} training images")
         before, val_before = _of_old(old, train, chosen), _of_old(old, val, np.arange(len(val.examples)))
@@ -71,26 +72,26 @@ def fit_embedding_maps(
         ridge = min(off, key=off.__getitem__)
         mapped = maps[ridge].embeddings(val_before)
         spread = _within(mapped, val) / max(_within(val_before, val), TINY)
-        upgrade = EmbeddingMapRecord(
+        record = EmbeddingMapRecord(
             old.manifest.encoder_id,
             old.manifest.dim,
             ridge,
             spread=max(spread, TINY),
-            reach=_reach(mapped, val_after, val),
-            kept=_kept(mapped, val_after, val),
+            threshold_scale=_threshold_scale(mapped, val_after, val),
+            accuracy=_accuracy(mapped, val_after, val),
         )
-        upgrades[upgrade] = maps[ridge]
-    return upgrades
+        records[record] = maps[ridge]
+    return records
 
 
-def ridge_map(before: Array, after: Array, ridge: float) -> AffineMap:
+def ridge_map(before: Array, after: Array, ridge: float) -> EmbeddingMap:
     """The affine map of (n, d) to (n, D) with the least Σ‖y − Wᵀx − b‖² + ridge · n · s · ‖W‖², s the mean variance of x."""
     x, y = before.astype(np.float64), after.astype(np.float64)
     of_x, of_y = x.mean(axis=0), y.mean(axis=0)
     scatter = (x - of_x).T @ (x - of_x)
     strength = ridge * max(float(np.trace(scatter)) / len(scatter), TINY)
     weights = np.linalg.solve(scatter + strength * np.eye(len(scatter)), (x - of_x).T @ (y - of_y))
-    return AffineMap(weights.astype(np.float32), (of_y - of_x @ weights).astype(np.float32))
+    return EmbeddingMap(weights.astype(np.float32), (of_y - of_x @ weights).astype(np.float32))
 
 
 def _of_old(old: Bundle, data: Dataset, chosen: Integers) -> Array:
@@ -112,7 +113,7 @@ def _within(embeddings: Array, data: Dataset) -> float:
     return float(((embeddings - means[data.labels]) ** 2).sum() / max(1, (counts - 1).sum()))
 
 
-def _reach(mapped: Array, own: Array, data: Dataset) -> tuple[float, float]:
+def _threshold_scale(mapped: Array, own: Array, data: Dataset) -> tuple[float, float]:
     """How many times as far strangers are from mapped prototypes as from the new encoder's, for few shots and for more."""
     usual, migrated = calibrate_rejection(own, data), calibrate_rejection(own, data, enrolled=mapped)
     if usual is None or migrated is None:
@@ -121,7 +122,7 @@ def _reach(mapped: Array, own: Array, data: Dataset) -> tuple[float, float]:
     return round(float(few), 4), round(float(more), 4)
 
 
-def _kept(mapped: Array, own: Array, data: Dataset) -> MigrationAccuracy:
+def _accuracy(mapped: Array, own: Array, data: Dataset) -> MigrationAccuracy:
     way, shot, query = data.protocol(shot=5)
     sampler = EpisodeSampler(data, way, shot, query, SEED)
     of_own, of_mapped = accuracies(own, sampler, EPISODES), accuracies(own, sampler, EPISODES, support=mapped)

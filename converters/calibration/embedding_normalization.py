@@ -15,7 +15,8 @@ from converters.calibration.settings import SEED
 from converters.tflite.graph import Graph
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.evaluation.accuracy import accuracies, prototype_head
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import prototype_head
 from edge_meta.types import Array
 
 EPISODES = 200

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
-from edge_meta.evaluation.accuracy import accuracies, linear_head, prototype_head
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import linear_head, prototype_head
 from edge_meta.types import Array
 
 SEED = 7

@@ -16,8 +16,8 @@ from converters.tflite.metadata import with_metadata
 from converters.tflite.model import ModelFile
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError
-from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.inputs import ImageInput
+from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
-from edge_meta.evaluation.accuracy import Interval, accuracies
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.interval import Interval
 
 EPISODES = 1000
 SEED = 11

@@ -54,7 +54,7 @@ def export_target(
     made = TARGETS[target](bundle, on_note)
     card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage
     files = {**made.files, MODEL_CARD: card.encode(), **({SEED: bundle.seed} if bundle.seed else {})}
-    files |= {upgrade.file: bundle.maps[upgrade.encoder_id].to_bytes() for upgrade in bundle.manifest.upgrades}
+    files |= {record.file: bundle.maps[record.encoder_id].to_bytes() for record in bundle.manifest.embedding_maps}
     signatures = bundle.manifest.signatures
     if made.files[MODEL] != bundle.model:
         signatures = {name: ends for name, ends in signatures.items() if name == "embed"}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from numpy.typing import NDArray
 from edge_meta.errors import BackendError
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.child_process import run_python
 
 STARTS = 5
 CLASSIFICATIONS = 50  # before memory counts as steady
@@ -68,11 +67,14 @@ def measure(
     image_file = folder / "image.npy"
     np.save(image_file, image)
     arguments = json.dumps([str(bundle.path), str(store), vars(options), str(image_file), CLASSIFICATIONS], default=str)
-    command = [sys.executable, "-c", PROGRAM.read_text(encoding="utf-8"), arguments]
+    program = PROGRAM.read_text(encoding="utf-8")
     times, answers = [], []
     for _ in range(starts):
         started = time.monotonic()
-        answers.append(_answer(command))
+        child = run_python("-c", program, arguments)
+        if child.answer is None:
+            raise BackendError(f"A fresh process could not classify ({child.reason}).", "Try another --backend.")
+        answers.append(child.answer)
         times.append(1e3 * np.diff([started, *answers[-1]["moments"]]))
     return ColdStart(
         total_ms=round(median(float(parts.sum()) for parts in times), 1),
@@ -80,16 +82,6 @@ def measure(
         peak_rss_mb=_median([answer["peak_rss_mb"] for answer in answers]),
         steady_rss_mb=_median([answer["steady_rss_mb"] for answer in answers]),
     )
-
-
-def _answer(command: Sequence[str]) -> dict[str, Any]:
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise BackendError(f"A fresh process could not classify ({reason}).", "Try another --backend.") from None
-    return answer
 
 
 def _median(megabytes: Sequence[float | None]) -> float | None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from edge_meta.errors import BackendError
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.child_process import run_python
 
 TOOL = "ai_edge_litert.tools.benchmark_litert_model"
 SECONDS = 60.0
@@ -30,20 +29,17 @@ def median_us(bundle: Bundle, runs: int, threads: int, folder: Path, tool: str =
         raise BackendError("litert-benchmark is not installed.", remedy)
     model, result = folder / "encoder.tflite", folder / "litert-benchmark.json"
     model.write_bytes(bundle.model)
-    command = [sys.executable, "-m", tool, f"--model={model}", f"--num_runs={runs}", f"--num_threads={threads}"]
+    arguments = ["-m", tool, f"--model={model}", f"--num_runs={runs}", f"--num_threads={threads}"]
     if "embed" in bundle.manifest.signatures:  # without any, the tool runs the first subgraph, as we do
-        command.append("--signature=embed")
+        arguments.append("--signature=embed")
     try:
-        done = subprocess.run(
-            [*command, f"--result_json={result}"], capture_output=True, encoding="utf-8", errors="replace",
-            timeout=SECONDS, check=False,
-        )  # fmt: skip
+        child = run_python(*arguments, f"--result_json={result}", seconds=SECONDS)
+    except TimeoutError as error:
+        raise BackendError(f"litert-benchmark was {error}.", remedy) from None
+    try:
         return 1e3 * float(json.loads(result.read_bytes())["latency"]["median_ms"])
-    except subprocess.TimeoutExpired:
-        raise BackendError(f"litert-benchmark was still not done after {SECONDS:g} s.", remedy) from None
     except (OSError, ValueError, KeyError, TypeError):
-        reason = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
-        raise BackendError(f"litert-benchmark does not run here ({reason}).", remedy) from None
+        raise BackendError(f"litert-benchmark does not run here ({child.reason}).", remedy) from None
 
 
 def _installed(tool: str) -> bool:

@@ -18,11 +18,12 @@ from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, duration, note
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.evaluation.accuracy import Interval, accuracies
+from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.enrolled_task import TASK_SHOT, TASK_WAY, enroll_and_classify
-from edge_meta.evaluation.evaluator import embed_all
+from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
+from edge_meta.runtime.embedding import embed_all
 from edge_meta.types import Array
 
 CASES = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}

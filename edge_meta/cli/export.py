@@ -148,7 +148,7 @@ def export(
         "dim": manifest.dim,
         "model_bytes": len(bundle.model),
         "parity": manifest.parity,
-        "upgrades": [upgrade.to_manifest() for upgrade in manifest.upgrades],
+        "upgrades": [record.to_manifest() for record in manifest.embedding_maps],
     }
     lines = [f"{bundle.path}: {manifest.quantization}, {len(bundle.model):,} bytes, {manifest.dim} dimensions"]
     for entry in manifest.parity.get("episodes", []):
@@ -156,8 +156,8 @@ def export(
             f"{entry['way']}-way {entry['shot']}-shot on validation classes: float32 {_percent(entry['float32'])}, "
             f"{manifest.quantization} {_percent(entry['quantized'])}, drop {_percent(entry['drop'])} points"
         )
-    for upgrade in manifest.upgrades:
-        lines.append(f"takes stores of encoder {upgrade.encoder_id[:12]} by edge-meta migrate: {upgrade.kept}")
+    for record in manifest.embedding_maps:
+        lines.append(f"takes stores of encoder {record.encoder_id[:12]} by edge-meta migrate: {record.accuracy}")
     if explain:
         lines += quantization_noise.explain(manifest.parity.get("layers", []))
     lines.append(f"Next: edge-meta enroll {output} LABEL FILE...")

@@ -9,10 +9,10 @@ import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options, store_option
 from edge_meta.runtime import backend_comparison
-from edge_meta.runtime.backend_comparison import Run
+from edge_meta.runtime.backend_comparison import BackendRun
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.runtime.machine import host
 from edge_meta.runtime.manifest import FORMAT, METRIC
 from edge_meta.runtime.subprocess_check import check_bundle
@@ -62,13 +62,16 @@ def _bundle(opened: Bundle) -> Part:
         "metric": METRIC,
         "quantization": manifest.quantization,
         "model_bytes": len(opened.model),
-        "upgrades": [upgrade.to_manifest() for upgrade in manifest.upgrades],
+        "upgrades": [record.to_manifest() for record in manifest.embedding_maps],
     }
     return fields, [
         f"{opened.path}: format {FORMAT}, encoder {manifest.encoder_id[:12]}, {manifest.quantization}, "
         f"{len(opened.model):,} bytes",
         f"{manifest.input_spec} → {manifest.dim} values, {METRIC}",
-        *(f"takes stores of encoder {of.encoder_id[:12]} by edge-meta migrate: {of.kept}" for of in manifest.upgrades),
+        *(
+            f"takes stores of encoder {of.encoder_id[:12]} by edge-meta migrate: {of.accuracy}"
+            for of in manifest.embedding_maps
+        ),
     ]
 
 
@@ -107,7 +110,10 @@ def _verified(opened: Bundle, options: RuntimeOptions) -> Part:
 def _runtime(opened: Bundle, options: RuntimeOptions) -> Part:
     encoder = open_encoder(opened, options)
     xnnpack = backend_comparison.uses_xnnpack(opened, encoder)
-    backends, runs = backend_comparison.availability(options.backend), backend_comparison.runs(opened, encoder.options)
+    backends, runs = (
+        backend_comparison.availability(options.backend),
+        backend_comparison.compare_backends(opened, encoder.options),
+    )
     cpu = {**host(), "features": backend_comparison.cpu_features()}
     fields = {
         "backend": encoder.backend,
@@ -130,7 +136,7 @@ def _way(xnnpack: bool, delegate: object) -> str:
     return f"{'with' if xnnpack else 'without'} XNNPACK" + (f", delegate {delegate}" if delegate else "")
 
 
-def _apart(run: Run) -> str:
+def _apart(run: BackendRun) -> str:
     if run.difference is None:
         return f"none; {run.refusal}"
     if run.steps is None or run.within_step is None:

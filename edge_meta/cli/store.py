@@ -54,15 +54,24 @@ def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> No
     what is forgotten in the new store afterwards is still in it.
     """
     done = migrate_store(Bundle.open(bundle), old_store, store)
-    lines = [f"{done.store}: {done.shots} shots of {done.classes} classes, from encoder {done.upgrade.encoder_id[:12]}"]
-    lines.append(f"Measured when the bundle was made: {done.upgrade.kept}")
+    lines = [
+        f"{done.store}: {done.shots} shots of {done.classes} classes, from encoder {done.embedding_map.encoder_id[:12]}"
+    ]
+    lines.append(f"Measured when the bundle was made: {done.embedding_map.accuracy}")
     if done.head_reset:
         lines.append("The last layer was adapted: it is back at the prototypes. Adapt again if you like.")
     if done.undo_dropped:
         lines.append(f"Undo no longer takes back: {', '.join(done.undo_dropped)}")
     lines.append(f"{old_store} is as it was: remove it when you no longer need it.")
-    result = {**vars(done), "store": str(done.store), "upgrade": done.upgrade.to_manifest()}
-    emit({**result, "undo_dropped": list(done.undo_dropped)}, as_json, lines)
+    result = {
+        "store": str(done.store),
+        "upgrade": done.embedding_map.to_manifest(),
+        "classes": done.classes,
+        "shots": done.shots,
+        "head_reset": done.head_reset,
+        "undo_dropped": list(done.undo_dropped),
+    }
+    emit(result, as_json, lines)
 
 
 @click.command("export-store")

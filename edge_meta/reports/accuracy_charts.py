@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from edge_meta.evaluation.accuracy import Interval
+from edge_meta.evaluation.interval import Interval
 from edge_meta.reports import svg
 from edge_meta.reports.axes import Frame, LinearAxis, grid
 from edge_meta.reports.svg import COLOURS, WIDTH

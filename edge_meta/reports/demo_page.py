@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edge_meta.benchmarking.results import Benchmark
 from edge_meta.datasets import Dataset
-from edge_meta.evaluation.accuracy import Interval
 from edge_meta.evaluation.enrolled_task import EnrolledTask
+from edge_meta.evaluation.interval import Interval
 from edge_meta.inputs.png import write_png
 from edge_meta.reports.accuracy_charts import curve, intervals
 from edge_meta.reports.benchmark_page import stage_chart

@@ -1,4 +1,4 @@
-"""Interpreters for .tflite files: ai-edge-litert, else tflite-runtime, else TensorFlow; and how they are to run."""
+"""Open an interpreter for a .tflite file: ai-edge-litert, else tflite-runtime, else TensorFlow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import numpy as np
 from edge_meta.errors import BackendError, BundleError, FallbackWarning
 from edge_meta.runtime.graph_check import read_graph
 
-# In the order in which they are tried, with what pip installs; the extra brings the NumPy that tflite-runtime needs, too.
+# The backends in the order in which they are tried, with pip's name for each. The extra brings the NumPy that tflite-runtime
+# needs.
 BACKENDS = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}
 
 DELEGATE_REMEDY = "Check its device, driver and --delegate-option, or go on without it with --fallback cpu."
@@ -24,17 +25,17 @@ DELEGATE_REMEDY = "Check its device, driver and --delegate-option, or go on with
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """How an encoder is to run.
+    """Options of the interpreter that runs an encoder.
 
     Attributes:
         backend: one of `BACKENDS`; None for the first that is installed.
         threads: that the interpreter may use; more than one can be slower on a busy machine.
-        xnnpack: whether the interpreter may hand operators to XNNPACK, as it does by default where it knows how to.
-        delegate: an external delegate (Edge TPU, GPU, a vendor's NPU): its library's path, or the name that the system's
-            loader knows it by. It is code, and runs as such.
-        delegate_options: what the delegate's maker documents.
-        fallback: `cpu` to go on without a delegate that does not load, or does not take the model, with a
-            `FallbackWarning`; None to raise then.
+        xnnpack: whether the interpreter may delegate operators to XNNPACK, as it does by default where it can.
+        delegate: an external delegate (Edge TPU, GPU, a vendor's NPU): the path of its library, or its name for the system's
+            loader. It is code, and this process runs it.
+        delegate_options: as the delegate's maker documents them.
+        fallback: `cpu` to run without a delegate that does not load or does not take the model, with a `FallbackWarning`;
+            None to raise an error.
 
     Raises:
         BackendError: no such backend or fallback, fewer than one thread, or options without a delegate.
@@ -62,8 +63,10 @@ DEFAULT = RuntimeOptions()
 
 
 def open_interpreter(model: bytes, options: RuntimeOptions = DEFAULT) -> tuple[RuntimeOptions, Any]:
-    """Load a model; returns what it runs with (the backend that was taken, no delegate after a fallback), and its
-    interpreter, with tensors allocated.
+    """Load a model into an interpreter, and allocate its tensors.
+
+    Returns:
+        The options with the backend that was taken, and without a delegate after a fallback; and the interpreter.
 
     Raises:
         BackendError: the backend is not installed, or the delegate failed and there is no fallback.
@@ -97,7 +100,7 @@ def _interpreter(module: Any, model: bytes, options: RuntimeOptions, delegates: 
         how["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
         with warnings.catch_warnings():
-            # tf.lite.Interpreter announces its removal; it is the last choice here for that reason.
+            # tf.lite.Interpreter announces its removal, which is why it is the last choice.
             warnings.simplefilter("ignore", UserWarning)
             interpreter = module.Interpreter(model_content=model, **how)
         interpreter.allocate_tensors()
@@ -110,10 +113,10 @@ def _interpreter(module: Any, model: bytes, options: RuntimeOptions, delegates: 
 
 
 def load_delegate(module: Any, library: str, options: Mapping[str, str]) -> Any:
-    """An external delegate, for the interpreters of a backend's module.
+    """Load an external delegate for the interpreters of a backend's module.
 
     Raises:
-        BackendError: there is no such library, it is no delegate, or it does not find what it needs, such as its device.
+        BackendError: there is no such library, it is no delegate, or it does not find its device.
     """
     try:
         found = ctypes.PyDLL(library)
@@ -122,7 +125,7 @@ def load_delegate(module: Any, library: str, options: Mapping[str, str]) -> Any:
             f"The delegate {library} cannot be loaded ({first_line(error)}).",
             "Give the path of its library, or a name that the system's loader knows.",
         ) from None
-    # Looked for here, because the backends print a traceback when they are missing.
+    # Without this check, the backends print a traceback when the functions are missing.
     if not all(hasattr(found, f"tflite_plugin_{act}_delegate") for act in ("create", "destroy")):
         raise BackendError(f"{library} is a library, but not an external delegate.", DELEGATE_REMEDY)
     try:
@@ -133,15 +136,15 @@ def load_delegate(module: Any, library: str, options: Mapping[str, str]) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """What an interpreter says; the lines after the first are advice to its own developers."""
+    """The first line of an interpreter's message; the others are advice to its own developers."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def backend_module(name: str) -> Any:
-    """What has the backend's Interpreter, OpResolverType and load_delegate.
+    """Import the module, or a namespace, that has the backend's Interpreter, OpResolverType and load_delegate.
 
     Raises:
-        ImportError: with the reason, if it is not to be had.
+        ImportError: the backend cannot be used, with the reason.
     """
     if name == "litert":
         return importlib.import_module("ai_edge_litert.interpreter")

@@ -13,7 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.evaluation.accuracy import Interval, accuracies
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.interval import Interval
 from edge_meta.inputs import ImageInput
 from edge_meta.training import trainer
 from edge_meta.training.run import RunFolder

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from edge_meta.datasets.episodes import Episode, EpisodeSampler
 from edge_meta.errors import TrainingError
-from edge_meta.evaluation.accuracy import Interval
+from edge_meta.evaluation.interval import Interval
 from edge_meta.training.augment import distort
 from edge_meta.training.devices import is_chief
 from edge_meta.training.encoders import for_device

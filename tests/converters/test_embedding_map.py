@@ -14,9 +14,10 @@ from converters.calibration.embedding_map import fit_embedding_maps, ridge_map
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
-from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import Classifier, open_encoder
+from edge_meta.runtime.classifier import Classifier
+from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 
 SIZES = ("--max-classes", "8", "--max-shots", "16")
 
@@ -72,13 +73,13 @@ def pair(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
 
 def test_what_is_kept_is_what_episodes_of_validation_classes_give(pair: tuple[Path, Path]) -> None:
     old, new = map(Bundle.open, pair)
-    (upgrade,) = new.manifest.upgrades
-    assert (upgrade.encoder_id, upgrade.dim) == (old.manifest.encoder_id, old.manifest.dim) == (upgrade.encoder_id, 16)
+    (record,) = new.manifest.embedding_maps
+    assert (record.encoder_id, record.dim) == (old.manifest.encoder_id, old.manifest.dim) == (record.encoder_id, 16)
     data = load_dataset(new.manifest.training["dataset"], "val", new.manifest.input_spec)
     of_old, own = (embed_all(open_encoder(of), of.manifest.input_spec, data.examples).astype("f8") for of in (old, new))
-    along = new.maps[upgrade.encoder_id]
+    along = new.maps[record.encoder_id]
     mapped = of_old @ along.weights.astype("f8") + along.offset
-    kept = upgrade.kept
+    kept = record.accuracy
     right: dict[str, list[np.ndarray]] = {"own": [], "migrated": []}
     for episode in EpisodeSampler(data, kept.way, kept.shot, kept.query, 13).episodes(kept.episodes):
         queries = own[episode.query].reshape(-1, own.shape[1])
@@ -112,7 +113,7 @@ def test_a_migrated_store_answers_as_if_enrolled_with_the_new_bundle(pair: tuple
 def test_a_bundle_for_another_target_keeps_the_map(pair: tuple[Path, Path], tmp_path: Path) -> None:
     cli("export", pair[1], "--target", "web", "--output", tmp_path / "web.bundle")
     made, came = Bundle.open(tmp_path / "web.bundle"), Bundle.open(pair[1])
-    assert made.manifest.upgrades == came.manifest.upgrades
+    assert made.manifest.embedding_maps == came.manifest.embedding_maps
     assert {name: along.to_bytes() for name, along in made.maps.items()} == {
         name: along.to_bytes() for name, along in came.maps.items()
     }
@@ -148,7 +149,7 @@ def test_an_older_encoder_that_sees_other_examples_is_refused(
 def test_json_has_what_the_manifest_says(pair: tuple[Path, Path], finished_run: Path, tmp_path: Path) -> None:
     output = tmp_path / "again.zip"
     result = cli("export", finished_run, "--output", output, *SIZES, "--upgrade-from", pair[0], "--json")
-    wanted = [upgrade.to_manifest() for upgrade in Bundle.open(output).manifest.upgrades]
+    wanted = [record.to_manifest() for record in Bundle.open(output).manifest.embedding_maps]
     assert json.loads(result.stdout)["upgrades"] == json.loads(json.dumps(wanted))
     card = (pair[1] / "README.md").read_text("utf-8")
     assert f"Stores of encoder `{Bundle.open(pair[0]).manifest.encoder_id}` can be migrated" in card

@@ -26,7 +26,8 @@ from converters.tflite.edit import packed, unpacked
 from edge_meta import Classifier
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import BackendError, ExportError, InputError
-from edge_meta.evaluation.accuracy import accuracies, prototype_head
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import prototype_head
 from edge_meta.heads import linear
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput
 from edge_meta.runtime.bundle import Bundle

@@ -11,7 +11,7 @@ import pytest
 from support.device import cli
 
 from converters import export_bundle
-from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.training.encoders import conv4, mirrored
 
 

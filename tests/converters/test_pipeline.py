@@ -27,9 +27,11 @@ from converters.tflite.metadata import with_metadata
 from converters.tflite.model import ModelFile
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import EdgeMetaError, ExportError, TrainingError
-from edge_meta.evaluation.evaluator import embed_all, evaluate
+from edge_meta.evaluation.evaluator import evaluate
+from edge_meta.evaluation.protocol import EpisodeProtocol
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.training.base import embed
 from edge_meta.training.config import TrainingConfig, train
@@ -147,9 +149,10 @@ def test_float32_loses_nothing_and_int8_little(bundles: dict[str, Bundle]) -> No
 @pytest.mark.parametrize("head", ["prototype", "linear"])
 def test_a_bundle_can_be_evaluated_and_has_learned(bundles: dict[str, Bundle], quantize: str, head: str) -> None:
     bundle = bundles[quantize]
-    found = evaluate(bundle, bundle.manifest.training["dataset"], "test", way=5, shot=5, query=5, episodes=100, head=head)
+    protocol = EpisodeProtocol("test", way=5, shot=5, query=5, episodes=100)
+    found = evaluate(bundle, bundle.manifest.training["dataset"], protocol, head=head)
     assert found.accuracy.mean > 0.4  # chance is 0.2
-    assert (found.head, found.way, found.episodes) == (head, 5, 100)
+    assert (found.head, found.protocol) == (head, protocol)
 
 
 def test_the_model_card_says_what_it_is_for_people(bundles: dict[str, Bundle]) -> None:

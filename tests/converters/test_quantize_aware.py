@@ -24,8 +24,8 @@ from converters.quantization.quantize_aware import (
 )
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.errors import ExportError
-from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.inputs import ImageInput
+from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.training.base import embed
 from edge_meta.training.encoders import conv4, for_device, resnet7

@@ -10,7 +10,9 @@ from converters.calibration import settings
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import EdgeMetaError
-from edge_meta.evaluation.accuracy import Interval, accuracies, linear_head
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import linear_head
+from edge_meta.evaluation.interval import Interval
 
 DIM = 16
 

@@ -32,6 +32,13 @@ def synthetic(classes: int = 12, examples: int = 10, channels: int = 1, noise: f
     return Dataset("synthetic", "train", images, labels, names, ("",) * classes)
 
 
+def scattered(labels: np.ndarray, spread: float, dim: int = 6) -> np.ndarray:
+    """Embeddings (examples, dim) around a centre for each class, so that some are nearer to another class's."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(labels.max() + 1, dim))
+    return (centres[labels] + spread * rng.normal(size=(len(labels), dim))).astype(np.float32)
+
+
 def save_npz(path: Path, classes: int = 30, examples: int = 20, **how: Any) -> str:
     """Write an .npz of `drawings`; returns its name as a dataset."""
     np.savez(path, x=drawings(classes, examples, **how), y=np.repeat(np.arange(classes), examples))

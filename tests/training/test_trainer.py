@@ -16,7 +16,8 @@ from support.workstation import synthetic, tiny_encoder
 
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
-from edge_meta.evaluation.accuracy import Interval, accuracies
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.interval import Interval
 from edge_meta.training import ANIL, ProtoNet, trainer
 from edge_meta.training.encoders import BFLOAT16, in_precision, resnet7
 from edge_meta.training.run import RunFolder

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from edge_meta.evaluation.accuracy import Interval
+from edge_meta.evaluation.interval import Interval
 from edge_meta.reports import charts, svg
 from edge_meta.reports.accuracy_charts import curve, intervals
 from edge_meta.reports.axes import MOST_TICKS, LinearAxis
