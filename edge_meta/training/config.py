@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from edge_meta.choices import PRECISIONS, TRANSDUCTIVE
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
@@ -66,9 +67,6 @@ def _gradient_based(config: TrainingConfig) -> dict[str, Any]:
 def _maml(config: TrainingConfig) -> dict[str, Any]:
     return {**_gradient_based(config), "transductive": config.transductive}
 
-
-PRECISIONS = ("float32", "bfloat16")
-TRANSDUCTIVE = ("maml", "fomaml", "protomaml", "reptile")
 
 # Each takes the encoder, its input, the config, and the number of classes that are trained on.
 METHODS: dict[str, Callable[[keras.Model, ImageInput, TrainingConfig, int], Method]] = {
