@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from edge_meta.inputs import ImageInput
 from edge_meta.training.base import AdaptingMethod
-from edge_meta.training.inner_loop import Rates, head_steps
+from edge_meta.training.inner_loop import InnerRates, head_steps
 from edge_meta.training.methods.maml import linear_start
 from edge_meta.training.tasks import accuracy, flatten, mean_cross_entropy, truth_of
 
@@ -43,7 +43,7 @@ class ANIL(AdaptingMethod):
         super().__init__(encoder, input_spec)
         self.way, self.steps = way, steps
         self.head = [] if way is None else linear_start(encoder.output_shape[-1], way)
-        self.rates = Rates(learning_rate, steps, 1, learn_rates)
+        self.rates = InnerRates(learning_rate, steps, 1, learn_rates)
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -68,13 +68,13 @@ class ANIL(AdaptingMethod):
         embeddings = self.encoder(flatten(images), training=training)
         embeddings = tf.reshape(embeddings, (tasks, way, shot + queries, -1))
         known, asked = embeddings[:, :, :shot], embeddings[:, :, shot:]
-        labels = tf.tile(tf.repeat(tf.eye(way, dtype=embeddings.dtype), shot, axis=0)[None], (tasks, 1, 1))
+        onehot = tf.tile(tf.repeat(tf.eye(way, dtype=embeddings.dtype), shot, axis=0)[None], (tasks, 1, 1))
         if self.head:
             weights, bias = (tf.repeat(tf.convert_to_tensor(start)[None], tasks, axis=0) for start in self.head)
         else:
             prototypes = tf.reduce_mean(known, axis=2)
             weights, bias = 2.0 * tf.transpose(prototypes, (0, 2, 1)), -tf.reduce_sum(prototypes**2, axis=2)
         rates = [tf.repeat(self.rates.at(step), 2) for step in range(self.steps)]
-        weights, bias = head_steps(tf.reshape(known, (tasks, way * shot, -1)), labels, weights, bias, rates)
+        weights, bias = head_steps(tf.reshape(known, (tasks, way * shot, -1)), onehot, weights, bias, rates)
         logits = tf.matmul(tf.reshape(asked, (tasks, way * queries, -1)), weights) + bias[:, None]
         return tf.reshape(logits, (-1, way))

@@ -18,7 +18,7 @@ import tensorflow as tf
 from edge_meta.inputs import ImageInput
 from edge_meta.training.base import AdaptingMethod
 from edge_meta.training.encoders import composed
-from edge_meta.training.inner_loop import SGD, InnerOptimizer, Rates, Tensors
+from edge_meta.training.inner_loop import InnerRates, Tensors, sgd_step
 from edge_meta.training.tasks import accuracy, flatten_classes, mean_cross_entropy, truth_of
 
 
@@ -34,7 +34,6 @@ class MAML(AdaptingMethod):
         learn_rates: meta-learn a rate for each tensor and step.
         transductive: normalize queries by their own batch's statistics, as Finn et al. did, so that queries tell of each
             other. Otherwise the statistics come from the support set, at the adapted parameters.
-        optimizer: of the inner loop.
     """
 
     joint_statistics = False
@@ -49,14 +48,12 @@ class MAML(AdaptingMethod):
         first_order: bool = False,
         learn_rates: bool = False,
         transductive: bool = False,
-        optimizer: InnerOptimizer | None = None,
     ) -> None:
         super().__init__(encoder, input_spec)
         self.way, self.steps, self.first_order, self.transductive = way, steps, first_order, transductive
-        self.inner_optimizer = optimizer or SGD()
         self.batch_norm = "the queries" if transductive else "the support set"
         self.head = [] if way is None else linear_start(encoder.output_shape[-1], way)
-        self.rates = Rates(learning_rate, steps, len(encoder.trainable_variables) + 2, learn_rates)
+        self.rates = InnerRates(learning_rate, steps, len(encoder.trainable_variables) + 2, learn_rates)
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -95,7 +92,6 @@ class MAML(AdaptingMethod):
         at_start = state
         parameters = [tf.convert_to_tensor(variable) for variable in self.encoder.trainable_variables]
         parameters += self._head_start(support, state)
-        slots = self.inner_optimizer.slots(parameters)
         for step in range(self.steps):
             with tf.GradientTape() as tape:
                 tape.watch(parameters)
@@ -106,7 +102,7 @@ class MAML(AdaptingMethod):
             gradients = tape.gradient(loss, parameters)
             if self.first_order:
                 gradients = [tf.stop_gradient(gradient) for gradient in gradients]
-            parameters, slots = self.inner_optimizer.update(parameters, gradients, slots, step, self.rates.at(step))
+            parameters = sgd_step(parameters, gradients, self.rates.at(step))
         return parameters, at_start
 
     def _logits_at(self, parameters: Tensors, state: Tensors, support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
