@@ -21,7 +21,8 @@ from in_turn import embed_medians
 from converters.quantization.convert import convert
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.training.encoders import conv4, for_device
+from edge_meta.training.encoder_copies import for_device
+from edge_meta.training.encoders import conv4
 
 ROUNDS = 2000
 MAX_CLASSES, MAX_SHOTS = 64, 256

@@ -186,7 +186,8 @@ def encoded(side: int) -> timing.Sampler:
     """A Conv4 of 16 filters with random weights, on which its speed does not depend."""
     from converters.quantization.convert import convert
     from edge_meta.runtime.interpreter import Encoder
-    from edge_meta.training.encoders import conv4, for_device
+    from edge_meta.training.encoder_copies import for_device
+    from edge_meta.training.encoders import conv4
 
     encoder = Encoder(convert(for_device(conv4((side, side, 1), 16)), "float32", None, 4, 4))
     image = np.random.default_rng(0).random((1, side, side, 1), np.float32)

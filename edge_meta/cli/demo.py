@@ -50,8 +50,9 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
     """
     from converters import export_bundle
     from edge_meta.reports import demo_page
-    from edge_meta.training.base import embed
-    from edge_meta.training.config import TrainingConfig, train
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.embeddings import embed_images
+    from edge_meta.training.pipeline import train
 
     started = time.monotonic()
     folder = Path(output)
@@ -71,7 +72,7 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
         Path(f"{store}{journal}").unlink(missing_ok=True)
     with Classifier.load(bundle, store) as classifier:
         embeddings = {
-            "float32": embed(run.load_encoder(), bundle.manifest.input_spec, test.examples),
+            "float32": embed_images(run.load_encoder(), bundle.manifest.input_spec, test.examples),
             "int8": embed_all(classifier.encoder, bundle.manifest.input_spec, test.examples),
         }
         accuracy = {

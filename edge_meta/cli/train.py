@@ -71,7 +71,8 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
     made. Ctrl-C saves a checkpoint first. Several GPUs share the tasks of a step (--tasks must be a multiple of them);
     several hosts do, too, if each runs this command with its own TF_CONFIG and all see the folder RUN.
     """
-    from edge_meta.training.config import TrainingConfig, train
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.pipeline import train
     from edge_meta.training.run import RunFolder
 
     if resume:

@@ -45,29 +45,3 @@ class InnerRates:
     def at(self, step: int) -> tf.Tensor:
         """The rates (parameters,) of a step."""
         return tf.convert_to_tensor(self.variable)[step]
-
-
-def head_steps(
-    embeddings: tf.Tensor, onehot: tf.Tensor, weights: tf.Tensor, bias: tf.Tensor, rates: Sequence[tf.Tensor]
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Take gradient steps of linear heads on the mean cross-entropy of their support sets, for all tasks at once.
-
-    The gradient is written out, Xᵀ (softmax(XW + b) − Y) / M, so no inner tape is needed. The device does the same in
-    `heads.linear_step`.
-
-    Args:
-        embeddings: (tasks, M, D).
-        onehot: labels (tasks, M, N).
-        weights, bias: (tasks, D, N) and (tasks, N).
-        rates: for each step a learning rate, (2,) for weights and bias.
-
-    Returns:
-        Weights and bias after the steps, of the same shapes.
-    """
-    examples = tf.cast(tf.shape(embeddings)[1], embeddings.dtype)
-    for rate in rates:
-        logits = tf.matmul(embeddings, weights) + bias[:, None]
-        gradient = (tf.nn.softmax(logits) - onehot) / examples
-        weights = weights - rate[0] * tf.matmul(embeddings, gradient, transpose_a=True)
-        bias = bias - rate[1] * tf.reduce_sum(gradient, axis=1)
-    return weights, bias
