@@ -23,7 +23,8 @@ from converters.quantization.convert import convert
 from edge_meta.benchmarking.timing import median_seconds
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.training.encoders import conv4, for_device
+from edge_meta.training.encoder_copies import for_device
+from edge_meta.training.encoders import conv4
 
 RUNS, WARMUP = 2000, 3
 MAX_CLASSES, MAX_SHOTS = 64, 256

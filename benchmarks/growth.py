@@ -176,7 +176,9 @@ def resized(side: int) -> timing.Sampler:
 def encoded(side: int) -> timing.Sampler:
     """Time a Conv4 of 16 filters with random weights, since its speed does not depend on them."""
     from converters.quantization.convert import convert
-    from edge_meta.training.encoders import conv4, for_device
+    from edge_meta.runtime.interpreter import Encoder
+    from edge_meta.training.encoder_copies import for_device
+    from edge_meta.training.encoders import conv4
 
     encoder = Encoder(convert(for_device(conv4((side, side, 1), 16)), "float32", None, 4, 4))
     image = np.random.default_rng(0).random((1, side, side, 1), np.float32)

@@ -30,7 +30,7 @@ from edge_meta.benchmarking.timing import median_seconds
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.training import ENCODERS, ProtoNet
-from edge_meta.training.trainer import train_step
+from edge_meta.training.step import train_step
 
 WAY, SHOT, QUERY = 60, 1, 4
 IMAGES = WAY * (SHOT + QUERY)

@@ -30,7 +30,7 @@ from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.training import ANIL, MAML, Method, ProtoNet, conv4
 from edge_meta.training.encoders import resnet7
-from edge_meta.training.trainer import train_step
+from edge_meta.training.step import train_step
 
 PEERS = {
     "protonet": ("protonet_60way_5img_images_per_s", "protonet_60way_5img_channels_last_images_per_s"),

@@ -30,10 +30,10 @@ from edge_meta.inputs import ImageInput
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
-from edge_meta.training.base import embed
-from edge_meta.training.encoders import mirrored
+from edge_meta.training.embeddings import embed_images
+from edge_meta.training.encoder_copies import mirrored
+from edge_meta.training.progress import Progress
 from edge_meta.training.run import RunFolder, load_encoder
-from edge_meta.training.trainer import Progress
 
 EXPLAINING_IMAGES = 32
 
@@ -142,8 +142,8 @@ def from_run(
     embeddings = embed_all(interpreter, input_spec, val.examples)
     settings.check_embeddings(embeddings)
     rates = trained.learning_rates or settings.learning_rates(embeddings, val)
-    meant = embed(tuned, input_spec, val.examples)
-    report = parity(embed(encoder, input_spec, val.examples), embeddings, val) | {
+    meant = embed_images(tuned, input_spec, val.examples)
+    report = parity(embed_images(encoder, input_spec, val.examples), embeddings, val) | {
         "signatures": signature_errors(interpreter.interpreter, meant, embeddings, val.labels, rates),
         "layers": [],
     }

@@ -15,7 +15,7 @@ from converters.from_run import Conversion, from_run, load_trained
 from converters.model_card import model_card
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, Bundle
-from edge_meta.training.trainer import Progress
+from edge_meta.training.progress import Progress
 
 
 def export_bundle(

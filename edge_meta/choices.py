@@ -16,3 +16,8 @@ QUANTIZATIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 TARGETS = ("litert", "tflm", "web", "edgetpu", "imprint")
 INPUT_KINDS = ("image", "audio", "array")
 CHANNEL_ORDERS = ("rgb", "bgr")
+
+METHODS = ("protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised")
+TRANSDUCTIVE = ("maml", "fomaml", "protomaml", "reptile")  # methods that can normalize queries by their own batch
+ENCODERS = ("conv4", "resnet7", "resnet8")
+PRECISIONS = ("float32", "bfloat16")

@@ -37,7 +37,8 @@ def small_conv4() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run on an .npz file of 30 classes. Tests must not write to it."""
-    from edge_meta.training.config import TrainingConfig, train
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.pipeline import train
 
     folder = tmp_path_factory.mktemp("finished")
     config = TrainingConfig(save_npz(folder / "patterns.npz", noise=90.0), image_size=SIZE, way=5, query=5, episodes=60)

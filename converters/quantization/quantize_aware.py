@@ -25,7 +25,7 @@ from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
 from edge_meta.training.methods.protonet import ProtoNet
-from edge_meta.training.trainer import Progress
+from edge_meta.training.progress import Progress
 
 LEARNING_RATE = 3e-4
 SEED = 17

@@ -78,8 +78,9 @@ def run_demo(dataset: str, folder: Path, config: DemoConfig | None = None) -> di
     """Write run, bundle, report.html and result.json into a folder, and return the content of result.json."""
     from converters import export_bundle
     from edge_meta.reports import demo_page
-    from edge_meta.training.base import embed
-    from edge_meta.training.config import TrainingConfig, train
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.embeddings import embed_images
+    from edge_meta.training.pipeline import train
 
     started = time.monotonic()
     config = config or DemoConfig()
@@ -100,7 +101,7 @@ def run_demo(dataset: str, folder: Path, config: DemoConfig | None = None) -> di
     test = load_dataset(dataset, "test", input_spec)
     with _new_classifier(bundle, folder / "demo.db") as classifier:
         embeddings = {
-            "float32": embed(run.load_encoder(), input_spec, test.examples),
+            "float32": embed_images(run.load_encoder(), input_spec, test.examples),
             "int8": embed_all(classifier.encoder, input_spec, test.examples),
         }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edge_meta.training.trainer import Progress
+    from edge_meta.training.progress import Progress
 
 
 class TrainingProgress:

@@ -8,12 +8,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from edge_meta.choices import ENCODERS, METHODS, PRECISIONS
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.errors import TrainingError
-
-ENCODERS = ["conv4", "resnet7", "resnet8"]
-METHODS = ["protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised"]
 
 
 @click.command()
@@ -48,7 +46,7 @@ METHODS = ["protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil"
     "--transductive", is_flag=True, help="maml's: normalize queries by their own batch, which tells of each other."
 )
 @click.option(
-    "--precision", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
+    "--precision", default="float32", show_default=True, type=click.Choice(PRECISIONS),
     help="Of the encoder's arithmetic; weights stay float32. bfloat16 pays on GPUs that have it.",
 )  # fmt: skip
 @click.option("--xla", is_flag=True, help="Compile the step with XLA; on one device. May pay on GPUs, does not on CPUs.")
@@ -73,7 +71,8 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
     made. Ctrl-C saves a checkpoint first. Several GPUs share the tasks of a step (--tasks must be a multiple of them);
     several hosts do, too, if each runs this command with its own TF_CONFIG and all see the folder RUN.
     """
-    from edge_meta.training.config import TrainingConfig, train
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.pipeline import train
     from edge_meta.training.run import RunFolder
 
     if resume:

@@ -12,7 +12,8 @@ from support.device import cli
 
 from converters import export_bundle
 from edge_meta.runtime.interpreter import open_encoder
-from edge_meta.training.encoders import conv4, mirrored
+from edge_meta.training.encoder_copies import mirrored
+from edge_meta.training.encoders import conv4
 
 
 @pytest.fixture(scope="module")

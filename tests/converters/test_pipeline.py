@@ -33,8 +33,9 @@ from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.training.base import embed
-from edge_meta.training.config import TrainingConfig, train
+from edge_meta.training.config import TrainingConfig
+from edge_meta.training.embeddings import embed_images
+from edge_meta.training.pipeline import train
 from edge_meta.training.run import RunFolder
 
 INPUT = ImageInput(16, 16)
@@ -116,7 +117,7 @@ def test_calibration_and_parity_are_those_of_the_files_own_embeddings(bundles: d
         embeddings = embed_all(Encoder(bundle.model), INPUT, val.examples)
         assert bundle.manifest.rejection == calibrate_rejection(embeddings, val)
         assert bundle.manifest.learning_rates == settings.learning_rates(embeddings, val)
-        exact = embed(trained, INPUT, val.examples)
+        exact = embed_images(trained, INPUT, val.examples)
         report = parity(exact, embeddings, val)
         assert report.items() <= bundle.manifest.parity.items()
         errors = bundle.manifest.parity["signatures"]

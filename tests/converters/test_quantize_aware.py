@@ -27,8 +27,9 @@ from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.training.base import embed
-from edge_meta.training.encoders import conv4, for_device, resnet7
+from edge_meta.training.embeddings import embed_images
+from edge_meta.training.encoder_copies import for_device
+from edge_meta.training.encoders import conv4, resnet7
 
 INPUT = ImageInput(16, 16)
 
@@ -153,15 +154,15 @@ def test_fine_tuning_recovers_what_rounding_takes_and_the_file_is_what_was_train
     trained: keras.Model, splits: tuple[Dataset, Dataset], samples: np.ndarray, spoil: Callable[..., keras.Model]
 ) -> None:
     (train, val), hard = splits, spoil(trained)
-    exact = embed(hard, INPUT, val.examples)
+    exact = embed_images(hard, INPUT, val.examples)
     after = embed_all(Encoder(convert(hard, "int8", samples, 4, 4)), INPUT, val.examples)
     assert all(entry["drop"]["mean"] > 0.08 for entry in parity(exact, after, val)["episodes"])
 
     tuned = fine_tune(hard, train, INPUT, samples, 300)
     found = embed_all(Encoder(convert(tuned, "int8", None, 4, 4)), INPUT, val.examples)
     assert all(entry["drop"]["mean"] < 0.02 for entry in parity(exact, found, val)["episodes"])
-    assert 2 * apart(embed(tuned, INPUT, val.examples), found) < apart(exact, after)
-    assert np.array_equal(embed(hard, INPUT, val.examples), exact), "the encoder that was given has changed"
+    assert 2 * apart(embed_images(tuned, INPUT, val.examples), found) < apart(exact, after)
+    assert np.array_equal(embed_images(hard, INPUT, val.examples), exact), "the encoder that was given has changed"
 
 
 def test_the_same_fine_tuning_gives_the_same_file(
