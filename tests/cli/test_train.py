@@ -17,8 +17,8 @@ from support.device import cli
 from support.workstation import save_npz
 
 from edge_meta.cli.progress import duration
-from edge_meta.training import trainer
 from edge_meta.training.config import TrainingConfig
+from edge_meta.training.progress import Progress
 from edge_meta.training.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("small_conv4")
@@ -36,15 +36,15 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, small_conv4: None) -> Path
     """A run of 4 episodes that Ctrl-C ended at the second; not to be written to."""
     folder = tmp_path_factory.mktemp("stopped")
     data = save_npz(folder / "own.npz", 15, 8)
-    plain = trainer.Progress.__init__
+    plain = Progress.__init__
 
-    def watched(self: trainer.Progress, episode: int, *arguments: object, **options: object) -> None:
+    def watched(self: Progress, episode: int, *arguments: object, **options: object) -> None:
         plain(self, episode, *arguments, **options)
         if episode == 2:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(trainer.Progress, "__init__", watched)
+        patched.setattr(Progress, "__init__", watched)
         result = cli("train", "--dataset", data, *SMALL, "--seed", 3, "--output", folder / "run", code=1)
     assert re.search(r"Error: Stopped at episode [23] of 4; a checkpoint is saved\. Go on with --resume\.", result.stderr)
     assert result.stdout == ""

@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 
 from edge_meta.training import MAML, Reptile
-from edge_meta.training.encoders import FusedBatchNormalization, conv4, for_device, resnet7
+from edge_meta.training.batch_norm import FusedBatchNormalization
+from edge_meta.training.encoder_copies import for_device
+from edge_meta.training.encoders import conv4, resnet7
 
 SHAPE = (6, 5, 4, 3)
 

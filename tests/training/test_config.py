@@ -19,7 +19,9 @@ from edge_meta.datasets.episodes import Episode, EpisodeSampler
 from edge_meta.errors import DatasetError, EdgeMetaError, TrainingError
 from edge_meta.inputs import ImageInput
 from edge_meta.training import ANIL, MAML, NCA, AdaptingMethod, Method, ProtoNet, Reptile, Supervised, devices
-from edge_meta.training.config import METHODS, TrainingConfig, train
+from edge_meta.training.config import TrainingConfig
+from edge_meta.training.pipeline import train
+from edge_meta.training.registry import METHODS
 from edge_meta.training.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("small_conv4")

@@ -91,7 +91,7 @@ def learner_on(strategy: Any, make: Callable[[Any], Any]) -> Any:
 
 def compared(sampler: Any, make: Callable[[Any], Any], one: Any, two: Any) -> dict[str, Any]:
     """Losses and accuracies on one device and on two, and by how much the weights differ then."""
-    from edge_meta.training.trainer import train_step
+    from edge_meta.training.step import train_step
 
     losses, weights = [], []
     for strategy in (one, two):
@@ -145,12 +145,12 @@ def run_and_resume(sampler: Any, folder: Path, strategy: Any) -> dict[str, Any]:
 
 def refusals(sampler: Any, strategy: Any, folder: Path) -> list[str]:
     """What is said where two devices cannot do what is asked."""
-    from edge_meta.training import ProtoNet, config, devices
+    from edge_meta.training import ProtoNet
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.pipeline import train
 
     def with_xla() -> None:
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(devices, "strategy", lambda: strategy)
-            config.train(config.TrainingConfig("glyphs", xla=True, tasks=2, episodes=4), folder / "refused")
+        train(TrainingConfig("glyphs", xla=True, tasks=2, episodes=4), folder / "refused", strategy=strategy)
 
     said = []
     for asked in (lambda: learner_on(strategy, ProtoNet).fit(sampler, 9, tasks=3), with_xla):
@@ -167,7 +167,10 @@ def refusals(sampler: Any, strategy: Any, folder: Path) -> list[str]:
 def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `print_facts` prints, in a process of its own."""
     command = [sys.executable, __file__, str(tmp_path_factory.mktemp("mirrored"))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True, text=True, timeout=DEADLINE, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from edge_meta.training.encoders import BFLOAT16, ENCODERS, FLOAT32, conv4, for_device, in_precision, resnet7, resnet8
+from edge_meta.training.encoder_copies import BFLOAT16, FLOAT32, for_device, in_precision
+from edge_meta.training.encoders import ENCODERS, conv4, resnet7, resnet8
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from edge_meta.heads import linear
-from edge_meta.training.encoders import FusedBatchNormalization
+from edge_meta.training.batch_norm import FusedBatchNormalization
 from edge_meta.training.inner_loop import sgd_step
 from edge_meta.training.methods.anil import ANIL
 from edge_meta.training.methods.maml import MAML

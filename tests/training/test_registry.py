@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edge_meta import choices
-from edge_meta.training.config import METHODS
 from edge_meta.training.encoders import ENCODERS
+from edge_meta.training.registry import METHODS
 
 
 def test_every_method_offered_is_registered() -> None:
