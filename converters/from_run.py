@@ -13,6 +13,7 @@ import numpy as np
 from converters.calibration import settings
 from converters.calibration.rejection import calibrate_rejection
 from converters.external.source import is_saved_model
+from converters.model_card import licence_of
 from converters.quantization.checks import check
 from converters.quantization.convert import convert
 from converters.quantization.formats import FORMATS, RUNTIMES
@@ -22,7 +23,7 @@ from converters.quantization.quantize_aware import fine_tune, without_rounding
 from converters.quantization.signature_errors import signature_errors
 from converters.quantization.signatures import signature_shapes
 from converters.tflite.edit import with_short_names
-from converters.tflite.metadata import licence_of, with_metadata
+from converters.tflite.metadata import with_metadata
 from converters.tflite.model import ModelFile
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from converters.calibration.settings import SEED
-from converters.tflite.graph import Graph
+from converters.tflite.edit_graph import Graph
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies, prototype_head
@@ -42,9 +42,9 @@ class Metric:
         graph = Graph(model, "encoder.tflite")
         shape = graph.shape(graph.outputs[0])
         if self.mean is not None:
-            graph.follow("SUB", "float32", shape, self.mean)
-            graph.follow("L2_NORMALIZATION", "float32", shape)
-        graph.follow("MUL", "float32", shape, np.array([self.scale], np.float32))
+            graph.append("SUB", "float32", shape, self.mean)
+            graph.append("L2_NORMALIZATION", "float32", shape)
+        graph.append("MUL", "float32", shape, np.array([self.scale], np.float32))
         return graph.save(takes)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.external.input_spec import ModelOptions, feed
-from converters.tflite.graph import Graph
+from converters.tflite.edit_graph import Graph
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.inputs import InputSpec
 from edge_meta.runtime.backends import open_interpreter
@@ -185,11 +185,11 @@ def _one_input(graph: Graph, name: str, on_note: Callable[[str], None]) -> int:
     for tensor in masks:
         graph.set_shape(tensor, shape)
         present = graph.new_tensor(ids[0], "bool")
-        graph.derive("CAST", present, tensor)
-        graph.derive("NOT_EQUAL", ids[0], present, np.zeros(1, dtype))
+        graph.compute_input("CAST", present, tensor)
+        graph.compute_input("NOT_EQUAL", ids[0], present, np.zeros(1, dtype))
     for tensor in segments:
         graph.set_shape(tensor, shape)
-        graph.constant(tensor, np.zeros(shape, dtype))
+        graph.make_constant(tensor, np.zeros(shape, dtype))
     on_note(f"of the inputs ({described}), ids are given, the mask is 1 where an id is not 0, and segments are all 0")
     return ids[0]
 
@@ -213,15 +213,15 @@ def _one_vector(graph: Graph, name: str, takes: str) -> bytes:
             f"{name} gives {described}; an embedding has 2 to 65536 values.", "Choose another --output-tensor."
         )
     if dtype in DEQUANTIZE and quantization is not None:
-        graph.follow("DEQUANTIZE", "float32", shape, version=DEQUANTIZE[dtype])
+        graph.append("DEQUANTIZE", "float32", shape, version=DEQUANTIZE[dtype])
     elif dtype == "float16":
-        graph.follow("DEQUANTIZE", "float32", shape, version=3)
+        graph.append("DEQUANTIZE", "float32", shape, version=3)
     elif dtype != "float32":
         raise ExportError(
             f"{name} gives {described} without a scale, which is no embedding.", "Choose another --output-tensor."
         )
     if graph.shape(graph.outputs[0]) != (1, dim):
-        graph.follow("RESHAPE", "float32", (1, dim), np.array([1, dim], np.int32))
+        graph.append("RESHAPE", "float32", (1, dim), np.array([1, dim], np.int32))
     model = graph.save(takes)
     _run(model, name)
     return model

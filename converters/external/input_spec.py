@@ -8,8 +8,8 @@ from math import prod
 
 import numpy as np
 
-from converters.tflite.graph import Graph
-from converters.tflite.normalization import stated_normalization
+from converters.tflite.edit_graph import Graph
+from converters.tflite.metadata import ENTRY, stated_normalization
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, InputSpec
 
@@ -120,9 +120,11 @@ def _feed_image(
     mean, scale = _pixel_range(graph, dtype, quantization, options, name, on_note)
     tensor = _to_float(graph, source, name)
     if len(shape) == 3:
-        tensor = graph.feed("RESHAPE", tensor, "float32", (1, *shape), np.array(shape, np.int32))
+        tensor = graph.prepend("RESHAPE", tensor, "float32", (1, *shape), np.array(shape, np.int32))
     if planes:
-        tensor = graph.feed("TRANSPOSE", tensor, "float32", (1, height, width, channels), np.array([0, 3, 1, 2], np.int32))
+        tensor = graph.prepend(
+            "TRANSPOSE", tensor, "float32", (1, height, width, channels), np.array([0, 3, 1, 2], np.int32)
+        )
     if max(mean.size, scale.size) > 1:
         _affine(graph, tensor, mean, scale, channels, name)
         mean, scale = np.zeros(1), np.ones(1)
@@ -130,7 +132,7 @@ def _feed_image(
         if channels != 3:
             raise ExportError(f"{name} takes one channel, which has no order.", "Leave --channel-order out.")
         (tensor,) = graph.inputs
-        graph.feed("REVERSE_V2", tensor, "float32", (1, height, width, channels), np.array([3], np.int32))
+        graph.prepend("REVERSE_V2", tensor, "float32", (1, height, width, channels), np.array([3], np.int32))
     return ImageInput(height, width, channels, float(mean[0]), float(scale[0]))
 
 
@@ -147,7 +149,7 @@ def _pixel_range(
         return np.array([(zero - LOWEST[dtype]) * scale / step]), np.array([step])
     if dtype != "float32":
         return np.array([-float(LOWEST.get(dtype, 0))]), np.ones(1)
-    stated = stated_normalization(graph.metadata("TFLITE_METADATA"))
+    stated = stated_normalization(graph.metadata(ENTRY))
     if stated is not None:
         mean, deviation = (values.astype(np.float64) for values in stated)
         return mean, 1.0 / deviation
@@ -174,7 +176,7 @@ def _feed_audio(
             on_note("samples from -1 to 1 are assumed (--scale 32768 gives the range of int16)")
     tensor = _to_float(graph, source, name)
     if shape != (1, samples):
-        tensor = graph.feed("RESHAPE", tensor, "float32", (1, samples), np.array(shape, np.int32))
+        tensor = graph.prepend("RESHAPE", tensor, "float32", (1, samples), np.array(shape, np.int32))
     _affine(graph, tensor, np.array(mean), np.array(scale), 1, name)
     return AudioInput(samples, rate)
 
@@ -189,7 +191,7 @@ def _feed_array(
     if dtype not in ("float32", "int32", "int64", "uint8", "int8", "int16"):
         raise ExportError(f"{name} takes values of dtype {dtype}.", "Convert it again for float32 or integers.")
     if sizes == shape:
-        tensor = graph.feed("RESHAPE", tensor, dtype, (1, *shape), np.array(shape, np.int32))
+        tensor = graph.prepend("RESHAPE", tensor, dtype, (1, *shape), np.array(shape, np.int32))
     if options.mean is not None or options.scale is not None:
         if dtype != "float32":
             raise ExportError(f"{name} takes {dtype} values as they are.", "Leave --mean and --scale out.")
@@ -203,9 +205,9 @@ def _to_float(graph: Graph, source: int, name: str) -> int:
     if dtype == "float32":
         return source
     if dtype in LOWEST and graph.quantization(source) is not None:
-        return graph.feed("QUANTIZE", source, "float32", shape)
+        return graph.prepend("QUANTIZE", source, "float32", shape)
     if dtype in (*LOWEST, "int32"):
-        return graph.feed("CAST", source, "float32", shape)
+        return graph.prepend("CAST", source, "float32", shape)
     raise ExportError(f"{name} takes values of dtype {dtype}.", "Convert it again for float32, uint8 or int8.")
 
 
@@ -218,6 +220,6 @@ def _affine(graph: Graph, tensor: int, mean: np.ndarray, scale: np.ndarray, chan
             )
     shape = graph.shape(tensor)
     if (scale != 1.0).any():
-        tensor = graph.feed("MUL", tensor, "float32", shape, scale.astype(np.float32))
+        tensor = graph.prepend("MUL", tensor, "float32", shape, scale.astype(np.float32))
     if mean.any():
-        graph.feed("SUB", tensor, "float32", shape, mean.astype(np.float32))
+        graph.prepend("SUB", tensor, "float32", shape, mean.astype(np.float32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from converters.quantization.formats import FORMATS
-from converters.tflite.model import ModelFile, Operator
+from converters.tflite.model import ModelFile, OperatorInfo
 from edge_meta.errors import ExportError
 
 # tflite-runtime 2.14 is the last release for armv7l boards and Python up to 3.11.
@@ -42,7 +42,7 @@ def check(model: ModelFile, quantize: str) -> None:
     _check_encoder(model.subgraphs[0], quantize)
 
 
-def _check_encoder(operators: tuple[Operator, ...], quantize: str) -> None:
+def _check_encoder(operators: tuple[OperatorInfo, ...], quantize: str) -> None:
     """Every layer with weights has them, and its activations, in the types of the format."""
     wanted = FORMATS[quantize]
     # float16 weights are widened when the file is loaded.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from converters.quantization.formats import FORMATS
 from converters.quantization.signatures import signatures
-from converters.tflite.join import join
+from converters.tflite.edit import join
 
 
 def convert(

@@ -18,8 +18,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
-from converters.tflite.edit import packed, unpacked
-from converters.tflite.model import operator_name
+from converters.tflite.edit import serialize
+from converters.tflite.model import constant_data, operator_name, parse
 from edge_meta.types import Array, Array64
 
 SILENT = 90.0  # dB: what is above is rounding in float32
@@ -38,10 +38,10 @@ def layer_errors(exact: bytes, quantized: bytes, images: Array, names: Sequence[
         For each layer that adds noise, worst first: `layer`, `operator`, `own_db`, `total_db`. The converter may have made
         other operators for one file than for the other; what follows the first that differ is left out.
     """
-    model, other = unpacked(exact), unpacked(quantized)
+    model, other = parse(exact), parse(quantized)
     graph, theirs = model.subgraphs[0], _computing(other)
     every = zip(graph.operators, theirs, strict=False)
-    both = list(takewhile(lambda pair: _name(model, pair[0]) == _name(other, pair[1]), every))
+    both = list(takewhile(lambda pair: operator_name(model, pair[0]) == operator_name(other, pair[1]), every))
     pairs = {int(graph.inputs[0]): int(other.subgraphs[0].inputs[0])}
     pairs |= {int(ours.outputs[0]): int(its.outputs[0]) for ours, its in both}
     right, found = _run(exact, [images], pairs), _run(quantized, [images], pairs.values())
@@ -51,7 +51,7 @@ def layer_errors(exact: bytes, quantized: bytes, images: Array, names: Sequence[
         noisy = found[pairs[output]]
         alone = _run(_alone(model, operator), [found[pairs[index]] for index in given], [output])[output]
         if (own := _decibels(alone, noisy)) < SILENT:
-            layer = {"layer": _layer(graph.tensors[output].name.decode(), names), "operator": _name(model, operator)}
+            layer = {"layer": _layer(graph.tensors[output].name.decode(), names), "operator": operator_name(model, operator)}
             errors.append(layer | {"own_db": own, "total_db": _decibels(right[output], noisy)})
     return sorted(errors, key=lambda error: error["own_db"])
 
@@ -73,7 +73,7 @@ def explain(layers: Sequence[dict[str, Any]]) -> list[str]:
 
 def _run(content: bytes, given: Sequence[NDArray[Any]], wanted: Iterable[int]) -> dict[int, Array64]:
     """Run a file's first subgraph on the values for its inputs, each (n, ...): tensor's number → its values, (n, ...)."""
-    graph = unpacked(content).subgraphs[0]
+    graph = parse(content).subgraphs[0]
     # Delegates keep what they compute to themselves.
     interpreter = Interpreter(
         model_content=content,
@@ -97,26 +97,20 @@ def _alone(model: Any, operator: Any) -> bytes:
     single, graph = copy.copy(model), copy.copy(model.subgraphs[0])
     graph.operators, graph.inputs, graph.outputs = [operator], _computed(model, operator), operator.outputs
     single.subgraphs, single.signatureDefs = [graph], []
-    return packed(single)
+    return serialize(single)
 
 
 def _computing(model: Any) -> list[Any]:
     """The encoder's operators without those that only change a type."""
-    return [each for each in model.subgraphs[0].operators if _name(model, each) not in ("QUANTIZE", "DEQUANTIZE")]
+    return [each for each in model.subgraphs[0].operators if operator_name(model, each) not in ("QUANTIZE", "DEQUANTIZE")]
 
 
 def _computed(model: Any, operator: Any) -> list[int]:
     """The operator's inputs that are no constants, each once."""
     tensors = model.subgraphs[0].tensors
     return [
-        int(index)
-        for index in dict.fromkeys(operator.inputs)
-        if index >= 0 and model.buffers[tensors[index].buffer].data is None
+        int(index) for index in dict.fromkeys(operator.inputs) if index >= 0 and not constant_data(model, tensors[index])
     ]
-
-
-def _name(model: Any, operator: Any) -> str:
-    return operator_name(model.operatorCodes[operator.opcodeIndex])
 
 
 def _real(values: NDArray[Any], quantization: Any) -> Array64:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.targets.base import Made
-from converters.tflite.edit import unpacked
+from converters.tflite.model import parse
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MODEL, Bundle
 
@@ -42,7 +42,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
 
 def check_file(content: bytes) -> None:
     """Raises ExportError when a shape is open, an end is not in float32, or an operator is none of TFLite's own."""
-    model = unpacked(content)
+    model = parse(content)
     if any(code.customCode for code in model.operatorCodes):
         raise ExportError("The file needs operators that LiteRT.js does not have.", "Use an encoder of other layers.")
     for graph in model.subgraphs:

@@ -22,7 +22,8 @@ from support.workstation import synthetic
 from converters import export_bundle
 from converters.calibration.embedding_normalization import Metric, best_normalization
 from converters.external.input_spec import ModelOptions
-from converters.tflite.edit import packed, unpacked
+from converters.tflite.edit import serialize
+from converters.tflite.model import parse
 from edge_meta import Classifier
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import BackendError, ExportError, InputError
@@ -286,10 +287,10 @@ def test_variables_are_refused(tmp_path: Path) -> None:
     [("Mystery", "Mystery"), ("FlexErf", "needs TensorFlow's own kernels (FlexErf)")],
 )
 def test_operators_that_devices_lack_are_named(convert: Convert, tmp_path: Path, code: str, says: str) -> None:
-    model = unpacked(convert(image, (1, 8, 8, 3)).read_bytes())
+    model = parse(convert(image, (1, 8, 8, 3)).read_bytes())
     tanh = model.operatorCodes[model.subgraphs[0].operators[-1].opcodeIndex]
     tanh.builtinCode, tanh.deprecatedBuiltinCode, tanh.customCode = 32, 32, code
-    (tmp_path / "custom.tflite").write_bytes(packed(model))
+    (tmp_path / "custom.tflite").write_bytes(serialize(model))
     assert says in refused(tmp_path / "custom.tflite", tmp_path)
 
 
