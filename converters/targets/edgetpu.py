@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from converters.targets.base import Made
+from converters.targets.base import TargetFiles
 from converters.targets.integer import IntegerEncoder
 from converters.tflite.model import OperatorInfo, TensorInfo
 from edge_meta.runtime.bundle import MODEL, Bundle
@@ -34,7 +34,7 @@ USAGE = """\
 Rule = Callable[[OperatorInfo], "str | None"]
 
 
-def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
+def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
     """The int8 file and the report, as JSON and as text.
 
     Raises:
@@ -52,7 +52,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
     }
     ends = {"input": encoder.input.to_manifest(), "output": encoder.output.to_manifest()}
     facts = {**ends, "on_tpu": found["on_tpu"], "on_cpu": found["on_cpu"]}
-    return Made(files, facts, USAGE.format(summary=found["summary"], not_run=NOT_RUN))
+    return TargetFiles(files, facts, USAGE.format(summary=found["summary"], not_run=NOT_RUN))
 
 
 def report(operators: tuple[OperatorInfo, ...]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.targets.base import Made
+from converters.targets.base import TargetFiles
 from converters.tflite.model import parse
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MODEL, Bundle
@@ -29,7 +29,7 @@ $ python -m http.server      # then open localhost:8000
 """
 
 
-def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
+def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
     """The file itself, a module and a page.
 
     Raises:
@@ -37,7 +37,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
     """
     check_file(bundle.model)
     files = {MODEL: bundle.model, **{path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}}
-    return Made(files, {}, USAGE)
+    return TargetFiles(files, {}, USAGE)
 
 
 def check_file(content: bytes) -> None:

@@ -62,7 +62,7 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
     run = train(config, folder / "run", on_progress=TrainingProgress())
 
     note("2/5  Exporting it to int8 for devices")
-    bundle = export_bundle(run.path, folder / f"{dataset}.bundle", "int8", overwrite=True, on_note=_detail)
+    bundle = export_bundle(run.path, folder / f"{dataset}.bundle", quantize="int8", overwrite=True, on_note=_detail)
 
     note("3/5  Judging float32 and int8 on classes that neither has seen")
     test = load_dataset(dataset, "test", bundle.manifest.input_spec)

@@ -45,7 +45,7 @@ SIZES = {**SMALL, "max_drop": 5.0}
 def bundles(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """A bundle of the finished run for each quantization; not to be written to."""
     folder = tmp_path_factory.mktemp("bundles")
-    return {kind: export_bundle(finished_run, folder / f"{kind}.bundle", kind, **SIZES) for kind in FORMATS}
+    return {kind: export_bundle(finished_run, folder / f"{kind}.bundle", quantize=kind, **SIZES) for kind in FORMATS}
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def test_the_model_card_says_which_run_this_one_began_with(run: Path, bundles: d
     facts = json.loads((run / "run.json").read_text())
     facts["asked"]["start"] = "runs/before"
     (run / "run.json").write_text(json.dumps(facts))
-    began = export_bundle(run, tmp_path / "began.bundle", "int8", **SIZES)
+    began = export_bundle(run, tmp_path / "began.bundle", quantize="int8", **SIZES)
     assert "* It began with the encoder of the run `runs/before`.\n" in (began.path / "README.md").read_text()
 
 
@@ -211,7 +211,8 @@ import sys
 from converters import export_bundle
 from converters.quantization.formats import FORMATS
 for quantize in FORMATS:
-    export_bundle(sys.argv[1], f"{sys.argv[2]}/{quantize}.bundle", quantize, max_classes=8, max_shots=16, max_drop=100)
+    output = f"{sys.argv[2]}/{quantize}.bundle"
+    export_bundle(sys.argv[1], output, quantize=quantize, max_classes=8, max_shots=16, max_drop=100)
 export_bundle(sys.argv[1], f"{sys.argv[2]}/aware.bundle", quantize_aware=4, mirror=True, max_drop=100)
 """
     started = []
@@ -339,7 +340,7 @@ def test_an_encoder_that_training_has_spoiled_is_a_clear_error(
     encoder.set_weights([np.full_like(weights, value) for weights in trained.get_weights()])
     RunFolder(run).save_encoder(encoder)
     with pytest.raises(EdgeMetaError):
-        export_bundle(run, tmp_path / "new.bundle", "float32", **SIZES)
+        export_bundle(run, tmp_path / "new.bundle", quantize="float32", **SIZES)
     assert left_in(tmp_path, "run")
 
 
@@ -480,7 +481,7 @@ def test_notes_tell_of_each_stage(finished_run: Path, tmp_path: Path, quick: Non
 
 def test_a_converted_file_is_not_quantized_again(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"model\.tflite is converted already"):
-        export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", "int8")
+        export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", quantize="int8")
 
 
 def test_an_encoder_of_somebody_elses_is_exported_with_a_dataset_to_calibrate_on(
