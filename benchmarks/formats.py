@@ -58,7 +58,7 @@ def main(run: str, mirror: bool, peers: tuple[str, ...], as_json: bool, timed: s
         bundles = {}
         for name in FORMATS:
             click.echo(f"{name}: exporting, embedding the test split", err=True)
-            bundles[name] = export_bundle(run, folder / f"{name}.bundle", name, mirror=mirror)
+            bundles[name] = export_bundle(run, folder / f"{name}.bundle", quantize=name, mirror=mirror)
         found = judged(bundles)
         runtimes = [latencies(folder)] + [
             json.loads(subprocess.check_output([peer, __file__, "--time", str(folder)], text=True)) for peer in peers

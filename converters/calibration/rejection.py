@@ -12,7 +12,7 @@ from edge_meta.heads.prototypes import class_scatters, within_class_variance
 from edge_meta.heads.rejection import Rejection
 from edge_meta.types import Array, Array64, Integers
 
-SEED = 7
+RANDOM_SEED = 7
 EPISODES = 200
 STRANGERS = 30  # of an episode
 LABELS = (1, 2, 5, 10, 20, 50, 100)
@@ -40,7 +40,7 @@ def calibrate_rejection(embeddings: Array, data: Dataset, enrolled: Array | None
     if len(counts) < 4 or counts.min() < max(SHOTS) + 1:
         return None
     spread = max(within_class_variance(embeddings, data.labels), float(np.finfo(np.float32).tiny))
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(RANDOM_SEED)
     numbers = tuple(labels for labels in LABELS if labels <= _fewest_enrollable(data))
     # widths() needs no more than the spread, and the distances are measured in widths.
     draft = Rejection(FALSE_ACCEPT, numbers, RATES, SHOTS, (), spread)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Made:
+class TargetFiles:
     """A target's part of a bundle.
 
     Attributes:

@@ -94,7 +94,7 @@ def run_demo(dataset: str, folder: Path, config: DemoConfig | None = None) -> di
     run = train(training, folder / "run", on_progress=TrainingProgress())
 
     note("2/5  Exporting it to int8 for devices")
-    bundle = export_bundle(run.path, folder / f"{dataset}.bundle", "int8", overwrite=True, on_note=_detail)
+    bundle = export_bundle(run.path, folder / f"{dataset}.bundle", quantize="int8", overwrite=True, on_note=_detail)
 
     note("3/5  Evaluating float32 and int8 on classes that neither has seen")
     input_spec = bundle.manifest.input_spec

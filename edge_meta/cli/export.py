@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -10,7 +10,11 @@ import click
 from edge_meta.choices import CHANNEL_ORDERS, INPUT_KINDS, QUANTIZATIONS, TARGETS
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, note
-from edge_meta.cli.targets import derived
+from edge_meta.cli.targets import check_usage, export_to_target
+from edge_meta.runtime.bundle import Bundle
+
+# Fields of ModelOptions.
+MODEL_OPTIONS = ("output_tensor", "input_kind", "input_shape", "mean", "scale", "channel_order", "sample_rate")
 
 
 def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
@@ -78,18 +82,9 @@ def export(
     output: str,
     target: str,
     store: str | None,
-    quantize: str | None,
-    calibration: str | None,
-    mirror: bool,
-    quantize_aware: int,
-    max_classes: int,
-    max_shots: int,
-    max_drop: float,
     explain: bool,
-    upgrade_from: tuple[str, ...],
-    overwrite: bool,
     as_json: bool,
-    **of_model: Any,
+    **given: Any,
 ) -> None:
     """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it), or of a model of yours.
 
@@ -119,27 +114,26 @@ def export(
     """
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
-    from converters import export_bundle
-    from converters.external.input_spec import ModelOptions
-    from converters.quantization import quantization_noise
-
-    given = {name: value for name, value in of_model.items() if value is not None}
-    options = ModelOptions(**given) if given else None
     if target != "litert":
-        settings = {
-            "quantize": quantize, "calibration": calibration, "mirror": mirror, "quantize_aware": quantize_aware,
-            "max_classes": max_classes, "max_shots": max_shots, "max_drop": max_drop, "model_options": options,
-            "upgrade_from": upgrade_from,
-        }  # fmt: skip
-        result, lines = derived(source, output, target, store, overwrite, settings)
+        check_usage(source, target)
+    from converters.options import ExportOptions, ModelOptions
+
+    of_model = {name: value for name in MODEL_OPTIONS if (value := given.pop(name)) is not None}
+    options = ExportOptions(**given, model_options=ModelOptions(**of_model) if of_model else None)
+    if target != "litert":
+        result, lines = export_to_target(source, output, target, store, options)
         emit(result, as_json, lines)
         return
-    bundle = export_bundle(
-        source, output, quantize, calibration, mirror, quantize_aware, max_classes, max_shots, max_drop, overwrite, note,
-        TrainingProgress(), options, upgrade_from,
-    )  # fmt: skip
+    from converters import export_bundle
+
+    bundle = export_bundle(source, output, options, note, TrainingProgress())
+    lines = [*_summary(bundle), *(_noise(bundle.manifest.parity.get("layers", [])) if explain else [])]
+    emit(_fields(bundle), as_json, [*lines, f"Next: edge-meta enroll {output} LABEL FILE..."])
+
+
+def _fields(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
-    result = {
+    return {
         "bundle": str(bundle.path),
         "encoder_id": manifest.encoder_id,
         "quantization": manifest.quantization,
@@ -149,6 +143,10 @@ def export(
         "parity": manifest.parity,
         "upgrades": [record.to_manifest() for record in manifest.embedding_maps],
     }
+
+
+def _summary(bundle: Bundle) -> list[str]:
+    manifest = bundle.manifest
     lines = [f"{bundle.path}: {manifest.quantization}, {len(bundle.model):,} bytes, {manifest.dim} dimensions"]
     for entry in manifest.parity.get("episodes", []):
         lines.append(
@@ -157,10 +155,20 @@ def export(
         )
     for record in manifest.embedding_maps:
         lines.append(f"takes stores of encoder {record.encoder_id[:12]} by edge-meta migrate: {record.accuracy}")
-    if explain:
-        lines += quantization_noise.explain(manifest.parity.get("layers", []))
-    lines.append(f"Next: edge-meta enroll {output} LABEL FILE...")
-    emit(result, as_json, lines)
+    return lines
+
+
+def _noise(layers: Sequence[dict[str, Any]]) -> list[str]:
+    """The quantization noise of each layer, worst first."""
+    if not layers:
+        return ["No layer's quantization adds noise, or none can be told apart."]
+    worst = layers[0]
+    return [
+        f"Quantization hurts most at {worst['layer']} ({worst['operator']}): {worst['own_db']:.1f} dB of signal to its own "
+        f"noise, {worst['total_db']:.1f} dB with that of all layers before it.",
+        f"{'own dB':>8}{'total dB':>10}  layer",
+        *(f"{row['own_db']:>8.1f}{row['total_db']:>10.1f}  {row['layer']} ({row['operator']})" for row in layers),
+    ]
 
 
 def _percent(interval: dict[str, float]) -> str:

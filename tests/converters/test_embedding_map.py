@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.device import cli
 
-from converters.calibration.embedding_map import fit_embedding_maps, ridge_map
+from converters.calibration.embedding_map import fit_embedding_map, fit_embedding_maps
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
@@ -25,7 +25,7 @@ SIZES = ("--max-classes", "8", "--max-shots", "16")
 def test_without_strength_it_is_the_exact_map_where_there_is_one() -> None:
     rng = np.random.default_rng(0)
     before, weights, offset = rng.normal(size=(200, 6)), rng.normal(size=(6, 9)), rng.normal(size=9)
-    along = ridge_map(before.astype("f4"), (before @ weights + offset).astype("f4"), 0.0)
+    along = fit_embedding_map(before.astype("f4"), (before @ weights + offset).astype("f4"), 0.0)
     np.testing.assert_allclose(along.weights, weights, atol=1e-5)
     np.testing.assert_allclose(along.offset, offset, atol=1e-5)
 
@@ -39,7 +39,7 @@ def test_it_is_the_ridge_regression_of_the_augmented_least_squares(ridge: float)
     strength = ridge * len(x) * x.var(axis=0).mean()
     rows = np.vstack([x, np.sqrt(strength) * np.eye(5)]), np.vstack([y, np.zeros((5, 4))])
     weights = np.linalg.lstsq(*rows, rcond=None)[0]
-    along = ridge_map(before, after, ridge)
+    along = fit_embedding_map(before, after, ridge)
     np.testing.assert_allclose(along.weights, weights, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(along.embeddings(before).mean(axis=0), after.mean(axis=0), atol=1e-5)
 
@@ -47,9 +47,9 @@ def test_it_is_the_ridge_regression_of_the_augmented_least_squares(ridge: float)
 def test_values_that_never_change_do_no_harm() -> None:
     rng = np.random.default_rng(2)
     before = np.hstack([rng.normal(size=(50, 3)), np.ones((50, 2))]).astype("f4")
-    along = ridge_map(before, rng.normal(size=(50, 2)).astype("f4"), 1e-5)
+    along = fit_embedding_map(before, rng.normal(size=(50, 2)).astype("f4"), 1e-5)
     assert np.isfinite(along.weights).all()
-    assert np.isfinite(ridge_map(np.ones((50, 2), np.float32), before[:, :3], 1e-5).weights).all()
+    assert np.isfinite(fit_embedding_map(np.ones((50, 2), np.float32), before[:, :3], 1e-5).weights).all()
 
 
 @pytest.fixture(scope="module")

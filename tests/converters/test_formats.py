@@ -15,9 +15,8 @@ from support.device import cli
 from converters.quantization.checks import OLDEST_RUNTIME, check
 from converters.quantization.convert import convert
 from converters.quantization.formats import FORMATS
-from converters.tflite.edit import ALIGNMENT, packed, unpacked
-from converters.tflite.join import join
-from converters.tflite.model import MIN_RUNTIME, ModelFile
+from converters.tflite.edit import ALIGNMENT, join, serialize
+from converters.tflite.model import MIN_RUNTIME, ModelFile, parse
 from edge_meta.choices import QUANTIZATIONS
 from edge_meta.errors import ExportError
 
@@ -94,16 +93,16 @@ def test_the_command_line_offers_every_format() -> None:
 
 
 def test_a_file_that_is_read_and_written_says_the_same(files: dict[str, bytes]) -> None:
-    again = packed(unpacked(files["int8"]))
+    again = serialize(parse(files["int8"]))
     assert ModelFile.parse(again) == ModelFile.parse(files["int8"])
     assert again == files["int8"]
 
 
 def test_joined_files_keep_their_operators_and_the_newer_version_counts(files: dict[str, bytes]) -> None:
-    newer = unpacked(files["int8"])
-    entry = next(entry for entry in newer.metadata if entry.name == MIN_RUNTIME)
+    newer = parse(files["int8"])
+    entry = next(entry for entry in newer.metadata if entry.name == MIN_RUNTIME.encode())
     newer.buffers[entry.buffer].data = np.frombuffer(b"2.11.0", np.uint8)
-    pair = files["float32"], packed(newer)
+    pair = files["float32"], serialize(newer)
     for first, second in (pair, pair[::-1]):
         joined = ModelFile.parse(join(first, second))
         assert joined.subgraphs == ModelFile.parse(first).subgraphs + ModelFile.parse(second).subgraphs
@@ -113,7 +112,7 @@ def test_joined_files_keep_their_operators_and_the_newer_version_counts(files: d
 @pytest.mark.parametrize("quantize", FORMATS)
 def test_constants_are_aligned_as_kernels_want_them(files: dict[str, bytes], quantize: str) -> None:
     content = files[quantize]
-    for buffer in unpacked(content).buffers:
+    for buffer in parse(content).buffers:
         data = b"" if buffer.data is None else bytes(bytearray(buffer.data))
         if len(data) > 256 and any(data):  # what can be found
             assert content.index(data) % ALIGNMENT == 0

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from converters.quantization.convert import convert
 from converters.quantization.signatures import frozen
-from converters.tflite.model import ModelFile, Operator, Tensor
+from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo
 from edge_meta.inputs import ImageInput
 
 Converted = Callable[..., bytes]
@@ -37,10 +37,10 @@ def embed_alone(encoder: keras.Model, signature: str | None) -> bytes:
         return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature]).convert()
 
 
-def changed(model: ModelFile, change: Callable[[Tensor], Tensor]) -> ModelFile:
+def changed(model: ModelFile, change: Callable[[TensorInfo], TensorInfo]) -> ModelFile:
     """The file with each of its encoder's tensors changed."""
 
-    def of(operator: Operator) -> Operator:
+    def of(operator: OperatorInfo) -> OperatorInfo:
         inputs = tuple(tensor and change(tensor) for tensor in operator.inputs)
         return replace(operator, inputs=inputs, outputs=tuple(map(change, operator.outputs)))
 

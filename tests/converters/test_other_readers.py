@@ -52,7 +52,11 @@ def bundle(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytes
     keras.utils.set_random_seed(0)
     conv4((SIZE, SIZE, 3), filters=16).save(folder / "encoder.keras")
     return export_bundle(
-        folder / "encoder.keras", folder / "photos.bundle", request.param, calibration=f"folder:{photos}", max_classes=8
+        folder / "encoder.keras",
+        folder / "photos.bundle",
+        quantize=request.param,
+        calibration=f"folder:{photos}",
+        max_classes=8,
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.workstation import synthetic
 
-from converters.quantization.parity import EPISODES, SEED, parity, require_parity
+from converters.quantization.parity import EPISODES, RANDOM_SEED, parity, require_parity
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
@@ -55,7 +55,7 @@ def test_a_scale_changes_neither_cosine_nor_accuracy_and_a_turned_sign_changes_t
 
 def test_numbers_are_those_of_paired_episodes(data: Dataset, exact: np.ndarray) -> None:
     noisy = exact + np.random.default_rng(1).normal(0, 0.3, exact.shape).astype(np.float32)
-    sampler = EpisodeSampler(data, 12, 1, 9, SEED)
+    sampler = EpisodeSampler(data, 12, 1, 9, RANDOM_SEED)
     one, other = (accuracies(embeddings, sampler, EPISODES) for embeddings in (exact, noisy))
     entry = parity(exact, noisy, data)["episodes"][0]
     for name, values in (("float32", one), ("quantized", other), ("drop", one - other)):

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from support.workstation import save_npz
 
-from converters import bundle_writer, export_bundle, from_run, pipeline
-from converters.calibration import settings
+from converters import bundle_writer, convert_trained, export_bundle, pipeline
+from converters.calibration import learning_rates
 from converters.calibration.rejection import calibrate_rejection
 from converters.quantization.formats import FORMATS
 from converters.quantization.parity import parity
@@ -48,7 +48,7 @@ SIZES = {**SMALL, "max_drop": 5.0}
 def bundles(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """A bundle of the finished run for each quantization; not to be written to."""
     folder = tmp_path_factory.mktemp("bundles")
-    return {kind: export_bundle(finished_run, folder / f"{kind}.bundle", kind, **SIZES) for kind in FORMATS}
+    return {kind: export_bundle(finished_run, folder / f"{kind}.bundle", quantize=kind, **SIZES) for kind in FORMATS}
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def run(finished_run: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch) -> None:
     """What was converted once is not converted again."""
-    monkeypatch.setattr(from_run, "convert", lambda encoder, quantize, *_: bundles[quantize].model)
+    monkeypatch.setattr(convert_trained, "convert", lambda encoder, quantize, *_: bundles[quantize].model)
 
 
 def left_in(folder: Path, *expected: str) -> bool:
@@ -96,7 +96,7 @@ def test_the_manifest_says_all_that_the_format_asks_for(bundles: dict[str, Bundl
         assert manifest["embedding"] == {"dim": 8, "metric": "squared_euclidean"}
         assert manifest["quantization"] == quantize
         assert manifest["head"]["start"] == "prototypes"
-        assert manifest["head"]["steps"] == len(manifest["head"]["learning_rates"]) == settings.STEPS
+        assert manifest["head"]["steps"] == len(manifest["head"]["learning_rates"]) == learning_rates.STEPS
         assert manifest["training"]["data"] == facts["made"]["data"]
         assert manifest["training"]["versions"] == facts["versions"]
         assert facts["asked"].items() <= manifest["training"].items()
@@ -116,7 +116,7 @@ def test_calibration_and_parity_are_those_of_the_files_own_embeddings(bundles: d
         val = load_dataset(bundle.manifest.training["dataset"], "val", INPUT)
         embeddings = embed_all(Encoder(bundle.model), INPUT, val.examples)
         assert bundle.manifest.rejection == calibrate_rejection(embeddings, val)
-        assert bundle.manifest.learning_rates == settings.learning_rates(embeddings, val)
+        assert bundle.manifest.learning_rates == learning_rates.choose_learning_rates(embeddings, val)
         exact = embed_images(trained, INPUT, val.examples)
         report = parity(exact, embeddings, val)
         assert report.items() <= bundle.manifest.parity.items()
@@ -190,7 +190,7 @@ def test_the_model_card_says_which_run_this_one_began_with(run: Path, bundles: d
     facts = json.loads((run / "run.json").read_text())
     facts["asked"]["start"] = "runs/before"
     (run / "run.json").write_text(json.dumps(facts))
-    began = export_bundle(run, tmp_path / "began.bundle", "int8", **SIZES)
+    began = export_bundle(run, tmp_path / "began.bundle", quantize="int8", **SIZES)
     assert "* It began with the encoder of the run `runs/before`.\n" in (began.path / "README.md").read_text()
 
 
@@ -215,7 +215,8 @@ import sys
 from converters import export_bundle
 from converters.quantization.formats import FORMATS
 for quantize in FORMATS:
-    export_bundle(sys.argv[1], f"{sys.argv[2]}/{quantize}.bundle", quantize, max_classes=8, max_shots=16, max_drop=100)
+    output = f"{sys.argv[2]}/{quantize}.bundle"
+    export_bundle(sys.argv[1], output, quantize=quantize, max_classes=8, max_shots=16, max_drop=100)
 export_bundle(sys.argv[1], f"{sys.argv[2]}/aware.bundle", quantize_aware=4, mirror=True, max_drop=100)
 """
     started = []
@@ -343,7 +344,7 @@ def test_an_encoder_that_training_has_spoiled_is_a_clear_error(
     encoder.set_weights([np.full_like(weights, value) for weights in trained.get_weights()])
     RunFolder(run).save_encoder(encoder)
     with pytest.raises(EdgeMetaError):
-        export_bundle(run, tmp_path / "new.bundle", "float32", **SIZES)
+        export_bundle(run, tmp_path / "new.bundle", quantize="float32", **SIZES)
     assert left_in(tmp_path, "run")
 
 
@@ -361,10 +362,10 @@ def test_a_bundle_that_is_there_is_replaced_only_when_asked(
 ) -> None:
     before = contents(old)
     with pytest.raises(ExportError, match=r"taken\.bundle exists\. Use --overwrite"):
-        export_bundle(finished_run, old, "int8", **SIZES)
+        export_bundle(finished_run, old, quantize="int8", **SIZES)
     assert contents(old) == before
     (old / "labels.txt").write_text("left over")
-    made = export_bundle(finished_run, old, "int8", overwrite=True, **SIZES)
+    made = export_bundle(finished_run, old, quantize="int8", overwrite=True, **SIZES)
     assert made.model == bundles["int8"].model
     assert left_in(old, "README.md", "encoder.tflite", "manifest.json")
     assert left_in(old.parent, "taken.bundle")
@@ -373,10 +374,10 @@ def test_a_bundle_that_is_there_is_replaced_only_when_asked(
 def test_a_zip_that_is_there_is_replaced_when_asked(
     finished_run: Path, tmp_path: Path, bundles: dict[str, Bundle], quick: None
 ) -> None:
-    made = export_bundle(finished_run, tmp_path / "taken.zip", "float32", **SIZES)
+    made = export_bundle(finished_run, tmp_path / "taken.zip", quantize="float32", **SIZES)
     with pytest.raises(ExportError, match="--overwrite"):
-        export_bundle(finished_run, made.path, "int8", **SIZES)
-    assert export_bundle(finished_run, made.path, "int8", overwrite=True, **SIZES).model == bundles["int8"].model
+        export_bundle(finished_run, made.path, quantize="int8", **SIZES)
+    assert export_bundle(finished_run, made.path, quantize="int8", overwrite=True, **SIZES).model == bundles["int8"].model
     assert left_in(tmp_path, "taken.zip")
 
 
@@ -455,7 +456,7 @@ def test_a_failure_leaves_the_old_bundle_or_nothing(
     if occupied:
         bundle_writer.write(tmp_path / output, contents(bundles["float32"].path))
     with monkeypatch.context() as patched:
-        place = WRITING.get(where, from_run)
+        place = WRITING.get(where, convert_trained)
         patched.setattr(place, where, failing_once(getattr(place, where), what))
         with pytest.raises(error):
             export_bundle(finished_run, tmp_path / output, overwrite=occupied, **SIZES)
@@ -484,7 +485,7 @@ def test_notes_tell_of_each_stage(finished_run: Path, tmp_path: Path, quick: Non
 
 def test_a_converted_file_is_not_quantized_again(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"model\.tflite is converted already"):
-        export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", "int8")
+        export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", quantize="int8")
 
 
 def test_an_encoder_of_somebody_elses_is_exported_with_a_dataset_to_calibrate_on(

@@ -187,7 +187,7 @@ def test_an_export_says_that_it_was_fine_tuned(finished_run: Path, tmp_path: Pat
 @pytest.mark.parametrize(("episodes", "quantize"), [(-1, "int8"), (10, "float16"), (10, "float32")])
 def test_fine_tuning_for_another_format_is_refused(finished_run: Path, tmp_path: Path, episodes: int, quantize: str) -> None:
     with pytest.raises(ExportError, match=r"Fine-tuning is for int8.* Use --quantize int8"):
-        export_bundle(finished_run, tmp_path / "new.bundle", quantize, quantize_aware=episodes)
+        export_bundle(finished_run, tmp_path / "new.bundle", quantize=quantize, quantize_aware=episodes)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -22,8 +22,8 @@ import converters.targets
 from converters import bundle_writer
 from converters.targets import edgetpu, export_target, imprint, tflm, web
 from converters.targets.integer import IntegerEncoder
-from converters.tflite.edit import packed, unpacked
-from converters.tflite.model import ModelFile, Operator, Tensor
+from converters.tflite.edit import serialize
+from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo, parse
 from edge_meta import Classifier
 from edge_meta.choices import TARGETS
 from edge_meta.errors import EdgeMetaError, ExportError, LabelError
@@ -268,10 +268,10 @@ def test_a_file_that_litert_js_would_not_take_is_refused(bundle: Bundle) -> None
     model = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert()
     with pytest.raises(ExportError, match="shapes that are not static"):
         web.check_file(model)
-    tree = unpacked(bundle.model)
+    tree = parse(bundle.model)
     tree.operatorCodes[0].customCode = "Mine"
     with pytest.raises(ExportError, match=r"operators that LiteRT\.js does not have"):
-        web.check_file(packed(tree))
+        web.check_file(serialize(tree))
 
 
 SCRIPT = """
@@ -354,16 +354,16 @@ def limits_of(rejection: Rejection, shots: list[tuple[str, np.ndarray]]) -> list
 # --- edgetpu ----------------------------------------------------------------------------------------------------------
 
 
-def tensor(*shape: int, dtype: str = "int8", data: bytes = b"") -> Tensor:
-    return Tensor(0, dtype, shape, (), (), data)
+def tensor(*shape: int, dtype: str = "int8", data: bytes = b"") -> TensorInfo:
+    return TensorInfo(0, dtype, shape, (), (), data)
 
 
-def axes(*which: int) -> Tensor:
+def axes(*which: int) -> TensorInfo:
     return tensor(len(which), dtype="int32", data=np.array(which, "<i4").tobytes())
 
 
-def operator(name: str, *inputs: Tensor, gives: Tensor | None = None, **options: int) -> Operator:
-    return Operator(name, options, inputs, (gives or inputs[0],))
+def operator(name: str, *inputs: TensorInfo, gives: TensorInfo | None = None, **options: int) -> OperatorInfo:
+    return OperatorInfo(name, options, inputs, (gives or inputs[0],))
 
 
 IMAGE = tensor(1, 8, 8, 6)
@@ -396,9 +396,9 @@ IMAGE = tensor(1, 8, 8, 6)
         (operator("REVERSE_V2", IMAGE, axes(2)), "not among the operators"),
         (operator("DEQUANTIZE", IMAGE, gives=tensor(1, 8, 8, 6, dtype="float32")), "not among the operators"),
     ],
-    ids=lambda value: value.name if isinstance(value, Operator) else value,
+    ids=lambda value: value.name if isinstance(value, OperatorInfo) else value,
 )
-def test_what_the_documentation_says_of_each_operator(given: Operator, reason: str | None) -> None:
+def test_what_the_documentation_says_of_each_operator(given: OperatorInfo, reason: str | None) -> None:
     (row,) = edgetpu.report((given,))["operators"]
     assert row["runs_on"] == ("cpu" if reason else "tpu")
     assert (reason in row["reason"]) if reason else row["reason"] is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.workstation import synthetic
 
-from converters.calibration import settings
+from converters.calibration.learning_rates import RATES, STEPS, choose_learning_rates
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import EdgeMetaError
@@ -45,11 +45,11 @@ def misleading() -> tuple[np.ndarray, Dataset]:
 def test_the_rate_is_the_best_of_those_tried_and_adapting_with_it_helps(misleading: tuple[np.ndarray, Dataset]) -> None:
     embeddings, data = misleading
     scale = 1 / np.mean(np.sum(embeddings.astype(np.float64) ** 2, axis=1))
-    rates = settings.learning_rates(embeddings, data)
-    assert len(rates) == settings.STEPS
+    rates = choose_learning_rates(embeddings, data)
+    assert len(rates) == STEPS
     assert len(set(rates)) == 1
-    gains = {multiple: gain(embeddings, data, (multiple * scale,) * settings.STEPS).mean for multiple in settings.RATES}
-    chosen = min(settings.RATES, key=lambda multiple: abs(multiple * scale - rates[0]))
+    gains = {multiple: gain(embeddings, data, (multiple * scale,) * STEPS).mean for multiple in RATES}
+    chosen = min(RATES, key=lambda multiple: abs(multiple * scale - rates[0]))
     assert rates[0] == pytest.approx(chosen * scale, rel=0.006)  # three digits of it
     assert gains[chosen] > max(gains.values()) - 0.005
     assert gains[chosen] > min(gains.values()) + 0.1, "all rates do as well as each other on this data"
@@ -60,7 +60,7 @@ def test_the_rate_is_the_best_of_those_tried_and_adapting_with_it_helps(misleadi
 def test_where_steps_do_not_help_the_rate_is_the_smallest() -> None:
     data = synthetic(30, 20)
     embeddings = 100 * np.eye(30, dtype=np.float32)[data.labels]
-    assert settings.learning_rates(embeddings, data)[0] == pytest.approx(min(settings.RATES) / 100**2, rel=0.006)
+    assert choose_learning_rates(embeddings, data)[0] == pytest.approx(min(RATES) / 100**2, rel=0.006)
 
 
 @pytest.mark.parametrize("way", [2, 4, 6])
@@ -68,7 +68,7 @@ def test_the_rate_does_no_harm_whatever_the_number_of_labels(way: int) -> None:
     """Embeddings as a Conv4's last ReLU gives them: all of them share a large mean."""
     data = synthetic(6, 20)
     embeddings = 1.0 + 0.25 * embedded(data, spread=0.4)[:, :8]
-    assert gain(embeddings, data, settings.learning_rates(embeddings, data), way).mean > -0.02
+    assert gain(embeddings, data, choose_learning_rates(embeddings, data), way).mean > -0.02
 
 
 @pytest.mark.parametrize("factor", [7.0, 1 / 7])
@@ -77,15 +77,15 @@ def test_rates_are_in_a_unit_that_follows_the_scale_of_the_embeddings(
 ) -> None:
     embeddings, data = misleading
     scaled = (factor * embeddings).astype(np.float32)
-    multiples = settings.learning_rates(scaled, data)[0] * np.mean(np.sum(scaled.astype(np.float64) ** 2, axis=1))
-    assert np.min(np.abs(multiples / np.array(settings.RATES) - 1)) < 0.006
+    multiples = choose_learning_rates(scaled, data)[0] * np.mean(np.sum(scaled.astype(np.float64) ** 2, axis=1))
+    assert np.min(np.abs(multiples / np.array(RATES) - 1)) < 0.006
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_embeddings_of_a_dead_encoder_are_a_clear_error_or_give_finite_rates(value: float) -> None:
     data = synthetic(10, 10)
     try:
-        rates = settings.learning_rates(np.full((100, DIM), value, np.float32), data)
+        rates = choose_learning_rates(np.full((100, DIM), value, np.float32), data)
     except EdgeMetaError:
         return
     assert np.all(np.isfinite(rates))
