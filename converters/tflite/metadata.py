@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from converters.tflite.edit import add_metadata, serialize
 from converters.tflite.model import parse
-from edge_meta import __version__
 from edge_meta.inputs import ImageInput
 
 ENTRY = "TFLITE_METADATA"
@@ -167,7 +166,7 @@ class _Writer:
         graph = self.of({2: self.vector([image]), 3: self.vector([output])})
         root = self.of(
             {
-                0: name, 1: description, 2: "1", 3: self.vector([graph]), 4: f"edge_meta {__version__}", 5: licence,
+                0: name, 1: description, 2: "1", 3: self.vector([graph]), 4: "edge_meta", 5: licence,
                 7: "1.0.0",
             }
         )  # fmt: skip

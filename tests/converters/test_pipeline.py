@@ -25,6 +25,7 @@ from converters.quantization.formats import FORMATS
 from converters.quantization.parity import parity
 from converters.tflite.metadata import with_metadata
 from converters.tflite.model import ModelFile
+from edge_meta import __version__
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import EdgeMetaError, ExportError, TrainingError
 from edge_meta.evaluation.evaluator import evaluate
@@ -270,6 +271,11 @@ def test_a_colour_run_becomes_a_bundle(tmp_path: Path, small_conv4: None) -> Non
     assert made.manifest.input_spec == ImageInput.for_shape((20, 20, 3))
     assert made.manifest.signatures["embed"]["inputs"]["image"] == [1, 20, 20, 3]
     assert made.manifest.rejection is None  # three validation classes are too few
+
+
+def test_a_release_does_not_change_the_bytes(bundles: dict[str, Bundle]) -> None:
+    assert b"edge_meta" in bundles["int8"].model  # the author, in its metadata
+    assert __version__.encode() not in bundles["int8"].model
 
 
 @pytest.mark.parametrize(
