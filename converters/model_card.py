@@ -108,7 +108,7 @@ def _accuracy(parity: Any) -> list[str]:
 
 
 def _format(manifest: Manifest) -> list[str]:
-    """What the format is and what takes it; nothing for a file that was not converted here."""
+    """Name the format and the runtimes that take it; nothing for a file that was not converted here."""
     if manifest.quantization not in FORMATS or not manifest.runtimes:
         return []
     used = FORMATS[manifest.quantization]

@@ -17,7 +17,7 @@ MOST_LINES = 40
 
 
 def run(name: str, *arguments: object) -> str:
-    """What an example prints to stdout."""
+    """Run an example; returns what it prints to stdout."""
     command = [sys.executable, EXAMPLES / name, *map(str, arguments)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)

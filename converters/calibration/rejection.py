@@ -23,7 +23,7 @@ HELD_OUT = 0.4  # of the groups, for strangers
 
 
 def calibrate_rejection(embeddings: Array, data: Dataset, enrolled: Array | None = None) -> Rejection | None:
-    """How far strangers are, by number of labels and false-accept rate, from episodes of 1 and 5 shots.
+    """Measure how far strangers are, by number of labels and false-accept rate, from episodes of 1 and 5 shots.
 
     In each episode 2/5 of the groups are put aside, drawn anew, and strangers are examples of those; where the data has a
     single group, the same with its classes.
@@ -80,7 +80,7 @@ def _held_out(data: Dataset, rng: np.random.Generator) -> NDArray[np.bool_]:
 
 
 def _fewest_enrollable(data: Dataset) -> int:
-    """How many classes are left to enroll whichever groups are held out."""
+    """Count the classes left to enroll, whichever groups are held out."""
     _, sizes = np.unique(_kinds(data), return_counts=True)
     return int(np.sort(sizes)[: len(sizes) - max(1, int(HELD_OUT * len(sizes)))].sum())
 

@@ -1,4 +1,4 @@
-"""What every target gives."""
+"""The result that every target gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What targets without floats have in common: the encoder alone, with int8 in and out."""
+"""The encoder alone, with int8 in and out, for targets without floats."""
 
 from __future__ import annotations
 

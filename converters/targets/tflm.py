@@ -77,7 +77,7 @@ def embed(model: bytes, image: NDArray[np.int8], arena_bytes: int = LARGEST_AREN
 
 
 def compared(encoder: IntegerEncoder, bundle: Bundle) -> tuple[float, float]:
-    """How embeddings of random images in TensorFlow Lite Micro compare with those of the bundle's own file.
+    """Compare embeddings of random images in TensorFlow Lite Micro with those of the bundle's own file.
 
     Returns:
         The largest difference from the reference kernels, in steps of the output's quantization; and the smallest cosine to

@@ -26,7 +26,7 @@ _PART, _MASK = 22, (1 << 22) - 1
 
 @dataclass(frozen=True)
 class Sums:
-    """What some shots add up to.
+    """The sums of a set of shots.
 
     Attributes:
         count: how many they are.

@@ -20,7 +20,7 @@ from edge_meta.store.writer import Writer
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge did.
+    """The result of a merge.
 
     Attributes:
         stores: how many were taken in.

@@ -44,7 +44,7 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc] 
 
 @contextmanager
 def composed(encoder: keras.Model) -> Iterator[None]:
-    """What is traced inside composes batch norm of single operations: with all derivatives, those of its statistics too."""
+    """Compose batch norm of single operations inside the block: with all derivatives, those of its statistics too."""
     norms = [layer for layer in encoder.layers if isinstance(layer, FusedBatchNormalization)]
     before = [norm.fused for norm in norms]
     for norm in norms:

@@ -104,7 +104,7 @@ def test_a_single_layer_left_in_float_is_refused(int8: ModelFile, name: str) -> 
 
 
 def test_int8_weights_with_float_activations_are_not_int8() -> None:
-    """What the converter makes without calibration, dynamic-range quantization, has int8 weights too."""
+    """Dynamic-range quantization, which the converter makes without calibration, has int8 weights too."""
     # Only weights of 1,024 elements and more are quantized so.
     inputs = keras.Input((16, 16, 8))
     x = keras.layers.Conv2D(32, 3, name="wide")(inputs)

@@ -162,9 +162,7 @@ def test_metadata_tells_of_size_colours_and_normalization(converted: Converted, 
 
 
 @pytest.mark.parametrize("quantize", ["float32", "int8"])
-def test_metadata_changes_neither_the_encoder_nor_its_id_and_comes_once(
-    converted: Converted, quantize: str, image: np.ndarray
-) -> None:
+def test_metadata_leaves_the_encoder_and_its_id(converted: Converted, quantize: str, image: np.ndarray) -> None:
     content = converted(quantize)
     described = with_metadata(content, INPUT, 8, "MIT")
     assert ModelFile.parse(described) == ModelFile.parse(content)

@@ -31,7 +31,7 @@ def test_without_strength_it_is_the_exact_map_where_there_is_one() -> None:
 
 
 @pytest.mark.parametrize("ridge", [1e-4, 0.1, 10.0])
-def test_it_is_the_ridge_regression_of_the_augmented_least_squares(ridge: float) -> None:
+def test_a_map_is_augmented_least_squares(ridge: float) -> None:
     """Ridge regression is least squares with √(ridge · n · s) I as further rows (Hoerl and Kennard 1970)."""
     rng = np.random.default_rng(1)
     before, after = rng.normal(2.0, 3.0, (80, 5)).astype("f4"), rng.normal(-1.0, 1.0, (80, 4)).astype("f4")
@@ -71,7 +71,7 @@ def pair(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return old, new
 
 
-def test_what_is_kept_is_what_episodes_of_validation_classes_give(pair: tuple[Path, Path]) -> None:
+def test_kept_accuracy_is_that_of_validation_episodes(pair: tuple[Path, Path]) -> None:
     old, new = map(Bundle.open, pair)
     (record,) = new.manifest.embedding_maps
     assert (record.encoder_id, record.dim) == (old.manifest.encoder_id, old.manifest.dim) == (record.encoder_id, 16)
@@ -95,7 +95,7 @@ def test_what_is_kept_is_what_episodes_of_validation_classes_give(pair: tuple[Pa
     assert kept.lost < 0.01
 
 
-def test_a_migrated_store_answers_as_if_enrolled_with_the_new_bundle(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_migrated_store_answers_as_the_new_bundle_does(pair: tuple[Path, Path], tmp_path: Path) -> None:
     old, new = pair
     data = load_dataset(Bundle.open(new).manifest.training["dataset"], "test", Bundle.open(new).manifest.input_spec)
     of_class = [data.examples[data.labels == label] for label in range(5)]
@@ -119,7 +119,7 @@ def test_a_bundle_for_another_target_keeps_the_map(pair: tuple[Path, Path], tmp_
     }
 
 
-def test_the_same_encoder_one_that_is_named_twice_and_no_data_are_refused(pair: tuple[Path, Path]) -> None:
+def test_unusable_older_encoders_are_refused(pair: tuple[Path, Path]) -> None:
     old, new = map(Bundle.open, pair)
     name = new.manifest.training["dataset"]
     for older, of, data, said in (

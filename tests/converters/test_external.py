@@ -102,7 +102,7 @@ def convert(tmp_path_factory: pytest.TempPathFactory) -> Convert:
 
 
 def run(path: Path, *inputs: np.ndarray) -> np.ndarray:
-    """What the model itself gives, dequantized in float64."""
+    """Run the model itself; its output dequantized in float64."""
     interpreter = Interpreter(str(path))
     for details, values in zip(interpreter.get_input_details(), inputs, strict=True):
         interpreter.resize_tensor_input(details["index"], values.shape)
@@ -166,14 +166,14 @@ def test_planes_blue_first_and_a_mean_for_each_channel(convert: Convert, tmp_pat
 
 
 def test_the_files_own_metadata_says_the_range_of_pixels(convert: Convert, tmp_path: Path) -> None:
-    """What an export writes is read back from it: a bundle's own encoder.tflite can be exported again."""
+    """An export is read back from its file: a bundle's own encoder.tflite can be exported again."""
     first = export(convert(image, (1, 8, 8, 3)), tmp_path, mean=(50.0,), scale=(0.25,))
     again = export_bundle(first.path / "encoder.tflite", tmp_path / "again.bundle")
     assert again.manifest.input_spec == first.manifest.input_spec == ImageInput(8, 8, 3, 50.0, 0.25)
     np.testing.assert_array_equal(embedding(again, PIXELS, tmp_path), embedding(first, PIXELS, tmp_path / "first"))
 
 
-def test_an_inner_tensor_by_name_or_index_leaves_out_what_it_does_not_need(convert: Convert, tmp_path: Path) -> None:
+def test_an_inner_tensor_needs_no_operator_behind_it(convert: Convert, tmp_path: Path) -> None:
     path = convert(lambda x: tf.nn.softmax(image(x) @ np.eye(16, 4000, dtype="f4")), (1, 8, 8, 3))
     interpreter = Interpreter(str(path))
     inner = next(d for d in interpreter.get_tensor_details() if list(d["shape"]) == [1, 16] and "Tanh" in d["name"])
@@ -383,7 +383,7 @@ def test_code_in_a_keras_file_is_not_run(tmp_path: Path) -> None:
         export_bundle(tmp_path / "code.keras", tmp_path / "made.bundle", quantize="float32")
 
 
-def test_a_layer_that_nobody_knows_and_a_damaged_savedmodel_are_refused(tmp_path: Path) -> None:
+def test_unknown_layers_and_damaged_models_are_refused(tmp_path: Path) -> None:
     @keras.saving.register_keras_serializable("elsewhere")
     class Mystery(keras.layers.Layer):
         def call(self, x: Any) -> Any:
@@ -455,7 +455,7 @@ def wav(path: Path, samples: np.ndarray, rate: int) -> Path:
 
 
 @pytest.mark.parametrize("backend", ["litert", "tensorflow"])
-def test_recordings_are_taught_and_recognized_on_the_command_line(convert: Convert, tmp_path: Path, backend: str) -> None:
+def test_the_command_line_learns_recordings(convert: Convert, tmp_path: Path, backend: str) -> None:
     output, store = tmp_path / "sounds.bundle", ("--store", tmp_path / "store.db", "--backend", backend)
     done = cli(
         "export", convert(loudness, (1, 4000)), "--sample-rate", "8000", "--scale", "10", "--output", output, "--json"
@@ -489,7 +489,7 @@ def test_a_folder_of_images_calibrates_and_evaluates(convert: Convert, tmp_path:
     assert "with its weights as they were" in card
 
 
-def test_what_is_for_models_is_refused_for_runs_and_the_other_way_round(convert: Convert, tmp_path: Path) -> None:
+def test_options_of_models_and_of_runs_do_not_mix(convert: Convert, tmp_path: Path) -> None:
     path, run = convert(image, (1, 8, 8, 3)), Path(__file__).parents[2] / "benchmarks" / "omniglot"
     assert "converted already" in cli("export", path, "--quantize", "int8", "--output", tmp_path / "b", code=1).stderr
     assert "says itself" in cli("export", run, "--mean", "1", "--output", tmp_path / "b", code=1).stderr

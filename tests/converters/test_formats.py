@@ -52,7 +52,7 @@ def files(encoder: keras.Model, images: np.ndarray) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("quantize", FORMATS)
-def test_a_format_has_its_types_its_size_and_what_the_oldest_runtime_knows(files: dict[str, bytes], quantize: str) -> None:
+def test_a_format_has_its_types_and_its_size(files: dict[str, bytes], quantize: str) -> None:
     parsed = ModelFile.parse(files[quantize])
     check(parsed, quantize)
     assert parsed.min_runtime <= OLDEST_RUNTIME
@@ -98,7 +98,7 @@ def test_a_file_that_is_read_and_written_says_the_same(files: dict[str, bytes]) 
     assert again == files["int8"]
 
 
-def test_joined_files_keep_their_operators_and_the_newer_version_counts(files: dict[str, bytes]) -> None:
+def test_joined_files_keep_their_newest_operators(files: dict[str, bytes]) -> None:
     newer = parse(files["int8"])
     entry = next(entry for entry in newer.metadata if entry.name == MIN_RUNTIME.encode())
     newer.buffers[entry.buffer].data = np.frombuffer(b"2.11.0", np.uint8)

@@ -42,7 +42,7 @@ def misleading() -> tuple[np.ndarray, Dataset]:
     return 0.3 * embeddings, data
 
 
-def test_the_rate_is_the_best_of_those_tried_and_adapting_with_it_helps(misleading: tuple[np.ndarray, Dataset]) -> None:
+def test_the_rate_is_the_best_tried_and_it_helps(misleading: tuple[np.ndarray, Dataset]) -> None:
     embeddings, data = misleading
     scale = 1 / np.mean(np.sum(embeddings.astype(np.float64) ** 2, axis=1))
     rates = choose_learning_rates(embeddings, data)
@@ -72,9 +72,7 @@ def test_the_rate_does_no_harm_whatever_the_number_of_labels(way: int) -> None:
 
 
 @pytest.mark.parametrize("factor", [7.0, 1 / 7])
-def test_rates_are_in_a_unit_that_follows_the_scale_of_the_embeddings(
-    misleading: tuple[np.ndarray, Dataset], factor: float
-) -> None:
+def test_rates_follow_the_scale_of_the_embeddings(misleading: tuple[np.ndarray, Dataset], factor: float) -> None:
     embeddings, data = misleading
     scaled = (factor * embeddings).astype(np.float32)
     multiples = choose_learning_rates(scaled, data)[0] * np.mean(np.sum(scaled.astype(np.float64) ** 2, axis=1))
@@ -82,7 +80,7 @@ def test_rates_are_in_a_unit_that_follows_the_scale_of_the_embeddings(
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
-def test_embeddings_of_a_dead_encoder_are_a_clear_error_or_give_finite_rates(value: float) -> None:
+def test_a_dead_encoder_is_refused_or_its_rates_are_finite(value: float) -> None:
     data = synthetic(10, 10)
     try:
         rates = choose_learning_rates(np.full((100, DIM), value, np.float32), data)

@@ -1,4 +1,4 @@
-"""What programs that are not ours make of an export: MediaPipe, and LiteRT.js in node. `make check-targets` runs this.
+"""Exports in other programs: MediaPipe, and LiteRT.js in node. `make check-targets` runs this.
 
 Both are too large for the environment that the other tests run in, so each has its own, named by an environment variable;
 without it the test is skipped.

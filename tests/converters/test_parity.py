@@ -43,9 +43,7 @@ def test_noise_is_a_drop_beyond_its_interval(data: Dataset, exact: np.ndarray) -
         assert entry["float32"]["mean"] - entry["quantized"]["mean"] == pytest.approx(entry["drop"]["mean"], abs=2e-5)
 
 
-def test_a_scale_changes_neither_cosine_nor_accuracy_and_a_turned_sign_changes_the_cosine_alone(
-    data: Dataset, exact: np.ndarray
-) -> None:
+def test_scale_and_sign_change_no_accuracy(data: Dataset, exact: np.ndarray) -> None:
     scaled, turned = parity(exact, 4 * exact, data), parity(exact, -exact, data)
     assert set(scaled["cosine"].values()) == {1.0}
     assert set(turned["cosine"].values()) == {-1.0}
@@ -87,7 +85,7 @@ def test_a_drop_up_to_the_limit_passes(drops: tuple[float, float]) -> None:
 
 
 @pytest.mark.parametrize("drops", [(0.0101, 0.0), (0.0, 0.0101), (0.3, 0.02)])
-def test_a_drop_beyond_the_limit_is_an_error_whichever_row_it_is_in(drops: tuple[float, float]) -> None:
+def test_a_drop_beyond_the_limit_is_an_error_in_any_row(drops: tuple[float, float]) -> None:
     with pytest.raises(ExportError, match=f"int8 costs {100 * max(drops):.2f} ± 0.21 points"):
         require_parity(report_of(*drops), "int8", 1.0)
 

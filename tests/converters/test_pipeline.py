@@ -60,7 +60,7 @@ def run(finished_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was converted once is not converted again."""
+    """Do not convert again: return what was converted once."""
     monkeypatch.setattr(convert_trained, "convert", lambda encoder, quantize, *_: bundles[quantize].model)
 
 
@@ -75,7 +75,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 # --- what a bundle says -----------------------------------------------------------------------------------------------
 
 
-def test_a_bundle_has_the_files_of_the_format_with_their_checksums(bundles: dict[str, Bundle]) -> None:
+def test_a_bundle_has_its_files_and_their_checksums(bundles: dict[str, Bundle]) -> None:
     for bundle in bundles.values():
         assert left_in(bundle.path, "README.md", "encoder.tflite", "manifest.json")
         manifest = json.loads((bundle.path / "manifest.json").read_text())
@@ -112,7 +112,7 @@ def test_the_file_describes_its_ends_for_other_programs(bundles: dict[str, Bundl
         assert with_metadata(bundle.model, INPUT, 8, "not stated") == bundle.model
 
 
-def test_calibration_and_parity_are_those_of_the_files_own_embeddings(bundles: dict[str, Bundle], trained: Any) -> None:
+def test_calibration_and_parity_are_of_the_file_itself(bundles: dict[str, Bundle], trained: Any) -> None:
     for bundle in bundles.values():
         val = load_dataset(bundle.manifest.training["dataset"], "val", INPUT)
         embeddings = embed_all(Encoder(bundle.model), INPUT, val.examples)
@@ -169,9 +169,7 @@ def test_the_model_card_says_what_it_is_for_people(bundles: dict[str, Bundle]) -
         assert part in card
 
 
-def test_manifest_and_model_card_say_with_what_command_and_how_it_was_trained(
-    bundles: dict[str, Bundle], finished_run: Path
-) -> None:
+def test_manifest_and_card_say_how_it_was_trained(bundles: dict[str, Bundle], finished_run: Path) -> None:
     facts, curve = RunFolder(finished_run).facts(), RunFolder(finished_run).curve()
     assert len(curve) == 20  # of 60 episodes, one in three
     for bundle in bundles.values():
@@ -195,7 +193,7 @@ def test_the_model_card_says_which_run_this_one_began_with(run: Path, bundles: d
     assert "* It began with the encoder of the run `runs/before`.\n" in (began.path / "README.md").read_text()
 
 
-def test_the_model_card_does_not_claim_more_classes_than_it_was_calibrated_with(bundles: dict[str, Bundle]) -> None:
+def test_the_card_claims_only_classes_it_was_calibrated_for(bundles: dict[str, Bundle]) -> None:
     card = (bundles["int8"].path / "README.md").read_text()
     assert "of whom it accepts 5% unless asked otherwise, with 1 to 2 enrolled classes" in card
 
@@ -209,7 +207,7 @@ def test_the_same_run_gives_the_same_bytes_each_time(bundles: dict[str, Bundle],
     assert contents(again.path) == contents(bundles["int8"].path)
 
 
-def test_other_processes_give_the_same_bytes_whatever_their_hashes(finished_run: Path, tmp_path: Path) -> None:
+def test_other_processes_give_the_same_bytes(finished_run: Path, tmp_path: Path) -> None:
     """Sets and dictionaries are walked in another order with each seed of Python's hashes."""
     script = """
 import sys
@@ -247,9 +245,7 @@ def test_a_zip_holds_the_same_files_uncompressed(bundles: dict[str, Bundle], fin
     assert made.manifest == bundles["int8"].manifest
 
 
-def test_the_heads_sizes_are_those_asked_for_and_leave_the_encoder_id(
-    bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path
-) -> None:
+def test_sizes_of_heads_leave_the_encoder_id(bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path) -> None:
     made = export_bundle(finished_run, tmp_path / "other.bundle", max_classes=3, max_shots=2)
     assert made.manifest.signatures["train_step"]["inputs"]["onehot"] == [2, 3]
     assert made.manifest.encoder_id == bundles["int8"].manifest.encoder_id
@@ -289,9 +285,7 @@ def test_a_release_does_not_change_the_bytes(bundles: dict[str, Bundle]) -> None
         ({"calibration": "npz:missing.npz"}, "does not exist"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_and_nothing_is_written(
-    finished_run: Path, tmp_path: Path, settings: dict, error: str
-) -> None:
+def test_a_refused_export_writes_nothing(finished_run: Path, tmp_path: Path, settings: dict, error: str) -> None:
     with pytest.raises(EdgeMetaError, match=error):
         export_bundle(finished_run, tmp_path / "new.bundle", **settings)
     assert left_in(tmp_path)
@@ -494,7 +488,7 @@ def test_a_converted_file_is_not_quantized_again(tmp_path: Path) -> None:
         export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", quantize="int8")
 
 
-def test_an_encoder_of_somebody_elses_is_exported_with_a_dataset_to_calibrate_on(
+def test_another_makers_encoder_is_exported_with_a_dataset(
     run: Path, bundles: dict[str, Bundle], tmp_path: Path, quick: None
 ) -> None:
     mine = tmp_path / "mine.keras"

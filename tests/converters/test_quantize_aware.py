@@ -84,7 +84,7 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("make", [conv4, resnet7])
-def test_without_rounding_the_copy_is_the_encoder_with_its_norms_folded(make: Callable[..., keras.Model]) -> None:
+def test_without_rounding_the_copy_is_the_folded_encoder(make: Callable[..., keras.Model]) -> None:
     keras.utils.set_random_seed(0)
     encoder = for_device(make((16, 16, 1)))
     for layer in encoder.layers:
@@ -99,7 +99,7 @@ def test_without_rounding_the_copy_is_the_encoder_with_its_norms_folded(make: Ca
     assert not np.allclose(copy(images), encoder(images, training=False), rtol=1e-4, atol=1e-5), "nothing is rounded"
 
 
-def test_weights_have_255_values_a_channel_and_the_gradient_passes_by() -> None:
+def test_weights_have_255_values_a_channel() -> None:
     keras.utils.set_random_seed(0)
     layer = RoundedConv2D(3, 3)
     layer.build((None, 8, 8, 2))
@@ -116,7 +116,7 @@ def test_weights_have_255_values_a_channel_and_the_gradient_passes_by() -> None:
         np.testing.assert_allclose(steps, np.round(kernel[..., channel] / scale), atol=1e-3)
 
 
-def test_a_range_follows_batches_rounds_to_256_values_and_holds_zero() -> None:
+def test_a_range_rounds_to_256_values_and_holds_zero() -> None:
     layer = Range()
     layer.build((None, 4))
     layer.momentum = 0.0
@@ -131,7 +131,7 @@ def test_a_range_follows_batches_rounds_to_256_values_and_holds_zero() -> None:
     assert float(layer.high) < 3.1, "what is only judged moves no range"
 
 
-def test_equalized_channels_of_a_pair_are_of_one_size_and_the_function_stays(trained: keras.Model) -> None:
+def test_equalized_channels_are_of_one_size(trained: keras.Model) -> None:
     """Weights of 1 : 300 between channels come out as of the encoder that they were made of."""
     images = np.random.default_rng(0).random((10, 16, 16, 1)).astype(np.float32)
     plain, hard = (quantize_aware(encoder) for encoder in (trained, hardened(trained)))
@@ -150,7 +150,7 @@ def test_equalized_channels_of_a_pair_are_of_one_size_and_the_function_stays(tra
 
 
 @pytest.mark.parametrize("spoil", [hardened, with_outliers])
-def test_fine_tuning_recovers_what_rounding_takes_and_the_file_is_what_was_trained(
+def test_fine_tuning_recovers_the_loss_of_rounding(
     trained: keras.Model, splits: tuple[Dataset, Dataset], samples: np.ndarray, spoil: Callable[..., keras.Model]
 ) -> None:
     (train, val), hard = splits, spoil(trained)

@@ -76,7 +76,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_outer_gradient_is_that_of_the_query_loss_at_the_adapted_parameters(name, encoder, task):
+def test_outer_gradient_is_of_the_query_loss_after_adapting(name, encoder, task):
     method = METHODS[name](encoder)
     for variable in method.trainable_variables:  # a head that starts at zero would hide terms
         if "head" in variable.name:
@@ -88,7 +88,7 @@ def test_outer_gradient_is_that_of_the_query_loss_at_the_adapted_parameters(name
 
 @pytest.mark.parametrize("transductive", [False, True])
 @pytest.mark.parametrize("way", [WAY, None])
-def test_the_outer_gradient_goes_through_the_statistics_of_batch_norm(way, transductive, task):
+def test_outer_gradient_goes_through_batch_norm_statistics(way, transductive, task):
     inputs = keras.Input((SIDE, SIDE, 1))
     x = layers.Activation("tanh")(FusedBatchNormalization(momentum=0.9)(layers.Conv2D(2, 8, 8)(inputs)))
     method = MAML(keras.Model(inputs, layers.Flatten()(x)), way=way, steps=2, learning_rate=0.3, transductive=transductive)
@@ -140,7 +140,7 @@ def test_first_and_second_order_differ(encoder, task):
     assert np.abs(first - second).max() > 1e-3 * np.abs(second).max()
 
 
-def test_is_not_the_shortcut_that_learns_from_the_support_set_and_overwrites_the_start(encoder, task):
+def test_maml_is_not_training_on_the_support_set(encoder, task):
     method = MAML(encoder, way=WAY, steps=3, learning_rate=0.5)
     before = [variable.numpy() for variable in method.trainable_variables]
     support = task[0]
@@ -152,7 +152,7 @@ def test_is_not_the_shortcut_that_learns_from_the_support_set_and_overwrites_the
     assert float(method.loss(*task)[0]) != float(method.loss(support, support)[0])
 
 
-def test_proto_anil_without_steps_of_any_length_is_a_prototypical_network(encoder, task):
+def test_protoanil_without_steps_is_a_prototypical_network(encoder, task):
     still = ANIL(encoder, way=None, steps=2, learning_rate=0.0)
     assert float(still.loss(*task)[0]) == pytest.approx(float(ProtoNet(encoder).loss(*task)[0]), rel=1e-12)
 
@@ -198,7 +198,7 @@ def test_queries_tell_of_each_other_only_when_transductive(transductive, task):
         np.testing.assert_allclose(first, again, rtol=1e-12)
 
 
-def test_statistics_are_those_of_the_support_set_at_the_adapted_parameters(task):
+def test_statistics_are_of_the_support_set_after_adapting(task):
     """With a rate of zero: the query logits are those of batch norm with the support set's mean and variance."""
     encoder = normalized_encoder()
     method = MAML(encoder, way=WAY, steps=1, learning_rate=0.0)
@@ -211,7 +211,7 @@ def test_statistics_are_those_of_the_support_set_at_the_adapted_parameters(task)
     np.testing.assert_allclose(method.logits(*task), embeddings @ weights, rtol=1e-6, atol=1e-9)
 
 
-def test_reptile_moves_towards_the_mean_of_the_adapted_parameters(encoder, task):
+def test_reptile_moves_to_the_mean_of_adapted_parameters(encoder, task):
     """Against plain gradient descent on each support set, written by hand."""
     other = tuple(side[:, :, ::-1] for side in task)
     method = Reptile(encoder, way=WAY, steps=3, learning_rate=0.5)
