@@ -2,12 +2,66 @@
 
     from edge_meta import Classifier
 
-This module and `edge_meta.runtime` need NumPy and an interpreter; `edge_meta.training` and `converters` need TensorFlow.
+`Classifier`, `Bundle`, `load_dataset`, `evaluate` and `benchmark` need NumPy and an interpreter; `train`, `TrainingConfig`
+and `export_bundle` need TensorFlow, and raise a `BackendError` that says what to install where it is absent.
+
+Each name is imported from its room when it is first used (PEP 562). This package lies below all rooms, so importing them
+here would load every room for a program that needs one module, and TensorFlow on a device. Only `edge_meta` may import
+upwards like this, and only by name.
 """
 
-from edge_meta.errors import EdgeMetaError
-from edge_meta.runtime.classifier import Classifier, Prediction, Result
+from __future__ import annotations
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["Classifier", "EdgeMetaError", "Prediction", "Result"]
+__version__ = "0.2.0"
+
+__all__ = [
+    "Bundle",
+    "Classifier",
+    "EdgeMetaError",
+    "Prediction",
+    "Result",
+    "TrainingConfig",
+    "benchmark",
+    "evaluate",
+    "export_bundle",
+    "load_dataset",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from converters import export_bundle
+    from edge_meta.benchmarking.runner import benchmark
+    from edge_meta.datasets import load_dataset
+    from edge_meta.errors import EdgeMetaError
+    from edge_meta.evaluation.evaluator import evaluate
+    from edge_meta.runtime.bundle import Bundle
+    from edge_meta.runtime.classifier import Classifier
+    from edge_meta.runtime.results import Prediction, Result
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.pipeline import train
+else:  # so that type checkers report a name that is not exported
+    _MODULES = {
+        "Bundle": "edge_meta.runtime.bundle",
+        "Classifier": "edge_meta.runtime.classifier",
+        "EdgeMetaError": "edge_meta.errors",
+        "Prediction": "edge_meta.runtime.results",
+        "Result": "edge_meta.runtime.results",
+        "TrainingConfig": "edge_meta.training.config",
+        "benchmark": "edge_meta.benchmarking.runner",
+        "evaluate": "edge_meta.evaluation.evaluator",
+        "export_bundle": "converters",
+        "load_dataset": "edge_meta.datasets",
+        "train": "edge_meta.training.pipeline",
+    }
+
+    def __getattr__(name):
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -1,15 +1,15 @@
-"""Errors that a user can act on: each says the cause, then the remedy.
+"""Errors that a user can act on: each gives the cause, then the remedy.
 
-The command line prints them as one paragraph and exits with 1. Anything else that is raised is a defect of edge_meta.
+The command line prints them as one paragraph and exits with 1. Any other exception is a defect of edge_meta.
 """
 
 
 class EdgeMetaError(Exception):
-    """A problem with what the user gave us.
+    """A problem that the user can solve.
 
     Args:
-        cause: what is wrong, naming the file, label or value.
-        remedy: what to do next, as a sentence.
+        cause: the problem, with the name of the file, label or value.
+        remedy: the next thing to do, as a sentence.
     """
 
     def __init__(self, cause: str, remedy: str) -> None:
@@ -27,11 +27,11 @@ class StoreError(EdgeMetaError):
 
 
 class InputError(EdgeMetaError):
-    """An image or array is not what the encoder takes."""
+    """An example or an argument is not what the encoder takes."""
 
 
 class LabelError(EdgeMetaError):
-    """A label or a shot is not enrolled, or too few are."""
+    """A label or a shot is not enrolled, or too few labels are."""
 
 
 class DatasetError(EdgeMetaError):
@@ -47,7 +47,7 @@ class RegressionError(EdgeMetaError):
 
 
 class FallbackWarning(UserWarning):
-    """A delegate could not be used, and the encoder runs on the CPU, as was asked for in that case."""
+    """A delegate cannot be used, and the encoder runs on the CPU, as `fallback` asked for."""
 
 
 class TrainingError(EdgeMetaError):

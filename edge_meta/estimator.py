@@ -1,4 +1,4 @@
-"""A scikit-learn classifier over the same store and heads as the device's, to cross-validate and compare with others."""
+"""A scikit-learn classifier with the store and heads of the device, to cross-validate and compare with others."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.choices import HEADS
 from edge_meta.errors import BackendError, InputError, LabelError, StoreError
-from edge_meta.evaluation.evaluator import embed_all
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.heads.adapted import adapt_head
 from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.store.reader import Snapshot
 from edge_meta.store.store import Store
 from edge_meta.types import Array, Array64
@@ -39,21 +40,21 @@ STEPS = 10
 class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Prototypes, or a linear head that starts from them (Snell et al. 2017; Triantafillou et al. 2020), as an estimator.
 
-    X is images, uint8 (n, H, W[, C]) or a list of paths, with a bundle; without one it is embeddings (n, D), in magnitude
-    below 2¹⁵. Nothing is rejected as unknown.
+    With a bundle, X is examples as its encoder takes them: an array (n, ...), for images uint8 (n, H, W[, C]), or a list of
+    paths. Without one, X is embeddings (n, D), in magnitude below 2¹⁵. Nothing is rejected as unknown.
 
     Args:
         bundle: a path, a shipped bundle's name, an opened bundle, or None.
-        store: a file to keep the classes in, so that the device's commands can go on with it: its labels are those of y as
-            text. Without one they are kept in memory.
+        store: a file for the classes, which the device's commands can use; its labels are those of y as text. Without one,
+            the classes are kept in memory.
         head: `prototype`, or `linear`, adapted to all shots after each fit.
         solver, steps, learning_rate: of the linear head; see `Classifier.adapt`. Without a bundle gradient steps are 10
             unless given, at a rate of 2 / (1 + the mean of ‖x‖²), at which none can raise the loss (the bound of Böhning
             1992 on its curvature).
 
     Attributes:
-        classes_: the labels that have been fitted, sorted; `predict_proba` has a column for each.
-        snapshot_: the store as the last fit left it, which predictions are made from.
+        classes_: the fitted labels, sorted; `predict_proba` has a column for each.
+        snapshot_: the content of the store after the last fit, from which it predicts.
     """
 
     def __init__(
@@ -69,28 +70,28 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.solver, self.steps, self.learning_rate = solver, steps, learning_rate
 
     def fit(self, X: Any, y: Any) -> FewShotClassifier:  # noqa: N803
-        """Enroll X (n, ...) under the labels y (n,), and forget what was fitted before.
+        """Enroll X (n, ...) under the labels y (n,), and forget earlier fits.
 
         Raises:
-            StoreError: the file at `store` holds classes already, which are left as they are.
-            InputError: X is no images that the encoder takes, or there is no such head or learning rate.
-            ValueError: X or y is not of the form that scikit-learn asks for.
+            StoreError: the file at `store` holds classes already; they stay as they are.
+            InputError: X is not what the encoder takes, or there is no such head or learning rate.
+            ValueError: X or y is not of the form that scikit-learn requires.
         """
         return self._learn(X, y, None, anew=True)
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> FewShotClassifier:  # noqa: N803
-        """Enroll more examples of the same labels or of new ones; at `store`, besides what it holds.
+        """Enroll more examples of old or new labels, besides those in the file at `store`.
 
         Args:
-            classes: labels that will come later, to have their columns in `predict_proba` from now on.
+            classes: labels of later examples, which get their columns in `predict_proba` now.
 
         Raises:
-            LabelError: the file at `store` holds labels that are not text as y's are.
+            LabelError: the labels in the file at `store` are text, and those of y are not.
         """
         return self._learn(X, y, classes, anew=False)
 
     def predict_proba(self, X: Any) -> Array64:  # noqa: N803
-        """The softmax over all labels, (n, labels) in the order of `classes_`; 0 for those without a shot."""
+        """The softmax over all labels, float64 (n, labels) in the order of `classes_`; 0 for a label without shots."""
         check_is_fitted(self)
         embeddings = self._embeddings(X if self._opened_bundle() else validate_data(self, X, reset=False))
         texts = [str(label) for label in self.classes_.tolist()]
@@ -114,8 +115,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return tags
 
     def _learn(self, X: Any, y: Any, classes: Any, anew: bool) -> FewShotClassifier:  # noqa: N803
-        if self.head not in ("prototype", "linear"):
-            raise InputError(f"There is no head {self.head!r}.", "Use prototype or linear.")
+        if self.head not in HEADS:
+            raise InputError(f"There is no head {self.head!r}.", f"Use {' or '.join(HEADS)}.")
         first = anew or not hasattr(self, "classes_")
         if self.bundle is None:
             X, y = validate_data(self, X, y, reset=first)  # noqa: N806
@@ -127,16 +128,16 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         known = labels if first else np.union1d(self.classes_, labels)
         known = known if classes is None else np.union1d(known, classes)
         embeddings = self._embeddings(X)
-        with self._kept(embeddings.shape[1], first) as store:
-            kept = store.snapshot().labels
-            if kept and anew:
+        with self._open_store(embeddings.shape[1], first) as store:
+            stored = store.snapshot().labels
+            if stored and anew:
                 raise StoreError(
                     f"{self.store} holds classes already.", "Add to them with partial_fit, or use another store."
                 )
-            if not {*kept} <= {str(label) for label in known.tolist()}:
+            if not {*stored} <= {str(label) for label in known.tolist()}:
                 if known.dtype.kind not in "UO":
                     raise LabelError(f"{self.store} holds labels that are text, and y's are not.", "Give y as text.")
-                known = np.union1d(known, kept)
+                known = np.union1d(known, stored)
             for index, label in enumerate(labels.tolist()):
                 store.enroll(str(label), embeddings[owners == index])
             if self.head == "linear":
@@ -146,8 +147,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return self
 
     @contextmanager
-    def _kept(self, dim: int, first: bool) -> Iterator[Store]:
-        """The store, to change it: the file; or a temporary one that starts from the bytes `content_` and leaves its own."""
+    def _open_store(self, dim: int, first: bool) -> Iterator[Store]:
+        """Open the file at `store`, or a temporary one that starts from the bytes `content_` and updates them at the end."""
         bundle = self._opened_bundle()
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "store.db" if self.store is None else Path(self.store)
@@ -162,13 +163,13 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     def _embeddings(self, X: Any) -> Array:  # noqa: N803
         bundle = self._opened_bundle()
         if bundle is None:
-            with np.errstate(over="ignore"):  # the store says what is too large
+            with np.errstate(over="ignore"):  # the store refuses what is too large
                 return np.asarray(X).astype(np.float32)
         input_spec = bundle.manifest.input_spec
-        images = input_spec.read_all(X)
-        if not images:
-            raise InputError("No images were given.", "Give at least one.")
-        return embed_all(open_encoder(bundle), input_spec, np.stack(images))
+        examples = input_spec.read_all(X)
+        if not examples:
+            raise InputError(f"No {input_spec.noun}s were given.", "Give at least one.")
+        return embed_all(open_encoder(bundle), input_spec, np.stack(examples))
 
     def _adapt(self, store: Store) -> None:
         bundle = self._opened_bundle()

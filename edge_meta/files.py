@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, in place of what is there or only where nothing is."""
+"""Write a file whole or not at all: replace an old file, or create one only where there is none."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import IO
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A binary file that takes the place of `path` when the block ends well, and leaves no trace when it does not."""
-    import tempfile  # which is slow to import, and classifying has no need of it
+    """Open a binary file that replaces `path` when the block ends, and leaves no trace if the block raises."""
+    import tempfile  # slow to import, and not needed to classify
 
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         partial = Path(file.name)
@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it that are missing; when this returns, a power cut does not take them away."""
+    """Make a folder and its missing parents. When this returns, they survive a power cut."""
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in reversed(missing):
@@ -38,15 +38,15 @@ def make_folder(path: Path) -> None:
 
 
 def create_unless_there(made: Path, path: Path) -> bool:
-    """Move a finished file to `path`, unless another process has put one there first; an empty file counts as none.
+    """Move a finished file to `path` unless a file is there already; an empty file counts as none.
 
-    Both lie in one file system; `made` may be left behind. Returns whether it was moved.
+    Both paths lie in one file system. `made` may remain where it is. Returns whether `path` has the content of `made`.
     """
     sync(made)
     try:
         os.link(made, path)
     except OSError:
-        # There is a file already; or the file system, such as a memory card's, knows no links.
+        # There is a file already, or the file system (a memory card's, for example) has no links.
         if path.exists() and path.stat().st_size:
             return False
         made.replace(path)
@@ -55,7 +55,7 @@ def create_unless_there(made: Path, path: Path) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Put a file's content, or a folder's list of files, on the disk; Windows has no such thing for folders."""
+    """Flush a file's content, or a folder's list of files, to the disk. Windows cannot do this for folders."""
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
@@ -66,12 +66,13 @@ def sync(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Replace a file by text in UTF-8, whole or not at all."""
     with replacing(path) as file:
         file.write(text.encode())
 
 
 def _umask() -> int:
-    # The only way to read the mask is to set it; temporary files ignore it and are private to their owner.
+    # A temporary file ignores the mask and is private to its owner. The only way to read the mask is to set it.
     mask = os.umask(0o077)
     os.umask(mask)
     return mask

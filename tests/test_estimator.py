@@ -52,9 +52,7 @@ def test_it_passes_all_of_scikit_learns_checks_that_can_run(head: str) -> None:
     assert len(done) > 50
 
 
-def test_cross_validation_on_real_embeddings_is_that_of_nearest_means(
-    embedded: np.ndarray, letters: tuple[np.ndarray, np.ndarray]
-) -> None:
+def test_cross_validation_is_that_of_nearest_means(embedded: np.ndarray, letters: tuple[np.ndarray, np.ndarray]) -> None:
     names = letters[1]
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     scores = cross_val_score(FewShotClassifier(), embedded, names, cv=folds)
@@ -125,7 +123,7 @@ def test_learning_in_parts_is_learning_at_once(
     np.testing.assert_allclose(in_parts.predict_proba(embedded), at_once.predict_proba(embedded), rtol=1e-3, atol=1e-6)
 
 
-def test_announced_classes_have_no_chance_before_their_first_shot(embedded: np.ndarray) -> None:
+def test_announced_classes_score_0_before_their_first_shot(embedded: np.ndarray) -> None:
     estimator = FewShotClassifier().partial_fit(embedded[:20], np.repeat(["b", "c"], 10), classes=["a", "b", "c"])
     assert list(estimator.classes_) == ["a", "b", "c"]
     probabilities = estimator.predict_proba(embedded)
@@ -136,9 +134,7 @@ def test_announced_classes_have_no_chance_before_their_first_shot(embedded: np.n
 # A store
 
 
-def test_the_device_goes_on_with_what_was_fitted_and_the_other_way_round(
-    letters: tuple[np.ndarray, np.ndarray], tmp_path: Path
-) -> None:
+def test_estimator_and_device_share_a_store(letters: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
     images, _ = letters
     path = tmp_path / "store.db"
     FewShotClassifier("omniglot", store=path).fit(images[:20], np.repeat(["zeta", "beta"], 10))

@@ -12,7 +12,7 @@ from edge_meta.heads.prototypes import class_scatters, within_class_variance
 from edge_meta.heads.rejection import Rejection
 from edge_meta.types import Array, Array64, Integers
 
-SEED = 7
+RANDOM_SEED = 7
 EPISODES = 200
 STRANGERS = 30  # of an episode
 LABELS = (1, 2, 5, 10, 20, 50, 100)
@@ -23,7 +23,7 @@ HELD_OUT = 0.4  # of the groups, for strangers
 
 
 def calibrate_rejection(embeddings: Array, data: Dataset, enrolled: Array | None = None) -> Rejection | None:
-    """How far strangers are, by number of labels and false-accept rate, from episodes of 1 and 5 shots.
+    """Measure how far strangers are, by number of labels and false-accept rate, from episodes of 1 and 5 shots.
 
     In each episode 2/5 of the groups are put aside, drawn anew, and strangers are examples of those; where the data has a
     single group, the same with its classes.
@@ -40,7 +40,7 @@ def calibrate_rejection(embeddings: Array, data: Dataset, enrolled: Array | None
     if len(counts) < 4 or counts.min() < max(SHOTS) + 1:
         return None
     spread = max(within_class_variance(embeddings, data.labels), float(np.finfo(np.float32).tiny))
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(RANDOM_SEED)
     numbers = tuple(labels for labels in LABELS if labels <= _fewest_enrollable(data))
     # widths() needs no more than the spread, and the distances are measured in widths.
     draft = Rejection(FALSE_ACCEPT, numbers, RATES, SHOTS, (), spread)
@@ -80,7 +80,7 @@ def _held_out(data: Dataset, rng: np.random.Generator) -> NDArray[np.bool_]:
 
 
 def _fewest_enrollable(data: Dataset) -> int:
-    """How many classes are left to enroll whichever groups are held out."""
+    """Count the classes left to enroll, whichever groups are held out."""
     _, sizes = np.unique(_kinds(data), return_counts=True)
     return int(np.sort(sizes)[: len(sizes) - max(1, int(HELD_OUT * len(sizes)))].sum())
 

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
+from edge_meta.choices import HEADS, SPLITS_AND_ALL
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option
 from edge_meta.cli.progress import Counter
+from edge_meta.datasets import names
+from edge_meta.evaluation.protocol import EpisodeProtocol
+
+if TYPE_CHECKING:
+    from edge_meta.evaluation.evaluator import Evaluation
+    from edge_meta.evaluation.open_set import OpenSet
+
+USUAL = EpisodeProtocol()
 
 
 @click.command()
 @click.argument("bundle")
-@click.option("--dataset", required=True, metavar="D", help="omniglot, glyphs, folder:PATH or npz:PATH.")
-@click.option("--split", default="test", show_default=True, type=click.Choice(["train", "val", "test", "all"]))
-@click.option("--way", default=20, show_default=True, help="Classes in an episode.")
-@click.option("--shot", default=1, show_default=True, help="Support examples of each class.")
-@click.option("--query", default=15, show_default=True, help="Query examples of each class.")
-@click.option("--episodes", default=1000, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--head", default="prototype", show_default=True, type=click.Choice(["prototype", "linear"]))
+@click.option("--dataset", required=True, metavar="D", help=f"{names.NAMES}.")
+@click.option(
+    "--split",
+    default=USUAL.split,
+    show_default=True,
+    type=click.Choice(SPLITS_AND_ALL),
+    help="Classes to draw from.",
+)
+@click.option("--way", default=USUAL.way, show_default=True, help="Classes in an episode.")
+@click.option("--shot", default=USUAL.shot, show_default=True, help="Support examples of each class.")
+@click.option("--query", default=USUAL.query, show_default=True, help="Query examples of each class.")
+@click.option("--episodes", default=USUAL.episodes, show_default=True, help="Episodes to draw.")
+@click.option("--seed", default=USUAL.seed, show_default=True, help="Seed of the draw.")
+@click.option("--head", default="prototype", show_default=True, type=click.Choice(HEADS), help="Classify by this head.")
 @solver_option
 @click.option("--steps", type=int, help="Gradient steps of the linear head, at most.  [default: the bundle's]")
 @click.option(
@@ -27,45 +44,67 @@ from edge_meta.cli.progress import Counter
     help="Draw all classes of an episode from one alphabet (one group of the dataset), and its queries by other drawers "
     "than its support.",
 )  # fmt: skip
-@click.option("--strangers", metavar="D", help="Judge unknown, too, by strangers from this dataset (may be the same).")
+@click.option("--strangers", metavar="D", help="Judge unknown, too, by strangers from this dataset, which may be the same.")
 @click.option("--false-accept", type=float, help="Share of strangers that may be accepted.  [default: the bundle's]")
 @runtime_options
 @json_option
-def evaluate(bundle: str, as_json: bool, **protocol: Any) -> None:
-    """Judge BUNDLE by episodes, as the device runs it: its own file, a device's interpreter.
+@click.pass_context
+def evaluate(ctx: click.Context, /, bundle: str, dataset: str, as_json: bool, **settings: Any) -> None:
+    """Measure BUNDLE's accuracy over episodes, as a device runs it: its own file, in a device's interpreter.
 
     \b
     Examples:
       edge-meta evaluate omniglot --dataset omniglot --way 5 --shot 1
-      edge-meta evaluate omniglot --dataset omniglot --within-alphabet --query 1     Lake's one-shot task
-      edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear     as edge-meta adapt would leave it
+      edge-meta evaluate omniglot --dataset lake    # Lake's 20 runs, where people err in 4.5 %
+      edge-meta evaluate omniglot --dataset omniglot --within-alphabet --query 1    # like Lake's
+      edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear    # after adapting
       edge-meta evaluate omniglot --dataset omniglot --shot 5 --strangers omniglot --false-accept 0.05
       edge-meta evaluate letters.bundle --dataset folder:photos --split all --way 5 --shot 3 --query 5
 
-    Accuracy is closed-set (nothing is rejected as unknown), with the 95 % interval over episodes. Strangers from the same
-    dataset are of alphabets (groups) that the episode does not use; the threshold never sees them.
+    Accuracy is closed-set (nothing is rejected as unknown): the mean over episodes, with its 95 % interval by the normal
+    approximation. Strangers from the same dataset are of alphabets (groups) that the episode does not use; the threshold
+    never sees them.
+
+    lake fixes its episodes: it takes no option from --split to --seed, no --within-alphabet and no --strangers. It is for
+    the final figure: choose nothing by it.
     """
     from edge_meta.evaluation.evaluator import evaluate
     from edge_meta.runtime.bundle import Bundle
 
-    done = evaluate(Bundle.open(bundle), **protocol, on_progress=Counter("embedding"))
+    episodes = {field.name: settings.pop(field.name) for field in fields(EpisodeProtocol)}
+    given = any(ctx.get_parameter_source(name) is not ParameterSource.DEFAULT for name in episodes)
+    protocol = EpisodeProtocol(**episodes) if given else None
+    done = evaluate(Bundle.open(bundle), dataset, protocol, **settings, on_progress=Counter("embedding"))
+    result = {
+        "dataset": dataset, **vars(done.protocol), "head": done.head, "solver": done.solver, "steps": done.steps,
+        "backend": done.backend, "accuracy": done.accuracy.mean, "ci95": done.accuracy.ci95,
+    }  # fmt: skip
+    lines = [_summary(done)]
+    if done.open_set is not None:
+        result |= {"strangers": settings["strangers"], "false_accept_asked": done.open_set.asked}
+        for key in ("auroc", "false_accept", "rejected_known"):
+            interval = getattr(done.open_set, key)
+            result |= {key: interval.mean, f"{key}_ci95": interval.ci95}
+        lines.append(_strangers_summary(done.open_set, settings["strangers"]))
+    emit(result, as_json, lines)
+
+
+def _summary(done: Evaluation) -> str:
+    """Accuracy and protocol in a line."""
+    drawn = done.protocol
     solved = f" by {done.solver}" if done.solver else ""
     if done.steps:
         solved += f", at most {done.steps} steps"
-    result = {**vars(done), "accuracy": done.accuracy.mean, "ci95": done.accuracy.ci95}
-    lines = [
-        f"{done.accuracy}  {done.way}-way {done.shot}-shot, {done.query} queries, {done.episodes} episodes, "
-        f"{done.split} classes of {done.dataset}{', within one group' * done.within_alphabet}, {done.head} head"
-        f"{solved}, {done.backend}, seed {done.seed}"
-    ]
-    open_set = result.pop("open_set")
-    if open_set is not None:
-        result |= {"strangers": protocol["strangers"], "false_accept_asked": open_set.asked}
-        for key in ("auroc", "false_accept", "rejected_known"):
-            interval = getattr(open_set, key)
-            result |= {key: interval.mean, f"{key}_ci95": interval.ci95}
-        lines.append(
-            f"strangers of {protocol['strangers']}, {open_set.asked:.1%} to be accepted: {open_set.false_accept} accepted, "
-            f"{open_set.rejected_known} of known queries rejected, AUROC {open_set.auroc}"
-        )
-    emit(result, as_json, lines)
+    seed = "" if drawn.seed is None else f", seed {drawn.seed}"
+    return (
+        f"{done.accuracy}  {drawn.way}-way {drawn.shot}-shot, {drawn.query} queries, {drawn.episodes} episodes, "
+        f"{drawn.split} classes of {done.dataset}{', within one group' * drawn.within_alphabet}, {done.head} head"
+        f"{solved}, {done.backend}{seed}"
+    )
+
+
+def _strangers_summary(found: OpenSet, strangers: str) -> str:
+    return (
+        f"strangers of {strangers}, {found.asked:.1%} to be accepted: {found.false_accept} accepted, "
+        f"{found.rejected_known} of known queries rejected, AUROC {found.auroc}"
+    )

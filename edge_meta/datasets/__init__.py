@@ -1,10 +1,12 @@
-"""Datasets by name: `omniglot`, `glyphs`, `folder:PATH` (a folder of files per class), `npz:PATH` (arrays `x`, `y`)."""
+"""Datasets by name, see `names`: each is loaded a split at a time, as arrays in memory."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from edge_meta.datasets.base import SPLITS, Dataset
+from edge_meta.choices import SPLITS, SPLITS_AND_ALL
+from edge_meta.datasets import names
+from edge_meta.datasets.base import Dataset
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import ImageInput, InputSpec
 
@@ -15,15 +17,15 @@ def load_dataset(name: str, split: str, input_spec: InputSpec | None = None) -> 
     """Load a split of a dataset, its examples read as the encoder takes them.
 
     Args:
-        name: `omniglot`, `glyphs`, `folder:PATH` or `npz:PATH`.
+        name: one of `names.NAMES`.
         split: `train`, `val` or `test`, which share no class; or `all`.
-        input_spec: what the encoder takes; 28×28 grayscale images unless given.
+        input_spec: the encoder's input; 28×28 grayscale images unless given.
 
     Raises:
         DatasetError: no such dataset or split, or its data is missing or damaged.
     """
     input_spec = input_spec or ImageInput()
-    if split not in (*SPLITS, "all"):
+    if split not in SPLITS_AND_ALL:
         raise DatasetError(f"There is no split {split!r}.", "Use train, val, test or all.")
     kind, _, path = name.partition(":")
     if kind == "folder" and path:
@@ -34,14 +36,18 @@ def load_dataset(name: str, split: str, input_spec: InputSpec | None = None) -> 
         from edge_meta.datasets.user_data import load_npz
 
         return load_npz(Path(path), split, input_spec)
-    if name not in ("omniglot", "glyphs"):
-        raise DatasetError(f"There is no dataset {name!r}.", "Use omniglot, glyphs, folder:PATH or npz:PATH.")
+    if name not in ("omniglot", "lake", "glyphs"):
+        raise DatasetError(f"There is no dataset {name!r}.", f"Use {names.NAMES}.")
     if not isinstance(input_spec, ImageInput):
         raise DatasetError(f"{name} holds images; this encoder takes {input_spec.noun}s.", "Use folder:PATH or npz:PATH.")
     if name == "omniglot":
         from edge_meta.datasets import omniglot
 
         return omniglot.load(split, input_spec)
+    if name == "lake":
+        from edge_meta.datasets import lake
+
+        return lake.load(split, input_spec)
     from edge_meta.datasets import glyphs
 
     return glyphs.load(split, input_spec)

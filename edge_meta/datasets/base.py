@@ -1,4 +1,4 @@
-"""A dataset in memory: examples, a class for each, and a group (an alphabet, a script) for each class."""
+"""A dataset in memory: examples, the class of each, and the group (an alphabet, a script) of each class."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import DatasetError
 
-SPLITS = ("train", "val", "test")
-
 
 @dataclass(frozen=True)
 class Dataset:
     """One split of a dataset, at the size the encoder takes.
 
     Attributes:
-        name: the dataset's name in the grammar `omniglot`, `glyphs`, `folder:PATH`, `npz:PATH`.
+        name: as `load_dataset` takes it.
         split: `train`, `val`, `test`, or `all`.
-        examples: uint8 (n, height, width, channels); or recordings or arrays (n, ...), as the input gives them.
+        examples: images, uint8 (n, height, width, channels); or recordings or arrays (n, ...), as `InputSpec.read` gives
+            them.
         labels: int32 (examples,), indices into `class_names`, in ascending order.
         class_names: one name a class.
-        groups: one group name a class; classes of one group are of a kind (an alphabet, a script).
-        authors: int32 (examples,), who made each example, numbered from 0 within its group, each at most once in a class;
-            None where nobody knows.
+        groups: one group name a class, such as its alphabet or script; "" where there are no groups.
+        authors: int32 (examples,), the maker of each example, numbered from 0 within the group, each at most once in a
+            class; None where they are not known.
+
+    Raises:
+        ValueError: the lengths differ, or the labels are not in ascending order.
     """
 
     name: str
@@ -40,25 +42,26 @@ class Dataset:
 
     def __post_init__(self) -> None:
         if self.examples.ndim < 2 or len(self.examples) != len(self.labels) or len(self.groups) != len(self.class_names):
-            raise ValueError("images, labels, class_names and groups do not belong together")
+            raise ValueError("examples, labels, class_names and groups do not belong together")
         if self.authors is not None and self.authors.shape != self.labels.shape:
-            raise ValueError("authors and images do not belong together")
+            raise ValueError("authors and examples do not belong together")
         if np.any(np.diff(self.labels) < 0):
             raise ValueError("labels are not in ascending order")
 
     def with_rotations(self) -> Dataset:
-        """Each class turned by 90, 180 and 270 degrees as three more classes (Santoro et al. 2016; Snell et al. 2017).
+        """Add each class turned by 90, 180 and 270 degrees as three more classes (Santoro et al. 2016; Snell et al. 2017).
 
-        Only for square images.
+        Raises:
+            ValueError: the images are not square.
         """
         return self._with_more({str(90 * turns): np.rot90(self.examples, turns, axes=(1, 2)) for turns in (1, 2, 3)})
 
     def with_reflections(self) -> Dataset:
-        """Each class mirrored, left to right, as one more class."""
+        """Add each class mirrored, left to right, as one more class."""
         return self._with_more({"mirror": self.examples[:, :, ::-1]})
 
-    def _with_more(self, copies: dict[str, NDArray[np.uint8]]) -> Dataset:
-        """The dataset and changed copies of its examples: each copy of a class is a class of its own, and so with groups."""
+    def _with_more(self, copies: dict[str, NDArray[Any]]) -> Dataset:
+        """Add changed copies of all examples; a copy of a class is a new class, and a copy of a group a new group."""
         classes, times = len(self.class_names), 1 + len(copies)
         labels = [self.labels + copy * classes for copy in range(times)]
         return replace(
@@ -71,7 +74,7 @@ class Dataset:
         )
 
     def protocol(self, shot: int) -> tuple[int, int, int]:
-        """(way, shot, query) of the usual judgement, 20-way with 15 queries, or as near to it as the data allows.
+        """Choose (way, shot, query) for measuring accuracy: 20-way with 15 queries, or as near to it as the data allows.
 
         Raises:
             DatasetError: fewer than two classes, or a class with a single example.
@@ -80,7 +83,7 @@ class Dataset:
         if len(self.class_names) < 2 or fewest < 2:
             raise DatasetError(
                 f"The {self.split} split of {self.name} has {len(self.class_names)} classes, the smallest with {fewest} "
-                "examples, and judging by it takes two of each.",
+                "examples; measuring accuracy takes at least two of each.",
                 "Add classes and examples.",
             )
         shot = max(1, min(shot, fewest - 1))
@@ -88,7 +91,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over class names, labels and pixels: the same digest, the same data."""
+        """SHA-256 over class names, labels and examples: the same digest, the same data."""
         sha = hashlib.sha256("\0".join((*self.class_names, str(self.examples.shape))).encode())
         sha.update(self.labels.tobytes())
         sha.update(self.examples.tobytes())
@@ -96,9 +99,9 @@ class Dataset:
 
 
 def split_of_classes(names: Sequence[str], split: str) -> list[int]:
-    """The indices of the classes that belong to a split, where the data itself does not say: 60/20/20 % of the classes.
+    """Deal classes to splits where the data has none: 60 % train, 20 % val, 20 % test; returns the split's class indices.
 
-    Classes are dealt in the order of the SHA-256 of their names, so that the split depends neither on the order of files
+    Classes are dealt in the order of the SHA-256 of their names, so that a split depends neither on the order of files
     nor on a seed. `all` is every class, for data that the encoder was not trained on.
     """
     if split == "all":
@@ -114,7 +117,7 @@ def split_of_classes(names: Sequence[str], split: str) -> list[int]:
 
 
 def require_classes(name: str, split: str, count: int) -> None:
-    """Raises DatasetError when a split came out empty."""
+    """Raises DatasetError when a split has no classes."""
     if count == 0:
         raise DatasetError(
             f"The {split} split of {name} has no classes.",

@@ -1,4 +1,4 @@
-"""Where downloads and local archives live: `$EDGE_META_DATA`, else ~/.cache/edge_meta."""
+"""The folder of downloads and local archives: `$EDGE_META_DATA`, else ~/.cache/edge_meta."""
 
 from __future__ import annotations
 
@@ -13,16 +13,21 @@ from edge_meta.errors import DatasetError
 
 
 def folder() -> Path:
+    """The data folder; it need not exist."""
     return Path(os.environ.get("EDGE_META_DATA") or Path.home() / ".cache" / "edge_meta").expanduser()
 
 
 def fetch(dataset: str, name: str, url: str) -> Path:
-    """The path of an archive, which is downloaded unless it is already there.
+    """Download an archive unless it is there; returns its path.
+
+    Args:
+        dataset: for messages.
+        name: the archive's path in the data folder.
 
     Raises:
         DatasetError: it is not there and cannot be downloaded or saved.
     """
-    path = folder() / dataset / name
+    path = folder() / name
     if path.exists():
         return path
     try:
@@ -35,6 +40,6 @@ def fetch(dataset: str, name: str, url: str) -> Path:
     except (OSError, HTTPException) as error:
         raise DatasetError(
             f"{dataset} is not at {path}, and downloading {url} failed ({error}).",
-            f"Connect to the network, or set EDGE_META_DATA to a folder that has {dataset}/{name}.",
+            f"Connect to the network, or set EDGE_META_DATA to a folder that has {name}.",
         ) from None
     return path

@@ -1,9 +1,10 @@
-"""Episodes: small tasks drawn from a dataset (Vinyals et al. 2016). NumPy only."""
+"""Episodes: small tasks over a dataset, drawn at random (Vinyals et al. 2016) or listed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,24 +28,42 @@ class Episode:
     query: NDArray[np.int64]
 
 
+class EpisodeSource(Protocol):
+    """Episodes in an order that never changes."""
+
+    def episodes(self, count: int) -> Iterator[Episode]:
+        """The first `count` episodes."""
+
+
+@dataclass(frozen=True)
+class FixedEpisodes:
+    """Episodes that a protocol lists, in its order."""
+
+    listed: Sequence[Episode]
+
+    def episodes(self, count: int) -> Iterator[Episode]:
+        """The first `count` episodes, of those that there are."""
+        return iter(self.listed[:count])
+
+
 class EpisodeSampler:
     """Draws episodes: classes uniformly without replacement, then examples of each without replacement.
 
-    `episode(i)` depends only on the seed and on i, so that a run can be resumed, or an evaluation repeated on the very same
-    episodes, without replaying what came before.
+    `episode(i)` depends only on the seed and on i, so that a run can be resumed, or an evaluation repeated on the same
+    episodes, without drawing those before.
 
     Args:
-        dataset: where the examples are.
+        dataset: to draw from.
         way, shot, query: classes in an episode, and support and query examples of each.
         seed: non-negative integer.
-        within_group: draw all classes of an episode from one group, itself drawn among those with enough classes; and
-            where the dataset knows its authors, the support from some and the queries from others, the same for every
-            class (with one shot and one query this is the one-shot task of Lake et al. 2015).
+        within_group: draw all classes of an episode from one group, itself drawn among those with enough classes. Where
+            the authors are known, some authors give the support and others the queries, the same for every class. With
+            one shot and one query this is the one-shot task of Lake et al. 2015.
         whole_groups: the share of episodes whose classes are whole groups, drawn one after the other until the way is full
-            (the last in part), since classes of one group are the harder to tell apart; the others are drawn from all.
+            (the last in part), because classes of one group are harder to tell apart; other episodes draw from all classes.
 
     Raises:
-        DatasetError: the dataset cannot give such an episode; the message names the class that is too small.
+        DatasetError: the dataset cannot give such an episode; the message names a class that is too small.
     """
 
     def __init__(

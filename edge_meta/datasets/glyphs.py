@@ -1,8 +1,8 @@
 """Glyphs: characters of a dozen scripts, drawn from the type faces that matplotlib ships. Nothing is downloaded.
 
-A stand-in for Omniglot: each example sets a character in one of its type faces, then bends it and changes its strokes'
-width as a hand would. Drawings are black (0) on white (255). On one machine a seed always gives the same pixels;
-another Pillow, or another BLAS below the resizing, may round some grays differently.
+It replaces Omniglot where there is no network: each example sets a character in one of its type faces, bends it and
+changes its strokes' width, as handwriting does. Drawings are black (0) on white (255). On one machine a seed always gives
+the same pixels; another Pillow, or another BLAS, may round some grays differently.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Character:
 
 
 def load(split: str, input_spec: ImageInput, seed: int = 0) -> Dataset:
-    """A split of the glyphs at the encoder's size, 20 examples a class; classes are `U+0416 Ж`, groups are scripts.
+    """Draw a split at the encoder's size, 20 examples a class; classes are `U+0416 Ж`, groups are scripts.
 
     A character's examples depend on the seed and its code point alone, not on the split.
 
@@ -84,7 +84,7 @@ def load(split: str, input_spec: ImageInput, seed: int = 0) -> Dataset:
         seed: non-negative integer.
 
     Raises:
-        DatasetError: this matplotlib came without its type faces.
+        DatasetError: a type face of matplotlib's is missing.
     """
     every = characters()
     chosen = [every[index] for index in split_of_classes([character.name for character in every], split)]
@@ -96,7 +96,7 @@ def load(split: str, input_spec: ImageInput, seed: int = 0) -> Dataset:
 
 @cache
 def characters() -> tuple[Character, ...]:
-    """The characters that are classes, by code point: letters of the scripts above, no two of which look alike."""
+    """The classes in the order of their code points: letters of `SCRIPTS`, no two of which look alike."""
     faces: dict[int, list[str]] = {}
     for face in FACES:
         for code in FT2Font(_path(face)).get_charmap():
@@ -108,12 +108,12 @@ def characters() -> tuple[Character, ...]:
         # Modifier letters are of another category; accented letters and ligatures decompose.
         letter = unicodedata.category(symbol) in ("Lu", "Ll", "Lo") and unicodedata.normalize("NFKD", symbol) == symbol
         common = UPRIGHT[0] in found and len(found) >= FEWEST_FACES
-        if script and letter and common and max(_ink(symbol, UPRIGHT[0]).size) >= SMALLEST:
+        if script and letter and common and max(ink_of(symbol, UPRIGHT[0]).size) >= SMALLEST:
             candidates.append(Character(symbol, script.title(), tuple(found)))
     alike = np.zeros((len(candidates), len(candidates)), bool)
     for face in UPRIGHT:
         have = [index for index, candidate in enumerate(candidates) if face in candidate.faces]
-        alike[np.ix_(have, have)] |= _likeness([candidates[index].symbol for index in have], face) >= LOOK_ALIKE
+        alike[np.ix_(have, have)] |= likeness([candidates[index].symbol for index in have], face) >= LOOK_ALIKE
     kept: list[int] = []
     for index in range(len(candidates)):
         if not alike[index, kept].any():
@@ -121,13 +121,13 @@ def characters() -> tuple[Character, ...]:
     return tuple(candidates[index] for index in kept)
 
 
-def _likeness(symbols: Sequence[str], face: str) -> NDArray[np.float32]:
-    """How alike each two symbols are, 0 to 1, symmetric (n, n): the smaller share of ink that is near the other's ink.
+def likeness(symbols: Sequence[str], face: str) -> NDArray[np.float32]:
+    """Likeness of each two symbols, symmetric (n, n), 0 to 1: the smaller of the two shares of ink near the other's ink.
 
-    Not the cosine of the pixels, because a small letter is its capital with thicker strokes, which costs the cosine
-    more than the bar that makes a D a Đ.
+    Not the cosine of the pixels: a small letter that is its capital with thicker strokes would differ more than a D from
+    a Đ.
     """
-    fitted = [ImageOps.pad(_ink(symbol, face), (FITTED, FITTED), Image.Resampling.BILINEAR) for symbol in symbols]
+    fitted = [ImageOps.pad(ink_of(symbol, face), (FITTED, FITTED), Image.Resampling.BILINEAR) for symbol in symbols]
     ink = np.stack([np.ravel(image) for image in fitted]).astype(np.float32)
     near = np.stack([np.ravel(image.filter(ImageFilter.MaxFilter(NEAR))) for image in fitted]).astype(np.float32) / 255
     shares = (ink / ink.sum(axis=1, keepdims=True)) @ near.T
@@ -135,19 +135,25 @@ def _likeness(symbols: Sequence[str], face: str) -> NDArray[np.float32]:
 
 
 def _examples(character: Character, input_spec: ImageInput, seed: int) -> list[NDArray[np.uint8]]:
-    """The character's examples as `input_spec` gives them; its faces take turns, in an order of its own."""
+    """The character's examples as `input_spec` gives them."""
     rng = np.random.default_rng((seed, ord(character.symbol)))
-    faces = rng.permutation(character.faces)
-    # A margin lets the strokes at the edge of the ink be antialiased.
-    inks = [ImageOps.expand(ImageOps.contain(_ink(character.symbol, face), (INK, INK)), border=2) for face in faces]
+    inks = inks_in_turn(character, rng)
     # Thick strokes get thinner and others thicker, since thin ones would break and thick ones run together.
     pens = [THINNER if np.mean(ink.filter(THINNER)) > 0.6 * np.mean(ink) else THICKER for ink in inks]
-    drawings = [_drawn(inks[turn % len(faces)], pens[turn % len(faces)], rng) for turn in range(EXAMPLES)]
+    drawings = [_drawn(ink, pen, rng) for ink, pen in zip(inks, pens, strict=True)]
     return input_spec.read_all([np.repeat(drawing[:, :, None], input_spec.channels, axis=2) for drawing in drawings])
 
 
+def inks_in_turn(character: Character, rng: np.random.Generator) -> list[Image.Image]:
+    """The ink of each example, white on black; the character's faces take turns, in an order of its own."""
+    faces = rng.permutation(character.faces)
+    # A margin lets the strokes at the edge of the ink be antialiased.
+    inks = [ImageOps.expand(ImageOps.contain(ink_of(character.symbol, face), (INK, INK)), border=2) for face in faces]
+    return [inks[turn % len(faces)] for turn in range(EXAMPLES)]
+
+
 def _drawn(ink: Image.Image, pen: ImageFilter.Filter, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The ink turned, slanted, stretched, moved, bent and drawn with another pen: uint8 (60, 60), black on white."""
+    """Turn, slant, stretch, move and bend the ink, and draw it with another pen: uint8 (60, 60), black on white."""
     angle, slant = np.radians(rng.uniform(-10, 10)), rng.uniform(-0.25, 0.25)
     turned = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     to_canvas = turned @ [[1, slant], [0, 1]] * rng.uniform(0.7, 1.05, 2)
@@ -160,9 +166,9 @@ def _drawn(ink: Image.Image, pen: ImageFilter.Filter, rng: np.random.Generator) 
     return 255 - np.asarray(Image.blend(bent, bent.filter(pen), rng.uniform(0.3, 0.9)))
 
 
-def _ink(symbol: str, face: str) -> Image.Image:
+def ink_of(symbol: str, face: str) -> Image.Image:
     """The character in that face, white on black, cropped to its ink."""
-    font = _font(face)
+    font = font_of(face)
     left, top, right, bottom = (round(edge) for edge in font.getbbox(symbol))
     image = Image.new("L", (right - left, bottom - top))
     ImageDraw.Draw(image).text((-left, -top), symbol, fill=255, font=font)
@@ -170,7 +176,8 @@ def _ink(symbol: str, face: str) -> Image.Image:
 
 
 @cache
-def _font(face: str) -> ImageFont.FreeTypeFont:
+def font_of(face: str) -> ImageFont.FreeTypeFont:
+    """The type face at `FONT_SIZE`."""
     # The other layout engine, Raqm, is in some builds of Pillow only and would shape Arabic letters differently.
     return ImageFont.truetype(_path(face), FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)
 
@@ -178,5 +185,5 @@ def _font(face: str) -> ImageFont.FreeTypeFont:
 def _path(face: str) -> str:
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", f"{face}.ttf")
     if not path.is_file():
-        raise DatasetError(f"matplotlib came without {path}.", "Reinstall it: pip install --force-reinstall matplotlib")
+        raise DatasetError(f"matplotlib's type face {path} is missing.", "Run: pip install --force-reinstall matplotlib")
     return str(path)

@@ -7,16 +7,15 @@ Split as in Lake et al.: the 20 evaluation alphabets are `test`; of the 30 backg
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_meta.datasets import cache
+from edge_meta.datasets import archive, cache
 from edge_meta.datasets.base import Dataset
-from edge_meta.errors import DatasetError
 from edge_meta.inputs import ImageInput
 from edge_meta.inputs.image_files import read_image
 
@@ -25,32 +24,45 @@ VALIDATION_ALPHABETS = frozenset({"Bengali", "Early_Aramaic", "Hebrew", "Korean"
 URL = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 
 
-class _Archive:
-    """One of the two archives, known by its content: re-zipped copies differ in bytes, never in pixels."""
+@dataclass(frozen=True)
+class Part:
+    """One of the two archives, known by its content: re-zipped copies differ in bytes, never in pixels.
 
-    def __init__(self, name: str, classes: int, examples: int, digest: str) -> None:
-        self.name, self.classes, self.examples, self.digest = name, classes, examples, digest
+    Attributes:
+        name: of the archive without .zip, and of the folder in it.
+        classes, examples: how many it holds.
+        digest: SHA-256 over each class's name and pixels, one bit each, in name order.
+    """
+
+    name: str
+    classes: int
+    examples: int
+    digest: str
 
 
-BACKGROUND = _Archive("images_background", 964, 19280, "29e34e8ab0ed3e27b2d99a8c1b67b8b1a18fdf331e7ecaed76ddf5827eb4b8de")
-EVALUATION = _Archive("images_evaluation", 659, 13180, "2f1754f47a00741dfb7496fb74fce910b8deea9523d249c1579f6ef8ed3c93e2")
+BACKGROUND = Part("images_background", 964, 19280, "29e34e8ab0ed3e27b2d99a8c1b67b8b1a18fdf331e7ecaed76ddf5827eb4b8de")
+EVALUATION = Part("images_evaluation", 659, 13180, "2f1754f47a00741dfb7496fb74fce910b8deea9523d249c1579f6ef8ed3c93e2")
 
 
-def load(split: str, input_spec: ImageInput) -> Dataset:
-    """A split of Omniglot at the encoder's size; classes are `Alphabet/characterNN`, groups alphabets, authors its drawers.
+def load(split: str, input_spec: ImageInput, background: Part = BACKGROUND, evaluation: Part = EVALUATION) -> Dataset:
+    """Load a split at the encoder's size; classes are `Alphabet/characterNN`, groups alphabets, authors its drawers.
+
+    Args:
+        split: `train`, `val`, `test`, or `all`.
+        background, evaluation: what the archives hold.
 
     Raises:
-        DatasetError: the archive cannot be had, or its content is not Omniglot's.
+        DatasetError: an archive cannot be had, or its content is not Omniglot's.
     """
     images: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     drawers: list[int] = []
     names: list[str] = []
-    for archive in _archives(split):
-        for name, drawings in _characters(_fetch(archive), archive):
+    for part in {"test": [evaluation], "all": [background, evaluation]}.get(split, [background]):
+        for name, drawings in _characters(part):
             if split in ("train", "val") and (name.split("/")[0] in VALIDATION_ALPHABETS) != (split == "val"):
                 continue
-            images += [input_spec.read(drawing) for drawing in drawings]
+            images += [input_spec.read(np.repeat(drawing, input_spec.channels, axis=2)) for drawing in drawings]
             labels += [len(names)] * len(drawings)
             drawers += range(len(drawings))
             names.append(name)
@@ -60,51 +72,37 @@ def load(split: str, input_spec: ImageInput) -> Dataset:
 
 
 def fetch() -> list[Path]:
-    """Make sure both archives are here and sound; returns their paths."""
-    paths = []
-    for archive in (BACKGROUND, EVALUATION):
-        path = _fetch(archive)
-        for _ in _characters(path, archive):
+    """Make sure that both archives are here and sound; returns their paths."""
+    for part in (BACKGROUND, EVALUATION):
+        for _ in _characters(part):
             pass
-        paths.append(path)
-    return paths
+    return [_path(part) for part in (BACKGROUND, EVALUATION)]
 
 
-def _archives(split: str) -> list[_Archive]:
-    return {"test": [EVALUATION], "all": [BACKGROUND, EVALUATION]}.get(split, [BACKGROUND])
+def _path(part: Part) -> Path:
+    return cache.fetch("omniglot", f"omniglot/{part.name}.zip", URL + f"{part.name}.zip")
 
 
-def _fetch(archive: _Archive) -> Path:
-    return cache.fetch("omniglot", f"{archive.name}.zip", URL + f"{archive.name}.zip")
-
-
-def _characters(path: Path, archive: _Archive) -> Iterator[tuple[str, list[NDArray[np.uint8]]]]:
+def _characters(part: Part) -> Iterator[tuple[str, list[NDArray[np.uint8]]]]:
     """Yields (name, drawings) for each character in name order, and checks the whole archive's content at the end.
 
-    Drawings come in the order of their alphabet's drawers, of whom each drew every character once.
+    Drawings are uint8 (H, W, 1), in the order of their alphabet's drawers, of whom each drew every character once.
     """
-    damaged = DatasetError(
-        f"{path} does not hold Omniglot's {archive.name}, or is damaged.",
-        f"Delete it and run: edge-meta data fetch omniglot; or replace it with a sound copy of {archive.name}.zip.",
-    )
+    path = _path(part)
     sha = hashlib.sha256()
     classes = examples = 0
-    try:
-        with zipfile.ZipFile(path) as file:
-            members: dict[str, list[str]] = {}
-            for member in sorted(file.namelist()):
-                parts = PurePosixPath(member).parts
-                if len(parts) == 4 and parts[0] == archive.name and parts[3].endswith(".png"):
-                    members.setdefault(f"{parts[1]}/{parts[2]}", []).append(member)
-            for name in sorted(members):
-                drawings = [read_image(file.read(member), 1, f"{path}:{member}") for member in members[name]]
-                sha.update(name.encode())
-                sha.update(np.packbits(np.stack(drawings) > 127).tobytes())
-                classes += 1
-                examples += len(drawings)
-                yield name, drawings
-    # A damaged archive fails in whichever of zipfile, zlib and the image decoder trips over it.
-    except Exception as error:
-        raise damaged from error
-    if (classes, examples, sha.hexdigest()) != (archive.classes, archive.examples, archive.digest):
-        raise damaged
+    with archive.opened(path, f"Omniglot's {part.name}", "omniglot", f"{part.name}.zip") as file:
+        members: dict[str, list[str]] = {}
+        for member in sorted(file.namelist()):
+            parts = PurePosixPath(member).parts
+            if len(parts) == 4 and parts[0] == part.name and parts[3].endswith(".png"):
+                members.setdefault(f"{parts[1]}/{parts[2]}", []).append(member)
+        for name in sorted(members):
+            drawings = [read_image(file.read(member), 1, f"{path}:{member}") for member in members[name]]
+            sha.update(name.encode())
+            sha.update(np.packbits(np.stack(drawings) > 127).tobytes())
+            classes += 1
+            examples += len(drawings)
+            yield name, drawings
+        if (classes, examples, sha.hexdigest()) != (part.classes, part.examples, part.digest):
+            raise ValueError("the names or the pixels differ")

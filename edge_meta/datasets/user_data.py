@@ -1,4 +1,4 @@
-"""Datasets of the user's own: a folder of files per class, or an .npz file with arrays `x` and `y`."""
+"""The user's own datasets: a folder of files per class, or an .npz file with arrays `x` and `y`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,27 @@ from edge_meta.inputs import InputSpec
 
 
 def load_folder(path: Path, split: str, input_spec: InputSpec) -> Dataset:
-    """`folder:PATH`: each subfolder is a class and its files (images, recordings, arrays) the examples, in name order.
+    """Load `folder:PATH`: each subfolder is a class and its files (images, recordings, arrays) the examples, in name order.
 
     Raises:
         DatasetError: no folder, or no subfolder with files of the encoder's kind.
         InputError: a file cannot be read.
+    """
+    classes = _class_files(path, input_spec)
+    names = list(classes)
+    chosen = split_of_classes(names, split)
+    require_classes(f"folder:{path}", split, len(chosen))
+    class_names = tuple(names[index] for index in chosen)
+    examples = [input_spec.read(file) for name in class_names for file in classes[name]]
+    labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(classes[name]) for name in class_names])
+    return Dataset(f"folder:{path}", split, np.stack(examples), labels, class_names, ("",) * len(chosen))
+
+
+def _class_files(path: Path, input_spec: InputSpec) -> dict[str, list[Path]]:
+    """Each subfolder's name, and its files of the encoder's kind in name order.
+
+    Raises:
+        DatasetError: no folder, no subfolder, or one without such files.
     """
     noun, suffixes = input_spec.noun, input_spec.suffixes
     if not path.is_dir():
@@ -36,21 +52,11 @@ def load_folder(path: Path, split: str, input_spec: InputSpec) -> Dataset:
             f"{where} holds no {f'{noun}s' if empty else 'class folders'}.",
             f"Put one subfolder per class into {path}, each with {noun} files ({', '.join(sorted(suffixes))}).",
         )
-    names = list(classes)
-    chosen = split_of_classes(names, split)
-    require_classes(f"folder:{path}", split, len(chosen))
-    images, labels = [], []
-    for label, index in enumerate(chosen):
-        files = classes[names[index]]
-        images += [input_spec.read(file) for file in files]
-        labels += [label] * len(files)
-    class_names = tuple(names[index] for index in chosen)
-    groups = ("",) * len(chosen)
-    return Dataset(f"folder:{path}", split, np.stack(images), np.array(labels, np.int32), class_names, groups)
+    return classes
 
 
 def load_npz(path: Path, split: str, input_spec: InputSpec) -> Dataset:
-    """`npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
+    """Load `npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
 
     Raises:
         DatasetError: no such file, or its arrays are not as above.
@@ -67,16 +73,15 @@ def load_npz(path: Path, split: str, input_spec: InputSpec) -> Dataset:
     # A damaged archive fails in whichever of zipfile, zlib and NumPy trips over it.
     except Exception as error:
         raise DatasetError(f"{path} is not an .npz file with arrays x and y ({error}).", remedy) from None
-    fitting = x.dtype == np.uint8 and x.ndim in (3, 4) if image else x.ndim == 1 + len(input_spec.shape)
-    if not fitting or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
+    x_fits = x.dtype == np.uint8 and x.ndim in (3, 4) if image else x.ndim == 1 + len(input_spec.shape)
+    if not x_fits or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
         raise DatasetError(f"{path} has x {x.dtype} {x.shape} and y {y.dtype} {y.shape}.", remedy)
     names, inverse = np.unique(y, return_inverse=True)
     class_names = [str(name) for name in names]
     chosen = split_of_classes(class_names, split)
     require_classes(f"npz:{path}", split, len(chosen))
-    examples = [np.flatnonzero(inverse == index) for index in chosen]
-    images = input_spec.read_all(x[np.concatenate(examples)])
-    labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(found) for found in examples])
-    return Dataset(
-        f"npz:{path}", split, np.stack(images), labels, tuple(class_names[i] for i in chosen), ("",) * len(chosen)
-    )
+    rows = [np.flatnonzero(inverse == index) for index in chosen]
+    examples = np.stack(input_spec.read_all(x[np.concatenate(rows)]))
+    labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(found) for found in rows])
+    chosen_names = tuple(class_names[index] for index in chosen)
+    return Dataset(f"npz:{path}", split, examples, labels, chosen_names, ("",) * len(chosen))

@@ -1,1 +1,1 @@
-"""Accuracy over episodes, and how well strangers are told from enrolled classes."""
+"""Accuracy over episodes, and rejection of strangers."""

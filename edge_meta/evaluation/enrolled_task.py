@@ -1,4 +1,4 @@
-"""A task as a device meets it: enroll classes from a few shots, classify, meet strangers, adapt, classify again."""
+"""One task on a `Classifier`: enroll classes from a few shots, classify queries and strangers, adapt, classify again."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ TASK_WAY, TASK_SHOT, TASK_QUERY = 20, 5, 10
 
 @dataclass(frozen=True)
 class EnrolledTask:
-    """A 20-way task as a device meets it.
+    """Results of one 20-way task.
 
     Attributes:
         examples: (way, shot + query) indices into the test split; the first `TASK_SHOT` of each were enrolled.
         answers: (way, query) the nearest label of each query, as an index of the task's classes.
-        closed_set, adapted: accuracy of the first label before and after adapting the last layer.
-        rejected_known, rejected_strangers: fractions of queries, and of images of classes not enrolled, called unknown.
+        closed_set, adapted: accuracy of the nearest label before and after adapting the last layer, as fractions.
+        rejected_known, rejected_strangers: fractions of queries, and of examples of other classes, called unknown.
+        loss_before, loss_after: see `Adapted`.
     """
 
     examples: NDArray[np.int64]
@@ -37,7 +38,7 @@ class EnrolledTask:
 
     @property
     def confusion(self) -> NDArray[np.int64]:
-        """(way, way): how many queries of a row's class had a column's label nearest."""
+        """(way, way): the number of queries of a row's class whose nearest label is the column's."""
         way = len(self.answers)
         return np.stack([np.bincount(row, minlength=way) for row in self.answers])
 

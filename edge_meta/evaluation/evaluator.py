@@ -1,49 +1,46 @@
-"""Evaluate a bundle as the device runs it: its quantized file, in a device's interpreter, over episodes of a dataset."""
+"""Evaluate a bundle as a device runs it: its quantized file, in a device's interpreter, over episodes of a dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_meta.datasets import load_dataset
+from edge_meta.choices import HEADS
+from edge_meta.datasets import Dataset, lake, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import InputError
-from edge_meta.evaluation.accuracy import Interval, accuracies, adapted_head, prototype_head
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import adapted_head, prototype_head
+from edge_meta.evaluation.interval import Interval
 from edge_meta.evaluation.open_set import OpenSet, judge_strangers
+from edge_meta.evaluation.protocol import EpisodeProtocol, protocol_for
 from edge_meta.heads.adaptation import AdaptationConfig
-from edge_meta.heads.rejection import check_rate
-from edge_meta.inputs import InputSpec
+from edge_meta.heads.rejection import Rejection, check_rate
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
+from edge_meta.runtime.manifest import Manifest
+from edge_meta.types import Array
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Closed-set accuracy over episodes, and how it came about.
+    """Closed-set accuracy over episodes, and the way it was measured.
 
     Attributes:
+        head: `prototype` or `linear`.
         solver: of the linear head; None for the prototype head.
         steps: gradient steps allowed; None where there are none to take.
+        accuracy: the mean over episodes.
         open_set: None unless strangers were asked for.
     """
 
     dataset: str
-    split: str
-    way: int
-    shot: int
-    query: int
-    episodes: int
-    seed: int
+    protocol: EpisodeProtocol
     head: str
     solver: str | None
     steps: int | None
-    within_alphabet: bool
     backend: str
     accuracy: Interval
     open_set: OpenSet | None
@@ -52,94 +49,81 @@ class Evaluation:
 def evaluate(
     bundle: Bundle,
     dataset: str,
-    split: str = "test",
-    way: int = 20,
-    shot: int = 1,
-    query: int = 15,
-    episodes: int = 1000,
-    seed: int = 0,
+    protocol: EpisodeProtocol | None = None,
     head: str = "prototype",
     solver: str | None = None,
     steps: int | None = None,
-    within_alphabet: bool = False,
     strangers: str | None = None,
     false_accept: float | None = None,
     options: RuntimeOptions = DEFAULT,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Draw episodes from a split and classify their queries; for the accuracy nothing is rejected as unknown.
+    """Classify the queries of episodes; for the accuracy nothing is rejected as unknown.
 
     Args:
         bundle: an opened bundle.
-        dataset, split: see `edge_meta.datasets.load_dataset`.
+        dataset: one of `edge_meta.datasets.names.NAMES`.
+        protocol: which episodes to draw, `EpisodeProtocol()` unless given. None for `lake`, which lists its 20 runs.
         head: `prototype`, or `linear`, adapted to each episode's support set as `Classifier.adapt` does.
         solver, steps: of the linear head; see `Classifier.adapt`.
         strangers: a dataset from which as many strangers as queries are drawn for each episode. If it is `dataset` itself,
             they are of groups that the episode does not use, or of its other classes where there is no such group.
-        false_accept: the share of strangers that may count as known; as the bundle says unless given.
-        within_alphabet: draw each episode within one of the dataset's groups; see `EpisodeSampler`.
+        false_accept: the share of strangers that may count as known; the bundle's own unless given.
+        options: of the interpreter.
         on_progress: called with the number of examples embedded, and of all.
 
     Raises:
-        DatasetError, BackendError, BundleError: see there.
-        InputError: no such head or solver, one or steps for a head that takes none, or fewer than two episodes.
+        DatasetError: the dataset cannot be had, or cannot give such episodes.
+        BackendError, BundleError: the encoder cannot run.
+        InputError: no such head or solver, one or steps for a head that takes none, a false-accept rate without strangers or
+            beyond the calibration, a bundle that is not calibrated for unknown, or a protocol for `lake`.
     """
-    if episodes < 2:
-        raise InputError(f"{episodes} episodes give no interval.", "Use 2 or more; 1000 is usual.")
     manifest = bundle.manifest
-    if head not in ("prototype", "linear"):
-        raise InputError(f"There is no head {head!r}.", "Use prototype or linear.")
-    if head == "prototype" and (steps is not None or solver is not None):
+    protocol = protocol_for(dataset, protocol, strangers)
+    plan = _adaptation(manifest, head, solver, steps)
+    rejection = _rejection(bundle, strangers, false_accept)
+    encoder = open_encoder(bundle, options)
+
+    def embedded(data: Dataset) -> Array:
+        return embed_all(encoder, manifest.input_spec, data.examples, on_progress)
+
+    data = load_dataset(dataset, protocol.split, manifest.input_spec)
+    sampler = None if dataset == "lake" else _sampler(data, protocol)
+    embeddings = embedded(data)
+    episode_head = adapted_head(plan) if plan else prototype_head
+    values = accuracies(embeddings, sampler or lake.runs(data), protocol.episodes, episode_head)
+    open_set = None
+    if sampler and rejection and strangers is not None:
+        others = None
+        if strangers != dataset:
+            others = embedded(load_dataset(strangers, protocol.split, manifest.input_spec))
+        open_set = judge_strangers(embeddings, sampler, protocol.episodes, episode_head, rejection, false_accept, others)
+    solver, steps = (plan.solver, len(plan.learning_rates) or None) if plan else (None, None)
+    return Evaluation(dataset, protocol, head, solver, steps, encoder.backend, Interval.of(values), open_set)
+
+
+def _adaptation(manifest: Manifest, head: str, solver: str | None, steps: int | None) -> AdaptationConfig | None:
+    """The linear head's adaptation; None for the prototype head."""
+    if head not in HEADS:
+        raise InputError(f"There is no head {head!r}.", f"Use {' or '.join(HEADS)}.")
+    if head == "linear":
+        return AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps)
+    if steps is not None or solver is not None:
         raise InputError("The prototype head takes no steps and no solver.", "Leave them out, or use the linear head.")
+    return None
+
+
+def _rejection(bundle: Bundle, strangers: str | None, false_accept: float | None) -> Rejection | None:
+    """The bundle's, which strangers need."""
+    rejection = bundle.manifest.rejection
     if false_accept is not None and strangers is None:
         raise InputError("A false-accept rate is judged by strangers.", "Say where they come from with --strangers.")
-    check_rate(manifest.rejection, false_accept)
-    config = None
-    if head == "linear":
-        config = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps)
-    chosen = adapted_head(config) if config else prototype_head
-    encoder = open_encoder(bundle, options)
-    data = load_dataset(dataset, split, manifest.input_spec)
-    sampler = EpisodeSampler(data, way, shot, query, seed, within_alphabet)
-    embeddings = embed_all(encoder, manifest.input_spec, data.examples, on_progress)
-    accuracy = Interval.of(accuracies(embeddings, sampler, episodes, chosen))
-    open_set = None
-    if strangers is not None:
-        if manifest.rejection is None:
-            raise InputError(f"{bundle.path} is not calibrated for unknown.", "Export it again with --calibration.")
-        elsewhere = None
-        if strangers != dataset:
-            others = load_dataset(strangers, split, manifest.input_spec)
-            elsewhere = embed_all(encoder, manifest.input_spec, others.examples, on_progress)
-        open_set = judge_strangers(embeddings, sampler, episodes, chosen, manifest.rejection, false_accept, elsewhere)
-    return Evaluation(
-        dataset,
-        split,
-        way,
-        shot,
-        query,
-        episodes,
-        seed,
-        head,
-        config.solver if config else None,
-        (len(config.learning_rates) or None) if config else None,
-        within_alphabet,
-        encoder.backend,
-        accuracy,
-        open_set,
-    )
+    check_rate(rejection, false_accept)
+    if strangers is not None and rejection is None:
+        raise InputError(f"{bundle.path} is not calibrated for unknown.", "Export it again with --calibration.")
+    return rejection
 
 
-def embed_all(
-    encoder: Encoder,
-    input_spec: InputSpec,
-    images: NDArray[Any],
-    on_progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32]:
-    """Examples (n, ...) as the encoder's input reads them to embeddings (n, D), one at a time as a device does."""
-    embeddings = np.empty((len(images), encoder.dim), np.float32)
-    for index, image in enumerate(images):
-        embeddings[index] = encoder.embed(input_spec.normalize(image)[None])
-        if on_progress and ((index + 1) % 100 == 0 or index + 1 == len(images)):
-            on_progress(index + 1, len(images))
-    return embeddings
+def _sampler(data: Dataset, protocol: EpisodeProtocol) -> EpisodeSampler:
+    way, shot, query = protocol.way, protocol.shot, protocol.query
+    return EpisodeSampler(data, way, shot, query, protocol.seed or 0, protocol.within_alphabet)

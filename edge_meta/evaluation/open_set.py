@@ -1,4 +1,4 @@
-"""How well a bundle tells strangers from the classes that were enrolled, over episodes."""
+"""Unknown examples: over episodes, how many strangers are accepted and how many known queries are rejected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from edge_meta.datasets.episodes import Episode, EpisodeSampler
 from edge_meta.errors import DatasetError
-from edge_meta.evaluation.accuracy import EpisodeHead, Interval
+from edge_meta.evaluation.episode_heads import EpisodeHead
+from edge_meta.evaluation.interval import Interval
 from edge_meta.heads.prototypes import class_scatters
 from edge_meta.heads.rejection import Rejection
 from edge_meta.types import Array, Array64
@@ -21,7 +22,8 @@ class OpenSet:
 
     Attributes:
         asked: the false-accept rate that was asked for.
-        auroc: the probability that a known query is nearer to its limit's inside than a stranger, over all episodes' pairs.
+        auroc: the probability that a known query's distance, divided by its limit, is below a stranger's, over the pairs
+            of all episodes.
         false_accept: strangers that count as known.
         rejected_known: queries of enrolled classes that count as unknown.
     """
@@ -42,19 +44,19 @@ def judge_strangers(
     elsewhere: Array | None = None,
     enrolled: Array | None = None,
 ) -> OpenSet:
-    """Enroll each episode's support; then ask who of its queries, and of as many strangers, is known.
+    """Enroll each episode's support, then count which of its queries, and of as many strangers, are known.
 
     The limits come from the rejection's calibration and the support alone.
 
     Args:
         embeddings: (examples, D), in the order of the sampler's dataset.
-        head: names the nearest label, whose limit counts.
-        elsewhere: (n, D), embeddings of strangers; otherwise they are from the sampler's dataset, of groups that the
-            episode does not use, or of its other classes where there is no such group.
+        head: chooses the label whose distance and limit count.
+        elsewhere: (n, D), embeddings of strangers. Unless given, strangers are from the sampler's dataset, of groups that
+            the episode does not use, or of its other classes where there is no such group.
         enrolled: as `embeddings`, for examples that are enrolled, if they were embedded in another way.
 
     Raises:
-        DatasetError: the episodes use all classes, so that nobody is a stranger.
+        DatasetError: the episodes use all classes, so that no strangers are left.
     """
     enrolled = embeddings if enrolled is None else enrolled
     known: list[Array64] = []
@@ -77,9 +79,12 @@ def judge_strangers(
 
 
 def auroc(low: Array64, high: Array64) -> Interval:
-    """P(a value of `low` < one of `high`), ties half, over the pairs of all rows; both are (episodes, n).
+    """Area under the ROC curve: P(a value of `low` < one of `high`), ties half, over the pairs of all rows.
 
-    The interval takes each row, not each value, as independent: U-statistics' variance for clusters (Obuchowski 1997).
+    The interval takes rows, not values, as independent: the variance of a U-statistic of clusters (Obuchowski 1997).
+
+    Args:
+        low, high: (episodes, n) and (episodes, m).
     """
     below = _share_below(low.ravel(), high.ravel()).reshape(high.shape).mean(axis=1)  # of low, for each of high
     above = 1.0 - _share_below(high.ravel(), low.ravel()).reshape(low.shape).mean(axis=1)
@@ -88,7 +93,7 @@ def auroc(low: Array64, high: Array64) -> Interval:
 
 
 def _share_below(values: Array64, at: Array64) -> Array64:
-    """For each of `at`, the share of `values` below it, and half of those equal to it."""
+    """For each of `at`, the share of `values` below it plus half the share equal to it."""
     ordered = np.sort(values)
     both = np.searchsorted(ordered, at, "left") + np.searchsorted(ordered, at, "right")
     share: Array64 = both / (2.0 * len(values))
@@ -98,7 +103,7 @@ def _share_below(values: Array64, at: Array64) -> Array64:
 def _with_strangers(
     sampler: EpisodeSampler, episodes: int, embeddings: Array, elsewhere: Array | None
 ) -> Iterator[tuple[Episode, Array]]:
-    """Each episode with as many strangers' embeddings as it has queries, drawn with replacement."""
+    """Yields each episode, and as many strangers' embeddings as it has queries, drawn with replacement."""
     data = sampler.dataset
     groups = np.array(data.groups)
     for index, episode in enumerate(sampler.episodes(episodes)):

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edge_meta.choices import SOLVERS
 from edge_meta.errors import InputError
 from edge_meta.heads import linear
 from edge_meta.heads.closed_form import discriminant_heads, ridge_heads
@@ -23,7 +24,6 @@ from edge_meta.heads.linear import LinearHead
 from edge_meta.heads.prototypes import class_means
 from edge_meta.types import Array, Integers
 
-SOLVERS = ("lda", "gradient", "ridge")
 CLOSED_FORMS = {"lda": discriminant_heads, "ridge": ridge_heads}
 PATIENCE = 10  # gradient steps, at least, to wait for a new minimum of the loss
 
@@ -50,7 +50,7 @@ class AdaptationConfig:
     """The settings of an adaptation: those asked for, and the bundle's for the rest.
 
     Attributes:
-        solver: one of `SOLVERS`.
+        solver: one of `choices.SOLVERS`.
         learning_rates: of the gradient steps allowed; none for the other solvers.
         trusted: the rates were learned with the encoder, so that all steps are taken where no shot can be held out.
     """

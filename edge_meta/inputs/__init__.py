@@ -1,7 +1,9 @@
-"""What an encoder takes: the one owner of shape, dtype, value range and normalization, on the workstation and on the device.
+"""The input of an encoder: its shape, dtype, value range and normalization, the same on the workstation and on the device.
 
-An encoder takes images, recordings, or plain arrays, one example at a time. Each kind reads files and arrays into examples
-of one dtype and shape, which is what a dataset holds, and turns an example into the values of encoder.tflite's input.
+An encoder takes images, recordings, or plain arrays, one example at a time. Each kind has two modules: its specification
+(`image`, `audio`, `array`), and where files need a decoder, its files (`image_files`, `audio_files`). A specification reads
+files and arrays into examples of one dtype and shape, which a dataset holds, and normalizes an example to the values that
+encoder.tflite takes.
 """
 
 from __future__ import annotations
@@ -23,7 +25,11 @@ _KINDS: dict[str, type[ImageInput] | type[AudioInput] | type[ArrayInput]] = {
 
 
 def input_from_manifest(fields: dict[str, Any]) -> InputSpec:
-    """Raises KeyError, TypeError or ValueError when the fields are not those of an input's `to_manifest`."""
+    """The specification of an input from the fields of its `to_manifest`.
+
+    Raises:
+        KeyError, TypeError, ValueError: a field is missing, of another type, or out of range.
+    """
     kind = fields["kind"]
     if kind not in _KINDS:
         raise ValueError(f"input kind {kind!r} is unknown")

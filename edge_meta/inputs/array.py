@@ -18,10 +18,10 @@ MOST_VALUES = 1 << 26
 
 @dataclass(frozen=True)
 class ArrayInput(InputSpec):
-    """An array of fixed shape, given to the encoder as it is.
+    """An array of fixed shape, which the encoder takes as it is.
 
     Attributes:
-        sizes: of one example's axes.
+        sizes: of an example's axes.
         dtype: one of `DTYPES`; arrays of other dtypes are taken where every value fits.
     """
 
@@ -43,10 +43,10 @@ class ArrayInput(InputSpec):
         return f"{'×'.join(map(str, self.sizes))} {self.dtype} array"
 
     def read(self, example: Any) -> NDArray[Any]:
-        """One example (path of a .npy file, or array of the encoder's shape) in the encoder's dtype.
+        """Read one example, the path of a .npy file or an array of the encoder's shape, in the encoder's dtype.
 
         Raises:
-            InputError: an unreadable file; or an array of another shape, or values that do not fit.
+            InputError: the file is unreadable, or the array is of another shape, or has values that do not fit.
         """
         name, array = _loaded(example)
         if array.shape != self.shape:
@@ -79,7 +79,11 @@ class ArrayInput(InputSpec):
 
     @classmethod
     def from_manifest(cls, fields: dict[str, Any]) -> ArrayInput:
-        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        """Read the fields of `to_manifest`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, of another type, or out of range.
+        """
         shape = tuple(int(size) for size in fields["shape"])
         values = 1
         for size in shape:
@@ -90,7 +94,7 @@ class ArrayInput(InputSpec):
 
 
 def _loaded(example: Any) -> tuple[str, NDArray[Any]]:
-    """What messages call an example, and its values."""
+    """An example's name in messages, and its values."""
     if not isinstance(example, (str, Path)):
         try:
             return "An array", np.asarray(example)

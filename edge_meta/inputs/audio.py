@@ -16,9 +16,9 @@ from edge_meta.inputs.spec import InputSpec
 
 @dataclass(frozen=True)
 class AudioInput(InputSpec):
-    """A recording: mono int16 samples, given to the encoder as float32 from −1 to 1.
+    """A recording: mono int16 samples, which the encoder takes as float32 from −1 to 1.
 
-    A shorter recording gets zeros behind it, and of a longer one the window with the most energy is taken.
+    A shorter recording is padded with zeros at its end. Of a longer one, the window with the most energy is taken.
 
     Attributes:
         samples: the window's length.
@@ -39,11 +39,11 @@ class AudioInput(InputSpec):
         return f"{self.samples} samples at {self.sample_rate} Hz"
 
     def read(self, example: Any) -> NDArray[np.int16]:
-        """One recording (path of a .wav or .flac file, or mono samples (n,)) as int16 (samples,).
+        """Read one recording, the path of a .wav or .flac file or mono samples (n,), as int16 (samples,).
 
         Raises:
-            InputError: an unreadable file; or an array that is not int16, or float from −1 to 1, of rank 1.
-            BackendError: a .flac file, and soundfile is not installed.
+            InputError: the file is unreadable, or the array is not of rank 1 and int16, or float from −1 to 1.
+            BackendError: it is a .flac file, and soundfile is not installed.
         """
         if isinstance(example, (str, Path)):
             recorded, rate = read_audio(example)
@@ -60,7 +60,7 @@ class AudioInput(InputSpec):
         return fit(to_int16(recorded), self.samples)
 
     def normalize(self, example: NDArray[np.int16]) -> NDArray[np.float32]:
-        """int16 (..., samples) to float32 from −1 to 1."""
+        """Turn int16 (..., samples) into float32 from −1 to 1."""
         normalized: NDArray[np.float32] = example.astype(np.float32) / np.float32(FULL_SCALE)
         return normalized
 
@@ -72,7 +72,11 @@ class AudioInput(InputSpec):
 
     @classmethod
     def from_manifest(cls, fields: dict[str, Any]) -> AudioInput:
-        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        """Read the fields of `to_manifest`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, of another type, or out of range.
+        """
         if fields["dtype"] != "int16" or fields["range"] != [-1.0, 1.0] or fields["fit"] != "zeros-behind-or-loudest":
             raise ValueError("input dtype, range or fit is unknown")
         samples, sample_rate = int(fields["samples"]), int(fields["sample_rate"])

@@ -1,6 +1,6 @@
-"""Sound files, sample rates and windows, the same for datasets and for the device.
+"""Read sound files, resample recordings, and cut windows; the same for datasets and for the device.
 
-A recording is mono: an int16 array of shape (n,). Files in .wav need nothing but Python; .flac needs soundfile
+A recording is mono: an int16 array of shape (n,). A .wav file needs only Python; a .flac file needs soundfile
 (`pip install "edge-meta[audio]"`).
 """
 
@@ -26,7 +26,7 @@ CONVERT = "Remove it from the list, or convert it to 16-bit PCM .wav."
 
 
 def read_audio(path: str | Path) -> tuple[NDArray[np.int16], int]:
-    """Decode a file to mono int16 (n,), channels averaged, and its sample rate.
+    """Decode a file to mono int16 (n,) and its sample rate in Hz. Channels are averaged.
 
     Raises:
         InputError: the file is missing, has no samples, or is not readable.
@@ -50,7 +50,7 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.int16], int]:
 
 
 def _read_wav(path: str | Path) -> tuple[NDArray[Any], int]:
-    """Samples (n, channels) in int16's range, of integer PCM."""
+    """Read integer PCM as samples (n, channels) in the range of int16, and the sample rate."""
     with wave.open(str(path)) as file:
         width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
         content = file.readframes(file.getnframes())
@@ -58,7 +58,7 @@ def _read_wav(path: str | Path) -> tuple[NDArray[Any], int]:
     if width == 1:
         values = (np.frombuffer(content, np.uint8).astype(np.float32) - 128.0) * 256.0
     elif width == 3:
-        # The upper two bytes of three.
+        # Keep the upper two bytes of three.
         parts = np.frombuffer(content, np.uint8).reshape(-1, 3)
         values = np.ascontiguousarray(parts[:, 1:]).view("<i2")[:, 0].astype(np.float32)
     elif width == 2:
@@ -81,10 +81,10 @@ def _read_with_soundfile(path: str | Path) -> tuple[NDArray[Any], int]:
 
 
 def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
-    """Samples (n,), int16 or float from −1 to 1, as int16.
+    """Turn samples (n,), int16 or float from −1 to 1, into int16.
 
     Raises:
-        InputError: another dtype, or values far outside of that range.
+        InputError: the dtype is another, or values lie far outside of that range.
     """
     if samples.dtype == np.int16:
         return samples
@@ -93,14 +93,17 @@ def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
             f"A recording of dtype {samples.dtype} was given; the encoder takes int16, or float from -1 to 1.",
             "Convert it to int16.",
         )
-    # Decoders overshoot full scale a little; far beyond it are integers that were only cast.
+    # Decoders overshoot full scale a little. Values far beyond it are integers cast to float.
     if not np.isfinite(samples).all() or np.abs(samples).max() > 2.0:
         raise InputError("A recording has values far outside of -1 to 1.", "Pass int16 samples, or divide them by 32768.")
     return np.clip(np.rint(samples * float(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
 
 
 def fit(samples: NDArray[np.int16], window: int) -> NDArray[np.int16]:
-    """Exactly `window` samples: zeros behind a shorter recording; of a longer one, the stretch with the most energy."""
+    """Cut or pad a recording to `window` samples.
+
+    A shorter one gets zeros at its end. Of a longer one, the stretch with the most energy is taken.
+    """
     if len(samples) <= window:
         return np.pad(samples, (0, window - len(samples)))
     energy = np.concatenate([[0], np.cumsum(samples.astype(np.int64) ** 2)])
@@ -109,7 +112,7 @@ def fit(samples: NDArray[np.int16], window: int) -> NDArray[np.int16]:
 
 
 def resample(samples: NDArray[np.int16], rate: int, target: int) -> NDArray[np.int16]:
-    """A recording (n,) at another sample rate, as (round(n · target / rate),).
+    """Resample a recording (n,) from `rate` to `target` Hz, to (round(n · target / rate),).
 
     Band-limited interpolation: a windowed sinc, cut off below the lower of the two Nyquist frequencies (Smith and Gossett
     1984, "A flexible sampling-rate conversion method"). Samples beyond the ends count as zero.
@@ -119,8 +122,8 @@ def resample(samples: NDArray[np.int16], rate: int, target: int) -> NDArray[np.i
     common = gcd(rate, target)
     up, down = target // common, rate // common
     filters = _sinc_filters(up, down)
-    reach = filters.shape[1] // 2
-    padded = np.pad(samples.astype(np.float32), reach)
+    half = filters.shape[1] // 2
+    padded = np.pad(samples.astype(np.float32), half)
     resampled = np.empty(max(1, round(len(samples) * up / down)), np.float32)
     taps = np.arange(filters.shape[1])
     for first in range(0, len(resampled), CHUNK):
@@ -133,11 +136,11 @@ def resample(samples: NDArray[np.int16], rate: int, target: int) -> NDArray[np.i
 
 @lru_cache(maxsize=4)
 def _sinc_filters(up: int, down: int) -> NDArray[np.float32]:
-    """One filter for each position of an output sample between two input samples, (up, 2 · reach + 1)."""
+    """One filter for each position of an output sample between two input samples, (up, 2 · half + 1)."""
     cutoff = 0.95 * min(1.0, up / down)
-    reach = int(np.ceil(ZERO_CROSSINGS / cutoff))
-    offsets = np.arange(-reach, reach + 1)[None, :] - (np.arange(up) / up)[:, None]
-    window = np.i0(8.0 * np.sqrt(np.maximum(0.0, 1.0 - (offsets / (reach + 1)) ** 2))) / np.i0(8.0)
+    half = int(np.ceil(ZERO_CROSSINGS / cutoff))
+    offsets = np.arange(-half, half + 1)[None, :] - (np.arange(up) / up)[:, None]
+    window = np.i0(8.0 * np.sqrt(np.maximum(0.0, 1.0 - (offsets / (half + 1)) ** 2))) / np.i0(8.0)
     filters = cutoff * np.sinc(cutoff * offsets) * window
     normalized: NDArray[np.float32] = (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)
     return normalized

@@ -19,7 +19,7 @@ class ImageInput(InputSpec):
     """An image input: uint8 pixels, resized and normalized to float32 as (pixel − mean) · scale.
 
     Attributes:
-        height, width: what the encoder takes, in pixels.
+        height, width: of the encoder's input, in pixels.
         channels: 1 (grayscale) or 3 (RGB).
         mean, scale: the normalization. The default maps white paper to 0 and black ink to 1, which keeps the zero padding of
             a convolution paper.
@@ -38,7 +38,7 @@ class ImageInput(InputSpec):
     def for_shape(cls, shape: tuple[int, int, int]) -> ImageInput:
         """The usual input for an encoder's (height, width, channels): ink on paper for grayscale, [−1, 1) for RGB.
 
-        128 and not 127.5, which would put each pixel halfway between two int8 values, where runtimes do not round alike.
+        The mean is 128: 127.5 would put each pixel halfway between two int8 values, where runtimes round differently.
         """
         height, width, channels = shape
         if channels == 1:
@@ -52,23 +52,24 @@ class ImageInput(InputSpec):
     def __str__(self) -> str:
         return f"{self.height}×{self.width}×{self.channels} image"
 
-    def read(self, image: Any) -> NDArray[np.uint8]:
-        """One image (path, or uint8 array of any height and width) as uint8 (height, width, channels).
+    def read(self, example: Any) -> NDArray[np.uint8]:
+        """Read one image, a path or a uint8 array of any height and width, as uint8 (height, width, channels).
 
         Raises:
-            InputError: unreadable file; or an array of wrong rank, channel count or dtype.
+            InputError: the file is unreadable, or the array is of another rank, channel count or dtype.
+            BackendError: it is a path, and Pillow is not installed.
         """
-        if isinstance(image, (str, Path)):
-            return resize(read_image(image, self.channels), self.height, self.width)
+        if isinstance(example, (str, Path)):
+            return resize(read_image(example, self.channels), self.height, self.width)
         try:
-            pixels = np.asarray(image)
+            pixels = np.asarray(example)
         except ValueError:
             raise InputError("An image is a list of rows of different lengths.", "Pass a uint8 array.") from None
         return resize(self._checked(pixels), self.height, self.width)
 
-    def normalize(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """uint8 (..., height, width, channels) to the float32 values that the encoder takes."""
-        normalized: NDArray[np.float32] = (image.astype(np.float32) - np.float32(self.mean)) * np.float32(self.scale)
+    def normalize(self, example: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn uint8 (..., height, width, channels) into the float32 values that the encoder takes."""
+        normalized: NDArray[np.float32] = (example.astype(np.float32) - np.float32(self.mean)) * np.float32(self.scale)
         return normalized
 
     def synthetic(self, rng: np.random.Generator, count: int) -> NDArray[np.uint8]:
@@ -80,7 +81,11 @@ class ImageInput(InputSpec):
 
     @classmethod
     def from_manifest(cls, fields: dict[str, Any]) -> ImageInput:
-        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        """Read the fields of `to_manifest`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, of another type, or out of range.
+        """
         if fields["kind"] != "image" or fields["dtype"] != "uint8" or fields["resize"] != "stretch-antialiased":
             raise ValueError("input kind, dtype or resize is unknown")
         height, width, channels = (int(fields[key]) for key in ("height", "width", "channels"))

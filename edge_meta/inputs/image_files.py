@@ -1,7 +1,7 @@
-"""Image files and resizing, the same for training and for the device.
+"""Read image files and resize images; the same for training and for the device.
 
 An image is a uint8 array of shape (height, width, channels), 1 channel for grayscale and 3 for RGB. Reading a file needs
-Pillow (`pip install "edge-meta[image]"`); arrays need nothing but NumPy.
+Pillow (`pip install "edge-meta[image]"`); an array needs only NumPy.
 """
 
 from __future__ import annotations
@@ -20,9 +20,14 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", 
 
 
 def read_image(source: str | Path | bytes, channels: int, name: str | None = None) -> NDArray[np.uint8]:
-    """Decode an image file (a path, or its bytes) to uint8 (height, width, channels).
+    """Decode an image file to uint8 (height, width, channels).
 
-    EXIF rotation is applied, transparency is laid on white, and 16-bit grayscale is scaled to 8 bits.
+    Apply EXIF rotation, lay transparency on white, and scale 16-bit grayscale to 8 bits.
+
+    Args:
+        source: a path, or the file's bytes.
+        channels: 1 for grayscale, 3 for RGB.
+        name: of the image in messages; its path unless given.
 
     Raises:
         InputError: the file is missing or is not a readable image.
@@ -65,11 +70,11 @@ def _as_array(image: Any, channels: int) -> NDArray[np.uint8]:
 
 
 def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Resize (h, w, c) uint8 to (height, width, c) uint8, without keeping the aspect ratio.
+    """Resize an image, uint8 (h, w, c), to uint8 (height, width, c). The aspect ratio may change.
 
     Antialiased linear interpolation: a triangle filter as wide as the shrink factor (Turkowski 1990, "Filters for common
-    resampling tasks"), separable, so two small matrix products. The result is rounded to uint8, so that an image resized
-    beforehand gives the same embedding as one resized here.
+    resampling tasks"). It is separable, so two small matrix products do it. The result is rounded to uint8, so that an image
+    resized beforehand has the same embedding as one resized here.
     """
     if image.shape[:2] == (height, width):
         return image

@@ -1,4 +1,4 @@
-"""What every kind of input offers."""
+"""The interface of all kinds of input."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from edge_meta.errors import InputError
 
 
 class InputSpec(ABC):
-    """What an encoder takes.
+    """The specification of an encoder's input.
 
     Attributes:
-        noun: what messages call an example.
+        noun: an example's name in messages.
         suffixes: of the files that `read` takes, in lower case, with their dot.
-        shape: of an example as `read` gives it; encoder.tflite takes (1, *shape).
-        tensor_dtype: in which encoder.tflite takes it.
+        shape: of an example as `read` returns it; encoder.tflite takes (1, *shape).
+        tensor_dtype: of encoder.tflite's input.
     """
 
     noun: ClassVar[str]
@@ -36,7 +36,7 @@ class InputSpec(ABC):
 
     @abstractmethod
     def read(self, example: Any) -> NDArray[Any]:
-        """One example, a path or an array, as an array of `shape`.
+        """Read one example, a path or an array, into an array of `shape`.
 
         Raises:
             InputError: it is not what the encoder takes.
@@ -44,17 +44,21 @@ class InputSpec(ABC):
 
     @abstractmethod
     def normalize(self, example: NDArray[Any]) -> NDArray[Any]:
-        """What `read` gave, as the values that encoder.tflite takes; further axes may stand in front."""
+        """Turn examples (..., *shape) from `read` into the values that encoder.tflite takes."""
 
     @abstractmethod
     def synthetic(self, rng: np.random.Generator, count: int) -> NDArray[Any]:
-        """Random examples (count, *shape), for measuring and for trying an encoder."""
+        """Draw random examples (count, *shape), to time or try an encoder."""
 
     @abstractmethod
     def to_manifest(self) -> dict[str, Any]: ...
 
     def read_all(self, examples: Any) -> list[NDArray[Any]]:
-        """Several examples, an array of n or a sequence of paths and arrays, each as `read` gives it."""
+        """Read several examples: an array (n, ...), or paths and arrays.
+
+        Raises:
+            InputError: it is one example, or one of them is not what the encoder takes.
+        """
         if isinstance(examples, (str, Path)):
             raise InputError(f"{str(examples)!r} is one path.", f"Pass a list of paths, or one array of n {self.noun}s.")
         if isinstance(examples, np.ndarray):
@@ -66,7 +70,7 @@ class InputSpec(ABC):
         return [self.read(example) for example in examples]
 
     def _check_stack(self, stack: NDArray[Any]) -> None:
-        """Raises InputError when an array is not several examples."""
+        """Raise InputError if an array is not several examples."""
         if stack.ndim != 1 + len(self.shape):
             raise InputError(
                 f"An array of shape {stack.shape} is not (n, {', '.join(map(str, self.shape))}).",

@@ -1,1 +1,1 @@
-"""What runs on the device: NumPy, the standard library, and an interpreter that is imported when a bundle is opened."""
+"""The device's side: bundles, their encoders, and the classifier. It needs NumPy and an interpreter."""

@@ -1,25 +1,24 @@
-"""What could run a bundle on this machine, what does, and whether all that could give the same embeddings."""
+"""Compare the backends on this machine: which are installed, which one runs a bundle, and whether their embeddings agree."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.choices import BACKENDS
 from edge_meta.errors import BundleError
-from edge_meta.runtime.backends import BACKENDS, DEFAULT, RuntimeOptions, backend_module
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions, backend_module
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.graph_check import output_step
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.interpreter import Encoder, open_encoder
 
-IMAGES = 16
+EXAMPLES = 16
 DISTRIBUTIONS = {"litert": "ai-edge-litert", "tflite": "tflite-runtime", "tensorflow": "tensorflow"}
-# Of a CPU's features, as Linux names them, those that decide how fast int8 and float kernels are.
+# The CPU features, by their names on Linux, that decide how fast int8 and float kernels are.
 FEATURES = {
     *("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8"),
     *("neon", "asimd", "asimddp", "asimdhp", "i8mm", "sve", "rvv"),
@@ -28,7 +27,7 @@ FEATURES = {
 
 @dataclass(frozen=True)
 class Availability:
-    """A backend: its version, None if it is not installed; whether it can be used; and why it is taken or not."""
+    """A backend, its version (None if it is not installed), whether it can be used, and why it is taken or not."""
 
     backend: str
     version: str | None
@@ -37,14 +36,14 @@ class Availability:
 
 
 @dataclass(frozen=True)
-class Run:
-    """How the encoder embeds a fixed pseudo-random set of images, one way of running it, against the first run.
+class BackendRun:
+    """The embeddings of fixed pseudo-random examples in one backend, compared with those of the first run.
 
     Attributes:
-        xnnpack: whether XNNPACK runs some of its operators; it does not know all kinds, and not every build has them.
-        difference: the largest, in the embedding's own unit; None if there was a refusal.
-        steps: the same in quantization steps of the embedding, and
-        within_step: the fraction of values that lie at most one step apart; both None where the step is not known.
+        xnnpack: whether XNNPACK runs some of the operators; it does not know all kinds, and not every build has them.
+        difference: the largest difference, in the embedding's own unit; None if there was a refusal.
+        steps: the largest difference in quantization steps of the embedding; None if the step is not known.
+        within_step: the fraction of values at most one step apart; None if the step is not known.
         refusal: why there is no embedding to compare.
     """
 
@@ -58,7 +57,7 @@ class Run:
 
 
 def availability(chosen: str | None = None) -> list[Availability]:
-    """All backends, in the order in which they are tried; `chosen` is the one that was asked for."""
+    """List all backends in the order in which they are tried; `chosen` is the one that was asked for."""
     found, taken = [], None
     for name in BACKENDS:
         try:
@@ -79,33 +78,33 @@ def availability(chosen: str | None = None) -> list[Availability]:
     return found
 
 
-def runs(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> list[Run]:
-    """Embed the same images in every backend that can be used, without and with XNNPACK, and with the options' delegate.
+def compare_backends(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> list[BackendRun]:
+    """Embed the same examples in every backend that can be used, without and with XNNPACK, and with the options' delegate.
 
-    Two libraries of int8 kernels may round an operator's result to neighbouring steps, and the operators after it carry that
-    on. So an embedding's values may differ by more than one step, but seldom do.
+    Two libraries of int8 kernels may round an operator's result to neighbouring steps, and later operators pass the
+    difference on. So values of an embedding may differ by more than one step, but seldom do.
 
     Raises:
         BackendError: the delegate failed.
     """
     usable = [backend.backend for backend in availability() if backend.usable]
-    ways = [RuntimeOptions(backend, options.threads, xnnpack) for backend in usable for xnnpack in (False, True)]
+    choices = [RuntimeOptions(backend, options.threads, xnnpack) for backend in usable for xnnpack in (False, True)]
     if options.delegate is not None:
-        ways.append(options)
+        choices.append(options)
     step = output_step(bundle.model)
-    found: list[Run] = []
+    found: list[BackendRun] = []
     first: NDArray[np.float32] | None = None
-    for way in ways:
+    for choice in choices:
         try:
-            encoder = open_encoder(bundle, way)
+            encoder = open_encoder(bundle, choice)
         except BundleError as error:
-            found.append(Run(str(way.backend), way.xnnpack, refusal=error.cause))
+            found.append(BackendRun(str(choice.backend), choice.xnnpack, refusal=error.cause))
             continue
         xnnpack, delegate = uses_xnnpack(bundle, encoder), encoder.options.delegate
-        if way.xnnpack and not xnnpack and delegate is None:
-            continue  # nothing but the run before once more
-        embeddings = _embeddings(bundle, encoder)
-        run = Run(encoder.backend, xnnpack, None if delegate is None else str(delegate))
+        if choice.xnnpack and not xnnpack and delegate is None:
+            continue  # the same as the run before
+        embeddings = synthetic_embeddings(bundle, encoder)
+        run = BackendRun(encoder.backend, xnnpack, None if delegate is None else str(delegate))
         if not np.isfinite(embeddings).all():
             found.append(replace(run, refusal="Its embeddings are not finite."))
             continue
@@ -120,29 +119,25 @@ def runs(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> list[Run]:
 
 
 def uses_xnnpack(bundle: Bundle, encoder: Encoder) -> bool:
-    """Whether XNNPACK runs some of an encoder's operators: it has more parts in a delegate's hands than without."""
+    """True if XNNPACK runs some of an encoder's operators, so that more are delegated than without it."""
     if not encoder.options.xnnpack:
         return False
     without = open_encoder(bundle, replace(encoder.options, xnnpack=False))
-    return _delegated(encoder) > _delegated(without)
+    return encoder.operators().count("DELEGATE") > without.operators().count("DELEGATE")
 
 
 def cpu_features() -> list[str]:
-    """Those of `FEATURES` that this machine's CPU has; none where the system does not tell."""
+    """List those of `FEATURES` that this machine's CPU has; empty where the system does not list them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return []
-    told = next((line.split(":", 1)[1] for line in lines if line.startswith(("flags", "Features", "isa"))), "")
-    return sorted(FEATURES & set(told.split()))
+    listed = next((line.split(":", 1)[1] for line in lines if line.startswith(("flags", "Features", "isa"))), "")
+    return sorted(FEATURES & set(listed.split()))
 
 
-def _embeddings(bundle: Bundle, encoder: Encoder) -> NDArray[np.float32]:
-    rng, input_spec = np.random.default_rng(0), bundle.manifest.input_spec
-    images = (rng.integers(0, 256, input_spec.shape, np.uint8) for _ in range(IMAGES))
-    return np.stack([encoder.embed(input_spec.normalize(image)[None]) for image in images])
-
-
-def _delegated(encoder: Encoder) -> int:
-    operators: list[dict[str, Any]] = encoder.interpreter._get_ops_details()
-    return sum(operator["op_name"] == "DELEGATE" for operator in operators)
+def synthetic_embeddings(bundle: Bundle, encoder: Encoder) -> NDArray[np.float32]:
+    """The embeddings (n, D) of n fixed pseudo-random examples."""
+    input_spec = bundle.manifest.input_spec
+    examples = input_spec.synthetic(np.random.default_rng(0), EXAMPLES)
+    return np.stack([encoder.embed(input_spec.normalize(example)[None]) for example in examples])

@@ -1,4 +1,4 @@
-"""Interpreters for .tflite files: ai-edge-litert, else tflite-runtime, else TensorFlow; and how they are to run."""
+"""Open an interpreter for a .tflite file: ai-edge-litert, else tflite-runtime, else TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from typing import Any
 
 import numpy as np
 
+from edge_meta.choices import BACKENDS, FALLBACKS
 from edge_meta.errors import BackendError, BundleError, FallbackWarning
 from edge_meta.runtime.graph_check import read_graph
 
-# In the order in which they are tried, with what pip installs; the extra brings the NumPy that tflite-runtime needs, too.
-BACKENDS = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}
+# The extra brings the NumPy that tflite-runtime needs.
+PIP_PACKAGES = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}
 
 DELEGATE_REMEDY = "Check its device, driver and --delegate-option, or go on without it with --fallback cpu."
 
 
 @dataclass(frozen=True)
 class RuntimeOptions:
-    """How an encoder is to run.
+    """Options of the interpreter that runs an encoder.
 
     Attributes:
-        backend: one of `BACKENDS`; None for the first that is installed.
+        backend: one of `choices.BACKENDS`; None for the first that is installed.
         threads: that the interpreter may use; more than one can be slower on a busy machine.
-        xnnpack: whether the interpreter may hand operators to XNNPACK, as it does by default where it knows how to.
-        delegate: an external delegate (Edge TPU, GPU, a vendor's NPU): its library's path, or the name that the system's
-            loader knows it by. It is code, and runs as such.
-        delegate_options: what the delegate's maker documents.
-        fallback: `cpu` to go on without a delegate that does not load, or does not take the model, with a
-            `FallbackWarning`; None to raise then.
+        xnnpack: whether the interpreter may delegate operators to XNNPACK, as it does by default where it can.
+        delegate: an external delegate (Edge TPU, GPU, a vendor's NPU): the path of its library, or its name for the system's
+            loader. It is code, and this process runs it.
+        delegate_options: as the delegate's maker documents them.
+        fallback: `cpu` to run without a delegate that does not load or does not take the model, with a `FallbackWarning`;
+            None to raise an error.
 
     Raises:
         BackendError: no such backend or fallback, fewer than one thread, or options without a delegate.
@@ -52,7 +53,7 @@ class RuntimeOptions:
             raise BackendError(f"There is no backend {self.backend!r}.", f"Use one of {', '.join(BACKENDS)}.")
         if self.threads < 1:
             raise BackendError(f"An interpreter cannot run on {self.threads} threads.", "Use 1 or more.")
-        if self.fallback not in (None, "cpu"):
+        if self.fallback not in (None, *FALLBACKS):
             raise BackendError(f"There is no fallback {self.fallback!r}.", "Use cpu, or leave it out.")
         if self.delegate is None and (self.delegate_options or self.fallback):
             raise BackendError("Delegate options and a fallback are of no use without a delegate.", "Name the delegate.")
@@ -62,8 +63,10 @@ DEFAULT = RuntimeOptions()
 
 
 def open_interpreter(model: bytes, options: RuntimeOptions = DEFAULT) -> tuple[RuntimeOptions, Any]:
-    """Load a model; returns what it runs with (the backend that was taken, no delegate after a fallback), and its
-    interpreter, with tensors allocated.
+    """Load a model into an interpreter, and allocate its tensors.
+
+    Returns:
+        The options with the backend that was taken, and without a delegate after a fallback; and the interpreter.
 
     Raises:
         BackendError: the backend is not installed, or the delegate failed and there is no fallback.
@@ -97,7 +100,7 @@ def _interpreter(module: Any, model: bytes, options: RuntimeOptions, delegates: 
         how["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     try:
         with warnings.catch_warnings():
-            # tf.lite.Interpreter announces its removal; it is the last choice here for that reason.
+            # tf.lite.Interpreter announces its removal, which is why it is the last choice.
             warnings.simplefilter("ignore", UserWarning)
             interpreter = module.Interpreter(model_content=model, **how)
         interpreter.allocate_tensors()
@@ -110,10 +113,10 @@ def _interpreter(module: Any, model: bytes, options: RuntimeOptions, delegates: 
 
 
 def load_delegate(module: Any, library: str, options: Mapping[str, str]) -> Any:
-    """An external delegate, for the interpreters of a backend's module.
+    """Load an external delegate for the interpreters of a backend's module.
 
     Raises:
-        BackendError: there is no such library, it is no delegate, or it does not find what it needs, such as its device.
+        BackendError: there is no such library, it is no delegate, or it does not find its device.
     """
     try:
         found = ctypes.PyDLL(library)
@@ -122,7 +125,7 @@ def load_delegate(module: Any, library: str, options: Mapping[str, str]) -> Any:
             f"The delegate {library} cannot be loaded ({first_line(error)}).",
             "Give the path of its library, or a name that the system's loader knows.",
         ) from None
-    # Looked for here, because the backends print a traceback when they are missing.
+    # Without this check, the backends print a traceback when the functions are missing.
     if not all(hasattr(found, f"tflite_plugin_{act}_delegate") for act in ("create", "destroy")):
         raise BackendError(f"{library} is a library, but not an external delegate.", DELEGATE_REMEDY)
     try:
@@ -133,15 +136,15 @@ def load_delegate(module: Any, library: str, options: Mapping[str, str]) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """What an interpreter says; the lines after the first are advice to its own developers."""
+    """The first line of an interpreter's message; the others are advice to its own developers."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def backend_module(name: str) -> Any:
-    """What has the backend's Interpreter, OpResolverType and load_delegate.
+    """Import the module, or a namespace, that has the backend's Interpreter, OpResolverType and load_delegate.
 
     Raises:
-        ImportError: with the reason, if it is not to be had.
+        ImportError: the backend cannot be used, with the reason.
     """
     if name == "litert":
         return importlib.import_module("ai_edge_litert.interpreter")
@@ -160,11 +163,11 @@ def backend_module(name: str) -> Any:
 
 def _choose(backend: str | None) -> tuple[str, Any]:
     reasons = []
-    for name in [backend] if backend else list(BACKENDS):
+    for name in [backend] if backend else BACKENDS:
         try:
             return name, backend_module(name)
         except ImportError as error:
             reasons.append(f"{name}: {error}")
     raise BackendError(
-        f"No interpreter can be used ({'; '.join(reasons)}).", f"Run: pip install {BACKENDS[backend or 'litert']}"
+        f"No interpreter can be used ({'; '.join(reasons)}).", f"Run: pip install {PIP_PACKAGES[backend or 'litert']}"
     )

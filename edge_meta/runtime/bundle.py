@@ -1,7 +1,7 @@
-"""A bundle: what is shipped to a device, as a folder or as the same files in one zip. It is never written to.
+"""Open a bundle, which is shipped to a device as a folder or as the same files in one zip. Nothing writes to it.
 
-Bundles are downloaded, so nothing in one is trusted: nothing is unpacked to the disk, no name leads out of it, and sizes are
-limited before anything is read.
+Bundles are downloaded, so nothing in one is trusted: nothing is unpacked to the disk, no name leads out of the bundle, and
+sizes are limited before anything is read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_meta.errors import BundleError
-from edge_meta.runtime.embedding_map import AffineMap
+from edge_meta.runtime.embedding_map import EmbeddingMap
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.store.store import Store
 
@@ -41,13 +41,14 @@ AGAIN = "Get it again from where it came, or export it again."
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle, its files checked against the manifest's checksums.
+    """An opened bundle. Its files have the checksums of the manifest.
 
     Attributes:
-        name: for people and for the default store's file name.
+        path: the folder or the zip.
+        name: shown to people, and part of the default store's file name.
         model: the content of encoder.tflite.
-        seed: the content of prototypes.db, a store that a new one starts from; None if the bundle has none.
-        maps: encoder id → the map by which stores of that older encoder migrate to this one; see the manifest's `upgrades`.
+        seed: the content of prototypes.db, from which a new store starts; None if the bundle has none.
+        maps: older encoder's id → the embedding map from it; see the manifest's `embedding_maps`.
     """
 
     path: Path
@@ -55,30 +56,34 @@ class Bundle:
     manifest: Manifest
     model: bytes = field(repr=False)
     seed: bytes | None = field(repr=False)
-    maps: Mapping[str, AffineMap] = field(default_factory=dict, repr=False)
+    maps: Mapping[str, EmbeddingMap] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, source: str | Path) -> Bundle:
+    def open(cls, source: str | Path, largest: int = LARGEST_BUNDLE) -> Bundle:
         """Open a bundle by path (a folder or a zip), or by the name of a shipped one.
 
+        Args:
+            source: the path or the name.
+            largest: bytes that all files together may have.
+
         Raises:
-            BundleError: not there, not a bundle, damaged, larger than `LARGEST_BUNDLE`, or of a newer format.
+            BundleError: it is not there, no bundle, damaged, too large, or of a newer format.
         """
         try:
             path = _find(source)
             if path.is_dir():
-                return cls._read(path, lambda name, most: _read_file(path / name, most))
+                return cls._read(path, largest, lambda name, most: _read_file(path / name, most))
             no_zip = f"{source} is neither a bundle's folder nor its zip, or it is cut short."
-            if not path.is_file():  # a device or a pipe would keep us waiting
+            if not path.is_file():  # to read a device or a pipe could take for ever
                 raise BundleError(no_zip, AGAIN)
-            import zipfile  # which takes longer than reading a folder
+            import zipfile  # slower to import than a folder is to read
 
             if not zipfile.is_zipfile(path):
                 raise BundleError(no_zip, AGAIN)
             with _ZipFile(path) as file, zipfile.ZipFile(file) as archive:
-                file.most = LARGEST_BUNDLE
+                file.most = largest
                 members = _members(archive, str(source))
-                return cls._read(path, lambda name, most: _read_member(archive, members[name], most))
+                return cls._read(path, largest, lambda name, most: _read_member(archive, members[name], most))
         except BundleError:
             raise
         # A damaged zip fails in whichever decompressor it names, each with errors of its own.
@@ -86,10 +91,11 @@ class Bundle:
             raise BundleError(f"{source} cannot be read ({error}).", AGAIN) from None
 
     def open_store(self, path: str | Path | None = None, keep_shots: bool = True) -> Store:
-        """The store at a path; by default the one in the user's data folder, by the bundle's name and encoder id.
+        """Open the store at a path; by default the one in the user's data folder, by the bundle's name and encoder id.
 
         Args:
-            keep_shots: whether what is enrolled is kept shot by shot; see `Store`.
+            path: of the .db file.
+            keep_shots: whether to keep each enrolled shot; see `Store`.
 
         Raises:
             StoreError: see `Store`.
@@ -98,22 +104,22 @@ class Bundle:
         return Store(self.store_path(path), manifest.encoder_id, manifest.dim, self.seed, keep_shots, self.maps.keys())
 
     def store_path(self, path: str | Path | None = None) -> Path:
-        """Where the store is: at a path that was given, or in the user's data folder."""
+        """The path of the store: the one that was given, else that in the user's data folder."""
         if path is not None:
             return Path(path)
         return _data_folder() / "edge_meta" / f"{self.name}-{self.manifest.encoder_id[:12]}.db"
 
     @contextmanager
-    def named(self) -> Iterator[None]:
-        """Errors about a model, raised inside, name this bundle's."""
+    def naming_errors(self) -> Iterator[None]:
+        """Name this bundle in errors about its model that are raised inside."""
         try:
             yield
         except BundleError as error:
             raise BundleError(f"{MODEL} in {self.path}: {error.cause}", error.remedy) from None
 
     @classmethod
-    def _read(cls, path: Path, read: Callable[[str, int], bytes]) -> Bundle:
-        """`read` gives a file's content by name, or raises if it is not there or larger than so many bytes."""
+    def _read(cls, path: Path, largest: int, read: Callable[[str, int], bytes]) -> Bundle:
+        """Read all files by `read(name, most)`, which raises if a file is missing or has more than `most` bytes."""
         try:
             manifest = Manifest.from_json(read(MANIFEST, LARGEST_MANIFEST), str(path))
         except (FileNotFoundError, NotADirectoryError, KeyError):
@@ -123,23 +129,23 @@ class Bundle:
         contents: dict[str, bytes] = {}
         for name, digest in manifest.files.items():
             try:
-                contents[name] = read(name, LARGEST_BUNDLE - sum(map(len, contents.values())))
+                contents[name] = read(name, largest - sum(map(len, contents.values())))
             except (FileNotFoundError, KeyError):
                 raise BundleError(f"{path} is incomplete: {name} is missing.", AGAIN) from None
             if hashlib.sha256(contents[name]).hexdigest() != digest:
                 raise BundleError(f"{name} in {path} is damaged: its checksum is not the manifest's.", AGAIN)
-        maps: dict[str, AffineMap] = {}
-        for upgrade in manifest.upgrades:
+        maps: dict[str, EmbeddingMap] = {}
+        for record in manifest.embedding_maps:
             try:
-                maps[upgrade.encoder_id] = AffineMap.from_bytes(contents[upgrade.file], upgrade.dim, manifest.dim)
+                maps[record.encoder_id] = EmbeddingMap.from_bytes(contents[record.file], record.dim, manifest.dim)
             except ValueError as error:
-                raise BundleError(f"{upgrade.file} in {path} is damaged: {error}.", AGAIN) from None
+                raise BundleError(f"{record.file} in {path} is damaged: {error}.", AGAIN) from None
         name = path.resolve().name.removesuffix(".zip").removesuffix(".bundle")
         return cls(path, name, manifest, contents[MODEL], contents.get(SEED), maps)
 
 
 class _ZipFile(io.FileIO):
-    """A zip's file. Its end says how large its directory is, and zipfile would read that many bytes at once."""
+    """A zip's file that reads at most `most` bytes at once: zipfile would read a directory of any declared size."""
 
     most = LARGEST_DIRECTORY
 
@@ -148,7 +154,7 @@ class _ZipFile(io.FileIO):
 
 
 def _members(archive: zipfile.ZipFile, source: str) -> dict[str, zipfile.ZipInfo]:
-    """The bundle's files: what lies at the top or, when somebody zipped the folder itself, beside the manifest."""
+    """List the members beside the manifest by name. It lies at the top, or in the bundle's folder if that was zipped."""
     names = archive.namelist()
     if len(set(names)) != len(names):
         raise BundleError(f"{source} has two members of one name, so that programs could read either.", AGAIN)
@@ -158,10 +164,10 @@ def _members(archive: zipfile.ZipFile, source: str) -> dict[str, zipfile.ZipInfo
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, most: int) -> bytes:
-    # Other methods than these two are rare, and take as much memory as the member says, before any limit.
+    # Other methods are rare, and allocate as much memory as the member declares before any limit applies.
     if member.compress_type not in (STORED, DEFLATED):
         raise ValueError(f"{member.filename} is compressed in another way than by deflate")
-    _within(member.file_size, most)  # zipfile reads no more than that
+    _within(member.file_size, most)  # zipfile reads no more than the declared size
     return archive.read(member)
 
 
@@ -171,7 +177,7 @@ def _read_file(path: Path, most: int) -> bytes:
         raise ValueError(f"{path.name} is not a file")
     _within(status.st_size, most)
     with path.open("rb") as file:
-        return file.read(status.st_size + 1)  # one that has grown since does not fit its checksum
+        return file.read(status.st_size + 1)  # a file that has grown since fails its checksum
 
 
 def _within(size: int, most: int) -> None:
@@ -180,7 +186,7 @@ def _within(size: int, most: int) -> None:
 
 
 def _data_folder() -> Path:
-    """Where programs keep a user's data on this system."""
+    """The folder in which programs keep a user's data on this system."""
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":
@@ -189,15 +195,15 @@ def _data_folder() -> Path:
 
 
 def shipped() -> list[str]:
-    """Names of the bundles that come with edge_meta."""
+    """List the names of the bundles that come with edge_meta."""
     return sorted(path.name.removesuffix(".bundle") for path in SHIPPED.glob("*.bundle"))
 
 
 def _find(source: str | Path) -> Path:
     path, is_shipped = Path(source), str(source) in shipped()
-    # A folder that happens to have a shipped bundle's name, such as a dataset's, does not hide it.
+    # A folder of the same name, such as a dataset's, does not hide a shipped bundle.
     if os.path.isfile(source) or os.path.exists(path / MANIFEST) or (os.path.exists(source) and not is_shipped):
-        return path  # os.path.exists, unlike Path.exists, is False for what can be no path
+        return path  # os.path.exists, unlike Path.exists, is False for text that cannot be a path
     if is_shipped:
         return SHIPPED / f"{source}.bundle"
     names = ", ".join(shipped())

@@ -1,4 +1,4 @@
-"""The runtime's front: enroll classes from a few examples, classify, adapt, forget, undo."""
+"""The classifier on a device: enroll labels from a few examples, classify, adapt, forget, undo."""
 
 from __future__ import annotations
 
@@ -6,60 +6,30 @@ import math
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_meta.errors import BundleError, InputError, LabelError, StoreError
+from edge_meta.errors import InputError, LabelError, StoreError
 from edge_meta.heads.rejection import check_rate
 from edge_meta.heads.scoring import ScoringHead
-from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
+from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.embedding_map import threshold_scales
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.interpreter import Encoder, open_encoder
+from edge_meta.runtime.migrated_thresholds import threshold_scales
+from edge_meta.runtime.results import Enrolled, Prediction, Result
 from edge_meta.store.messages import nothing_enrolled
 from edge_meta.store.store import Store
 from edge_meta.store.undo import Undone
 from edge_meta.types import Array, Array64
 
-if TYPE_CHECKING:  # imported when they are needed, so that classifying does not wait for them
+if TYPE_CHECKING:  # imported when first used, so that classifying does not wait for them
     from edge_meta.heads.adapted import Adapted
     from edge_meta.store.merge import Merged
 
 
-class Prediction(NamedTuple):
-    """A label with its score (softmax over all enrolled labels) and its prototype's squared distance.
-
-    `label` is None for an example that is too far from every prototype.
-    """
-
-    label: str | None
-    score: float
-    distance: float
-
-
-class Result(NamedTuple):
-    """What `classify` says: the answer, and the nearest labels in order, known or not."""
-
-    best: Prediction
-    top: list[Prediction]
-
-    @property
-    def known(self) -> bool:
-        return self.best.label is not None
-
-
-class Enrolled(NamedTuple):
-    """What `enroll` did: how many shots it added, how many the label has now, and how many labels there are."""
-
-    label: str
-    added: int
-    shots: int
-    classes: int
-
-
 class Classifier:
-    """A bundle's encoder with a store of enrolled classes. May be shared between threads.
+    """A bundle's encoder with a store of enrolled labels. Threads may share it.
 
     Make one with `Classifier.load`.
     """
@@ -86,13 +56,15 @@ class Classifier:
         Args:
             bundle: a path (folder or zip), a shipped bundle's name, or an opened one.
             store: the .db file; by default one in the user's data folder, by bundle name and encoder id.
-            false_accept: the share of strangers that may count as known; as the bundle says unless given.
-            keep_shots: False if what is enrolled is not to be kept shot by shot; see `Store`.
+            false_accept: the share of strangers that may count as known; the bundle's unless given.
+            keep_shots: False to keep sums only, and no single shot; see `Store`.
             options: fields of `RuntimeOptions`, such as threads, backend or delegate.
 
         Raises:
-            BundleError, BackendError, StoreError: see there.
-            InputError: a false-accept rate that the bundle is not calibrated for.
+            BundleError: see `Bundle.open` and `open_encoder`.
+            BackendError: see `RuntimeOptions` and `open_encoder`.
+            StoreError: see `Store`.
+            InputError: the bundle is not calibrated for the false-accept rate.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         check_rate(opened.manifest.rejection, false_accept)
@@ -101,37 +73,49 @@ class Classifier:
 
     @property
     def labels(self) -> list[str]:
-        """Enrolled labels, in the order of their first enrollment."""
+        """The enrolled labels, in the order of their first enrollment."""
         with self._lock:
             return list(self._current().labels)
 
     def shots(self, label: str) -> int:
-        """How many shots a label has; 0 if it is not enrolled."""
+        """The number of shots of a label; 0 if it is not enrolled."""
         with self._lock:
             return self._current().shots(label)
 
     def embed(self, image: Any) -> Array:
-        """The embedding, float32 (D,), of one example: a path, or an array; see the bundle's input."""
+        """Embed one example as float32 (D,).
+
+        Args:
+            image: an image, a recording or an array, as the bundle's input says: a path, or an array.
+
+        Raises:
+            InputError: it is not what the encoder takes.
+            BackendError: see `Encoder.embed`.
+        """
         input_spec = self.bundle.manifest.input_spec
-        pixels = input_spec.read(image)
+        example = input_spec.read(image)
         with self._lock:
-            return self.encoder.embed(input_spec.normalize(pixels)[None])
+            return self.encoder.embed(input_spec.normalize(example)[None])
 
     def enroll(self, label: str, images: Any) -> Enrolled:
         """Add examples to a label, creating it if it is new. All of them are added, or none.
 
         Args:
             label: any text that is not empty.
-            images: uint8 (n, H, W[, C]), or a list of paths and arrays.
+            images: examples, as the bundle's input says: an array (n, ...), for images uint8 (n, H, W[, C]), or a list of
+                paths and arrays.
 
         Raises:
-            InputError, LabelError, StoreError: nothing has changed.
+            InputError: one of them is not what the encoder takes, or there are none.
+            LabelError: the label is empty or no text.
+            StoreError: the store cannot be written.
+            BackendError: see `Encoder.embed`.
         """
-        images = self.bundle.manifest.input_spec.read_all(images)
-        if not images:
-            noun = self.bundle.manifest.input_spec.noun
-            raise InputError(f"No {noun}s were given for {label!r}.", "Give at least one.")
-        embeddings = np.stack([self.embed(image) for image in images])
+        input_spec = self.bundle.manifest.input_spec
+        examples = input_spec.read_all(images)
+        if not examples:
+            raise InputError(f"No {input_spec.noun}s were given for {label!r}.", "Give at least one.")
+        embeddings = np.stack([self.embed(example) for example in examples])
         with self._lock:
             self.store.enroll(label, embeddings)
             head = self._follow(label)
@@ -139,20 +123,21 @@ class Classifier:
             return Enrolled(label, len(embeddings), head.shots(label), len(head.labels))
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
-        """The nearest of the enrolled labels, or "unknown" when even that one is too far.
+        """Find the nearest enrolled labels, and whether the example is near enough to be known.
 
         Args:
-            image: a path, or uint8 (H, W[, C]).
-            top_k: how many labels `Result.top` lists.
+            image: an example, as the bundle's input says: a path, or an array, for images uint8 (H, W[, C]).
+            top_k: the number of labels in `Result.top`, if so many are enrolled.
 
         Raises:
-            InputError: not an image that the encoder takes.
+            InputError: it is not what the encoder takes.
+            BackendError: see `Encoder.embed`.
             LabelError: nothing is enrolled.
         """
         return self.classify_embedding(self.embed(image), top_k)
 
     def classify_embedding(self, embedding: Array, top_k: int = 3) -> Result:
-        """As `classify`, from an embedding (D,) that `embed` gave.
+        """Classify as `classify` does, from an embedding, float32 (D,).
 
         Raises:
             LabelError: nothing is enrolled.
@@ -200,18 +185,30 @@ class Classifier:
             return adapted
 
     def forget(self, label: str, shot: str | None = None) -> int:
-        """Remove a label for good, or one shot of it by its id; returns how many shots went."""
+        """Remove a label for good, or one shot of it by its id.
+
+        Returns:
+            The number of shots removed.
+
+        Raises:
+            LabelError: there is no such label or shot.
+            StoreError: the store cannot be written, or the removed bytes are still on the disk.
+        """
         with self._lock:
             try:
                 removed = self.store.forget(label, shot)
-            except StoreError:  # perhaps after it is gone, of bytes that are still on the disk
+            except StoreError:  # perhaps after the removal, for bytes that are still on the disk
                 self._refresh()
                 raise
             self._follow(label)
             return removed
 
     def undo(self) -> Undone:
-        """Take back the last enroll or adapt."""
+        """Take back the last enroll or adapt.
+
+        Raises:
+            LabelError: there is nothing to take back.
+        """
         with self._lock:
             try:
                 return self.store.undo()
@@ -219,7 +216,7 @@ class Classifier:
                 self._refresh()
 
     def merge(self, *stores: str | Path) -> Merged:
-        """Take in what other stores of the same encoder have and have removed; see `Store.merge`."""
+        """Take over the shots and removals of other stores of the same encoder; see `Store.merge`."""
         with self._lock:
             try:
                 return self.store.merge(*stores)
@@ -238,18 +235,18 @@ class Classifier:
         self.close()
 
     def _limit(self, label: int) -> float:
-        """The distance up to which a label, by its index in the head, is known."""
+        """The squared distance up to which a label, by its index in the head, is known."""
         rejection = self.bundle.manifest.rejection
         if rejection is None:
             return math.inf
         if self._limits is None:
-            head, upgrades = self._head, self.bundle.manifest.upgrades
+            head, records = self._head, self.bundle.manifest.embedding_maps
             self._limits = rejection.limits(head.counts, head.scatters, self._false_accept)
-            self._limits *= threshold_scales(head.labels, head.counts, head.migrated, upgrades, rejection.shots)
+            self._limits *= threshold_scales(head.labels, head.counts, head.migrated, records, rejection.shots)
         return float(self._limits[label])
 
     def _current(self) -> ScoringHead:
-        """The head, read anew if another process has changed the store."""
+        """The head, read again if another process has changed the store."""
         return self._head if self.store.version() == self._version else self._refresh()
 
     def _follow(self, label: str) -> ScoringHead:
@@ -265,23 +262,3 @@ class Classifier:
         self._version = self.store.version()
         self._head, self._limits = ScoringHead(self.store.snapshot()), None
         return self._head
-
-
-def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
-    """A bundle's encoder in an interpreter, checked against its manifest.
-
-    Raises:
-        BackendError, BundleError: no interpreter, or the file is not what the manifest says.
-    """
-    with bundle.named():
-        encoder = Encoder(bundle.model, options)
-    manifest = bundle.manifest
-    takes = manifest.input_spec
-    shape, dtype = (1, *takes.shape), takes.tensor_dtype
-    if (encoder.input_shape, encoder.input_dtype, encoder.dim) != (shape, dtype, manifest.dim):
-        raise BundleError(
-            f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values, from "
-            f"{encoder.input_dtype}; the manifest says {shape} and {manifest.dim}, from {dtype}.",
-            "Export the bundle again.",
-        )
-    return encoder

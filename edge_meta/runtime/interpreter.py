@@ -1,4 +1,4 @@
-"""The encoder in its interpreter."""
+"""The encoder in its interpreter: embed one example at a time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, BundleError
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions, first_line, open_interpreter
+from edge_meta.runtime.bundle import Bundle
 
 
 class Encoder:
-    """An encoder in an interpreter: a normalized example in, its embedding out. Not safe to share between threads.
+    """An encoder in an interpreter. Not safe to share between threads.
 
     Attributes:
-        options: what it runs with: the backend that was taken, and no delegate if it was passed over.
+        options: with the backend that was taken, and no delegate after a fallback.
         interpreter: the backend's own object, with tensors allocated.
     """
 
@@ -45,14 +46,19 @@ class Encoder:
 
     @property
     def backend(self) -> str:
-        """Which of `backends.BACKENDS` runs it."""
+        """The one of `choices.BACKENDS` that runs it."""
         return str(self.options.backend)
 
+    def operators(self) -> list[str]:
+        """The operators' names in the order in which they run; DELEGATE stands for those that a delegate took over."""
+        # No backend has a public way to list them.
+        return [str(operator["op_name"]) for operator in self.interpreter._get_ops_details()]
+
     def embed(self, example: NDArray[Any]) -> NDArray[np.float32]:
-        """The embedding, float32 (D,), of one normalized example, of `input_shape` and `input_dtype`.
+        """Embed one normalized example, of `input_shape` and `input_dtype`, as float32 (D,).
 
         Raises:
-            BackendError: an operator or the delegate fails, as at an id beyond a vocabulary, or when a device is unplugged.
+            BackendError: an operator or the delegate fails, such as for an id beyond the vocabulary or an unplugged device.
         """
         self.interpreter.set_tensor(self._input, example)
         try:
@@ -64,3 +70,23 @@ class Encoder:
             ) from None
         embedding: NDArray[np.float32] = self.interpreter.get_tensor(self._output)[0]
         return embedding
+
+
+def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
+    """Load a bundle's encoder, and check it against the manifest.
+
+    Raises:
+        BackendError: see `Encoder`.
+        BundleError: see `Encoder`; or its shapes or dtype are not those of the manifest.
+    """
+    with bundle.naming_errors():
+        encoder = Encoder(bundle.model, options)
+    manifest = bundle.manifest
+    shape, dtype = (1, *manifest.input_spec.shape), manifest.input_spec.tensor_dtype
+    if (encoder.input_shape, encoder.input_dtype, encoder.dim) != (shape, dtype, manifest.dim):
+        raise BundleError(
+            f"{bundle.path}: encoder.tflite takes {encoder.input_shape} and gives {encoder.dim} values, from "
+            f"{encoder.input_dtype}; the manifest says {shape} and {manifest.dim}, from {dtype}.",
+            "Export the bundle again.",
+        )
+    return encoder

@@ -1,4 +1,4 @@
-"""The machine that this runs on."""
+"""Describe the machine that this runs on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def host() -> dict[str, Any]:
-    """This machine: cpu, cores, os, python."""
+    """Describe this machine: cpu, cores, os, python."""
     return {
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),

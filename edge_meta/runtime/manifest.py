@@ -1,4 +1,4 @@
-"""manifest.json: what a bundle says of itself, format 1."""
+"""Read and write manifest.json, format 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from edge_meta.errors import BundleError
 from edge_meta.heads.rejection import Rejection
 from edge_meta.inputs import InputSpec, input_from_manifest
-from edge_meta.runtime.embedding_map import EmbeddingMapRecord
+from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord
 from edge_meta.store.schema import ENCODER_ID
 
 FORMAT = 1
@@ -22,18 +22,17 @@ FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest's fields that a device acts on, and those that it only shows (`runtimes`, `signatures`, `parity`,
-    `training`, `target`).
+    """The fields of manifest.json. A device only shows `runtimes`, `signatures`, `parity`, `training` and `target`.
 
     Attributes:
         encoder_id: the encoder's identity; stores are bound to it.
         files: file name → SHA-256, for every other file of the bundle.
         learning_rates: of the linear head, one for each gradient step of `adapt`.
-        rates_learned: they were meta-learned with the encoder, not chosen after it.
-        rejection: None when the bundle was not calibrated; then every query is known.
-        runtimes: what the converted file was checked for.
-        target: what the bundle was made for, other than LiteRT, by its `name` and with what was measured there.
-        upgrades: of the older encoders whose stores can be migrated to this one.
+        rates_learned: whether the learning rates were meta-learned with the encoder, not chosen afterwards.
+        rejection: None if the bundle is not calibrated; then every query is known.
+        runtimes: those that the converted file was checked for.
+        target: the `name` of the bundle's target other than LiteRT, and measurements on it.
+        embedding_maps: from the older encoders whose stores can be migrated to this one; `upgrades` in the JSON.
     """
 
     encoder_id: str
@@ -49,9 +48,10 @@ class Manifest:
     training: Mapping[str, Any] = field(default_factory=dict)
     rates_learned: bool = False
     target: Mapping[str, Any] = field(default_factory=dict)
-    upgrades: tuple[EmbeddingMapRecord, ...] = ()
+    embedding_maps: tuple[EmbeddingMapRecord, ...] = ()
 
     def to_json(self) -> str:
+        """Write the manifest as JSON text."""
         fields = {
             "format": FORMAT,
             "encoder_id": self.encoder_id,
@@ -71,7 +71,7 @@ class Manifest:
             "parity": dict(self.parity),
             "training": dict(self.training),
             **({"target": dict(self.target)} if self.target else {}),
-            **({"upgrades": [upgrade.to_manifest() for upgrade in self.upgrades]} if self.upgrades else {}),
+            **({"upgrades": [record.to_manifest() for record in self.embedding_maps]} if self.embedding_maps else {}),
         }
         return json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -89,7 +89,7 @@ class Manifest:
         except (ValueError, KeyError, TypeError, RecursionError):
             raise BundleError(f"manifest.json in {name} is damaged.", damaged) from None
         if type(version) is not int or version < FORMAT:
-            raise BundleError(f"manifest.json in {name} has no format version that there ever was ({version!r}).", damaged)
+            raise BundleError(f"manifest.json in {name} has an unknown format version ({version!r}).", damaged)
         if version != FORMAT:
             raise BundleError(
                 f"{name} is of bundle format {version}; this edge_meta reads format {FORMAT}.",
@@ -107,18 +107,18 @@ class Manifest:
             raise ValueError("encoder_id or embedding is out of range")
         quantization = str(fields["quantization"])
         if not quantization.isprintable():
-            raise ValueError("quantization is not a word")  # but could steer the terminal that it is shown on
+            raise ValueError("quantization is not a word")  # control characters could steer a terminal
         files = {str(name): str(digest) for name, digest in fields["files"].items()}
         if "encoder.tflite" not in files or not all(map(FILE_NAME.fullmatch, files)):
             raise ValueError("files are not those of a bundle")
         rates = tuple(float(rate) for rate in fields["head"]["learning_rates"])
         if not rates or not all(math.isfinite(rate) for rate in rates):
             raise ValueError("the learning rates are missing, or not finite")
-        upgrades = tuple(EmbeddingMapRecord.from_manifest(entry) for entry in fields.get("upgrades", []))
-        if len({encoder_id, *(upgrade.encoder_id for upgrade in upgrades)}) <= len(upgrades):
-            raise ValueError("the upgrades are not each of another encoder")
-        if not {upgrade.file for upgrade in upgrades} <= files.keys():
-            raise ValueError("an upgrade has no file")
+        embedding_maps = tuple(EmbeddingMapRecord.from_manifest(entry) for entry in fields.get("upgrades", []))
+        if len({encoder_id, *(record.encoder_id for record in embedding_maps)}) <= len(embedding_maps):
+            raise ValueError("two embedding maps are from one encoder, or one is from the bundle's own")
+        if not {record.file for record in embedding_maps} <= files.keys():
+            raise ValueError("an embedding map has no file")
         return cls(
             encoder_id=encoder_id,
             files=files,
@@ -133,11 +133,11 @@ class Manifest:
             training=dict(fields["training"]),
             rates_learned=fields["head"].get("learned", False) is True,
             target=dict(fields.get("target", {})),
-            upgrades=upgrades,
+            embedding_maps=embedding_maps,
         )
 
 
-# Where two readers would read different things, such as a phone's and this one, there is nothing to act on.
+# JSON that two readers, such as a phone's and this one, would read differently is refused.
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Migrating a store to a new encoder, along the map that the new encoder's bundle has from the old one."""
+"""Migrate a store to a new encoder by the embedding map that the new encoder's bundle has from the old one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from edge_meta.errors import StoreError
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.embedding_map import AffineMap, EmbeddingMapRecord
+from edge_meta.runtime.embedding_map import EmbeddingMap
+from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord
 from edge_meta.store.database import Copy
 from edge_meta.store.exact_sums import Sums
 from edge_meta.store.placement import create_atomically
@@ -20,18 +21,18 @@ from edge_meta.store.writer import to_blob
 
 @dataclass(frozen=True)
 class Migrated:
-    """What a migration did.
+    """The result of a migration.
 
     Attributes:
         store: the new file.
-        upgrade: from which encoder, and what was measured to be kept of the accuracy.
-        classes, shots: how many came along; all there were.
+        embedding_map: the record of the map: from which encoder, and what it keeps of the accuracy.
+        classes, shots: numbers migrated, which are all that there were.
         head_reset: whether the old store had an adapted head; the new one starts at the prototypes.
-        undo_dropped: the steps that undo could take back in the old store, newest first, and cannot in the new one.
+        undo_dropped: the actions that undo can take back in the old store but not in the new one, newest first.
     """
 
     store: Path
-    upgrade: EmbeddingMapRecord
+    embedding_map: EmbeddingMapRecord
     classes: int
     shots: int
     head_reset: bool
@@ -39,31 +40,32 @@ class Migrated:
 
 
 def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None) -> Migrated:
-    """Make a new store of a bundle's encoder from one of an older encoder, whole or not at all; the old one is only read.
+    """Make a new store for a bundle's encoder from the store of an older encoder, whole or not at all.
 
-    Labels, ids, origins and what was removed stay as they are, so that copies of one store that are migrated on several
-    devices still merge as one. What is enrolled into the new store afterwards has an origin of its own.
+    The old store is only read. Labels, ids, origins and tombstones stay the same, so that copies of one store that are
+    migrated on several devices still merge as one. Shots enrolled into the new store afterwards get a new origin.
 
     Args:
+        bundle: of the new encoder.
         source: the older encoder's store.
         store: the new file; by default the bundle's, in the user's data folder.
 
     Raises:
-        StoreError: there is a store already; or `source` is none, damaged, or of an encoder that the bundle has no map from.
+        StoreError: there is a store already; or `source` is missing or damaged, or the bundle has no map from its encoder.
     """
     source, path, manifest = Path(source), bundle.store_path(store), bundle.manifest
     taken = StoreError(f"There is a store at {path} already.", "Migrate into another --store, then: edge-meta merge.")
     if path.exists() and (path.is_dir() or path.stat().st_size):
         raise taken
-    old = _Old(source, bundle)
+    old = _OldStore(source, bundle)
     try:
         if not old.connected():
             raise StoreError(f"There is no store at {source}.", "Check the path.")
-        rows = Reader(old, old.upgrade.dim)
+        rows = Reader(old, old.record.dim)
         with old.reading():
             rows.check()
             now = rows.snapshot()
-            tables = _mapped(rows, bundle.maps[old.upgrade.encoder_id], old.upgrade)
+            tables = _mapped(rows, bundle.maps[old.record.encoder_id], old.record)
             steps = tuple(str(action) for (action,) in rows.query("SELECT action FROM log ORDER BY id DESC"))
     finally:
         old.close()
@@ -74,43 +76,43 @@ def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None)
 
     if not create_atomically(path, fill):
         raise taken
-    return Migrated(path, old.upgrade, len(now.labels), int(now.counts.sum()), bool(now.columns), steps)
+    return Migrated(path, old.record, len(now.labels), int(now.counts.sum()), bool(now.columns), steps)
 
 
-class _Old(Copy):
-    """The content of a store of any of the encoders that a bundle has a map from.
+class _OldStore(Copy):
+    """The store of any encoder that a bundle has an embedding map from.
 
     Attributes:
-        upgrade: from that encoder.
+        record: of the map from that encoder.
     """
 
-    upgrade: EmbeddingMapRecord
+    record: EmbeddingMapRecord
 
     def __init__(self, path: Path, bundle: Bundle) -> None:
-        self._upgrades: Mapping[tuple[object, object], EmbeddingMapRecord] = {
-            (upgrade.encoder_id, upgrade.dim): upgrade for upgrade in bundle.manifest.upgrades
+        self._records: Mapping[tuple[object, object], EmbeddingMapRecord] = {
+            (record.encoder_id, record.dim): record for record in bundle.manifest.embedding_maps
         }
         super().__init__(path, bundle.manifest.encoder_id, bundle.manifest.dim)
 
     def require_encoder(self, encoder_id: object, dim: object) -> None:
         if (encoder_id, dim) == (self.encoder_id, self.dim):
             raise StoreError(f"{self.path} is of this bundle's encoder already.", "Use it as it is, with --store.")
-        if (encoder_id, dim) not in self._upgrades:
+        if (encoder_id, dim) not in self._records:
             super().require_encoder(encoder_id, dim)
-        self.upgrade = self._upgrades[encoder_id, dim]
+        self.record = self._records[encoder_id, dim]
 
 
-def _mapped(rows: Reader, along: AffineMap, upgrade: EmbeddingMapRecord) -> Mapping[str, list[tuple[Any, ...]]]:
-    """The rows of the new store, by table."""
+def _mapped(rows: Reader, mapping: EmbeddingMap, record: EmbeddingMapRecord) -> Mapping[str, list[tuple[Any, ...]]]:
+    """Make the rows of the new store, by table."""
     shots = rows.query("SELECT id, sum_id, embedding FROM shots ORDER BY rowid").fetchall()
     sums = rows.query("SELECT id, label_id, origin, revision, count, sum, squares FROM sums ORDER BY rowid").fetchall()
     members: dict[bytes, list[int]] = {}
     for index, (_, sum_id, _) in enumerate(shots):
         members.setdefault(sum_id, []).append(index)
     try:
-        embeddings = along.embeddings(rows.embeddings([embedding for *_, embedding in shots]))
+        embeddings = mapping.embeddings(rows.embeddings([embedding for *_, embedding in shots]))
         mapped = [
-            Sums.of(embeddings[members[sum_id]]) if rows.keeps_shots else along.sums(rows.sums(of_old), upgrade.spread)
+            Sums.of(embeddings[members[sum_id]]) if rows.keeps_shots else mapping.sums(rows.sums(of_old), record.spread)
             for sum_id, _, _, _, *of_old in sums
         ]
     except ValueError as error:
@@ -121,5 +123,5 @@ def _mapped(rows: Reader, along: AffineMap, upgrade: EmbeddingMapRecord) -> Mapp
         "sums": [(*row[:4], *of_new.to_row()) for row, of_new in zip(sums, mapped, strict=True)],
         "shots": [(*row[:2], None, to_blob(vector)) for row, vector in zip(shots, embeddings, strict=True)],
         "removed": rows.query("SELECT id FROM removed ORDER BY id").fetchall(),
-        "migrated": [(origin, upgrade.encoder_id) for origin in sorted(origins)],
+        "migrated": [(origin, record.encoder_id) for origin in sorted(origins)],
     }

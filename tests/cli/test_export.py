@@ -77,7 +77,7 @@ def test_a_process_of_its_own_prints_nothing_but_json_to_stdout(finished_run: Pa
     assert json.loads(done.stdout)["quantization"] == "int8"
 
 
-def test_overwrite_replaces_a_bundle_and_without_it_the_error_says_so(finished_run: Path, tmp_path: Path) -> None:
+def test_only_overwrite_replaces_a_bundle(finished_run: Path, tmp_path: Path) -> None:
     arguments = ("export", finished_run, "--output", tmp_path / "new.bundle", *SIZES)
     cli(*arguments, "--quantize", "float32")
     refused = cli(*arguments, code=1)
@@ -133,14 +133,14 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_data_list_names_every_dataset_and_the_folder(empty: Path) -> None:
     found = json.loads(cli("data", "list", "--json").stdout)
     assert found["folder"] == str(empty)
-    assert set(found["datasets"]) == {"omniglot", "glyphs", "folder:PATH", "npz:PATH"}
+    assert set(found["datasets"]) == {"omniglot", "lake", "glyphs", "folder:PATH", "npz:PATH"}
     text = cli("data", "list").stdout
     assert all(f"{name} " in text for name in found["datasets"])
     assert text.endswith(f"Downloads: {empty}\n")
     assert not empty.exists()
 
 
-def test_data_fetch_without_a_network_is_exit_code_1_with_a_remedy(empty: Path) -> None:
+def test_data_fetch_without_a_network_names_a_remedy(empty: Path) -> None:
     result = cli("data", "fetch", "omniglot", code=1)
     assert f"omniglot is not at {empty}/omniglot/images_background.zip" in result.stderr
     assert "Connect to the network, or set EDGE_META_DATA" in result.stderr

@@ -51,7 +51,7 @@ def accepted(
 
 @pytest.mark.parametrize("shot", [1, 2, 5, 10])
 @pytest.mark.parametrize("labels", [1, 2, 7, 20, 70])
-def test_the_asked_share_of_strangers_is_accepted_on_fresh_classes(labels: int, shot: int) -> None:
+def test_fresh_strangers_are_accepted_as_asked(labels: int, shot: int) -> None:
     data = synthetic(200, 12)
     rejection = calibrate_rejection(embedded(data, spread=0.8), data)
     assert rejection is not None
@@ -68,8 +68,8 @@ def test_another_share_can_be_asked_for(rate: float) -> None:
     assert 0.5 * rate < accepted(embedded(data, seed=1), data, rejection, 20, 1, rate) < 1.7 * rate
 
 
-def test_one_limit_for_all_would_accept_many_times_as_many_with_many_labels() -> None:
-    """What the number of labels is in the calibration for."""
+def test_one_limit_for_all_would_accept_many_more() -> None:
+    """The reason why the calibration depends on the number of labels."""
     data = synthetic(200, 12)
     rejection = calibrate_rejection(embedded(data), data)
     assert rejection is not None

@@ -21,7 +21,7 @@ URL = "https://example.org/set.zip"
 
 
 class Response(io.BytesIO):
-    """What urlopen gives, without a network; of no announced length."""
+    """A stand-in for the result of urlopen, without a network; of no announced length."""
 
     headers: ClassVar[dict[str, str]] = {}
 
@@ -36,7 +36,7 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_data_lives_where_the_environment_says_or_in_the_users_cache(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_folder_else_the_cache_does(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache.folder() == data
     for unset in ("", None):
         monkeypatch.setenv("EDGE_META_DATA", "") if unset == "" else monkeypatch.delenv("EDGE_META_DATA")
@@ -47,7 +47,7 @@ def test_an_archive_that_is_there_is_used_as_it_is(data: Path, monkeypatch: pyte
     (data / "set").mkdir(parents=True)
     (data / "set" / "set.zip").write_bytes(b"mine")
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_, **__: pytest.fail("it was downloaded"))
-    assert cache.fetch("set", "set.zip", URL).read_bytes() == b"mine"
+    assert cache.fetch("set", "set/set.zip", URL).read_bytes() == b"mine"
 
 
 def test_a_download_appears_whole_and_under_its_name_alone(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,16 +58,16 @@ def test_a_download_appears_whole_and_under_its_name_alone(data: Path, monkeypat
 
     asked = []
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: asked.append(url) or Watched(b"content"))
-    path = cache.fetch("set", "set.zip", URL)
+    path = cache.fetch("set", "set/set.zip", URL)
     assert (asked, path, path.read_bytes()) == ([URL], data / "set" / "set.zip", b"content")
     assert files(data) == [path]
 
 
-def test_others_may_read_a_download_as_far_as_the_umask_lets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_has_the_permissions_that_the_umask_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Response(b"content"))
     before = os.umask(0o022)
     try:
-        assert cache.fetch("set", "set.zip", URL).stat().st_mode & 0o777 == 0o644
+        assert cache.fetch("set", "set/set.zip", URL).stat().st_mode & 0o777 == 0o644
     finally:
         os.umask(before)
 
@@ -78,7 +78,7 @@ def test_without_a_network_the_error_names_path_url_and_remedy(data: Path, monke
 
     monkeypatch.setattr(urllib.request, "urlopen", offline)
     with pytest.raises(DatasetError) as caught:
-        cache.fetch("set", "set.zip", URL)
+        cache.fetch("set", "set/set.zip", URL)
     for part in (str(data / "set" / "set.zip"), URL, "not known", "Connect to the network", "EDGE_META_DATA", "set/set.zip"):
         assert part in str(caught.value)
     assert files(data) == []
@@ -96,7 +96,7 @@ def test_a_download_that_breaks_in_the_middle_leaves_nothing(
 
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Broken(b"content"))
     with pytest.raises(DatasetError, match=str(breakage)):
-        cache.fetch("set", "set.zip", URL)
+        cache.fetch("set", "set/set.zip", URL)
     assert files(data) == []
 
 
@@ -107,7 +107,7 @@ def test_ctrl_c_during_a_download_leaves_nothing(data: Path, monkeypatch: pytest
 
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: Interrupted(b"content"))
     with pytest.raises(KeyboardInterrupt):
-        cache.fetch("set", "set.zip", URL)
+        cache.fetch("set", "set/set.zip", URL)
     assert files(data) == []
 
 
@@ -145,11 +145,11 @@ def truncating_server() -> Iterator[str]:
 @pytest.mark.parametrize("kind", ["plain", "chunked"])
 def test_a_download_that_ends_before_its_length_is_no_download(data: Path, truncating_server: str, kind: str) -> None:
     with pytest.raises(DatasetError):
-        cache.fetch("set", "set.zip", f"{truncating_server}/{kind}")
+        cache.fetch("set", "set/set.zip", f"{truncating_server}/{kind}")
     assert files(data) == []
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(data: Path) -> None:
     data.write_text("a file stands where the folder should be")
     with pytest.raises(DatasetError, match=r"set is not at .* EDGE_META_DATA"):
-        cache.fetch("set", "set.zip", URL)
+        cache.fetch("set", "set/set.zip", URL)

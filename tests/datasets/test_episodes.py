@@ -48,7 +48,7 @@ def assert_sound(sampler: EpisodeSampler, episode: Episode) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_every_episode_has_distinct_classes_and_distinct_examples_of_them(data: st.DataObject) -> None:
+def test_an_episode_has_distinct_classes_and_examples(data: st.DataObject) -> None:
     way = data.draw(st.integers(2, 8), "way")
     shot = data.draw(st.integers(1, 6), "shot")
     query = data.draw(st.integers(1, 6), "query")
@@ -65,7 +65,7 @@ def test_an_episode_may_use_up_its_dataset() -> None:
     assert sorted(np.concatenate([episode.support, episode.query], axis=1).ravel()) == list(range(12))
 
 
-def test_an_episode_depends_on_its_number_and_not_on_what_was_drawn_before() -> None:
+def test_an_episode_does_not_depend_on_earlier_ones() -> None:
     dataset = with_counts(*range(10, 30))
     sampler = EpisodeSampler(dataset, 5, 2, 3, seed=4)
     in_order = list(sampler.episodes(20))
@@ -93,7 +93,7 @@ def test_classes_are_drawn_uniformly_whatever_their_size() -> None:
     assert statistic < 35  # exceeded by a uniform sampler once in 17,000 seeds (χ², 9 degrees of freedom)
 
 
-def test_every_example_is_drawn_as_often_as_any_other_of_its_class_as_support_and_as_query() -> None:
+def test_examples_of_a_class_are_drawn_equally_often() -> None:
     sampler = EpisodeSampler(with_counts(3, 9, 6), way=3, shot=1, query=2, seed=2)
     episodes = list(sampler.episodes(3000))
     for drawn, share in (([e.support for e in episodes], 1), ([e.query for e in episodes], 2)):
@@ -156,7 +156,7 @@ def authors_of(examples: np.ndarray, dataset: Dataset) -> list[set[int]]:
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_within_a_group_with_all_authors_some_give_the_support_and_others_the_queries(data: st.DataObject) -> None:
+def test_within_a_group_support_and_queries_have_other_authors(data: st.DataObject) -> None:
     way, shot, query = (data.draw(st.integers(least, 5), name) for least, name in ((2, "way"), (1, "shot"), (1, "query")))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**40), "seed of the dataset"))
     sizes = [way, *data.draw(st.lists(st.integers(1, way + 3), max_size=3), "more groups")]
@@ -177,7 +177,7 @@ def test_within_a_group_with_all_authors_some_give_the_support_and_others_the_qu
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_within_a_group_that_lacks_authors_or_repeats_them_episodes_are_sound(data: st.DataObject) -> None:
+def test_within_a_group_of_incomplete_authors_episodes_are_sound(data: st.DataObject) -> None:
     way, shot, query = (data.draw(st.integers(least, 4), name) for least, name in ((2, "way"), (1, "shot"), (1, "query")))
     need = shot + query
     example = st.integers(0, 2 * need)
@@ -198,7 +198,7 @@ def test_within_a_group_that_lacks_authors_or_repeats_them_episodes_are_sound(da
                 assert not any(support & asked for support, asked in pairs)
 
 
-def test_who_lacks_in_one_class_is_followed_by_the_next_author_there_and_by_nobody_in_the_others() -> None:
+def test_an_author_who_lacks_in_a_class_is_replaced_there_only() -> None:
     dataset = by_authors({"only": [[0, 1, 2, 3], [0, 1, 2, 3], [3, 1, 0]]})
     sampler = EpisodeSampler(dataset, way=3, shot=1, query=1, within_group=True)
     replaced = 0
@@ -216,7 +216,7 @@ def test_who_lacks_in_one_class_is_followed_by_the_next_author_there_and_by_nobo
     assert 20 < replaced < 80
 
 
-def test_groups_with_enough_classes_are_drawn_equally_often_and_so_are_the_classes_of_each() -> None:
+def test_groups_and_their_classes_are_drawn_equally_often() -> None:
     sizes, way, episodes = {"small": 3, "just": 4, "twice": 8, "thrice": 12}, 4, 3000
     all_authors = {group: [list(range(6))] * size for group, size in sizes.items()}
     dataset = by_authors(all_authors, np.random.default_rng(0).permutation(27).tolist())
@@ -232,7 +232,7 @@ def test_groups_with_enough_classes_are_drawn_equally_often_and_so_are_the_class
         assert abs(count - expected) <= 5 * np.sqrt(expected), (label, group)
 
 
-def test_every_author_of_a_group_is_drawn_as_often_as_any_other_as_support_and_as_query() -> None:
+def test_authors_of_a_group_are_drawn_equally_often() -> None:
     dataset = by_authors({"five": [[3, 1, 4, 0, 2]] * 3, "eight": [[7, 6, 5, 4, 3, 2, 1, 0]] * 3})
     sampler = EpisodeSampler(dataset, way=3, shot=1, query=2, seed=3, within_group=True)
     episodes = list(sampler.episodes(3000))
@@ -246,7 +246,7 @@ def test_every_author_of_a_group_is_drawn_as_often_as_any_other_as_support_and_a
             assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected)), counts
 
 
-def test_without_authors_the_examples_of_each_class_are_drawn_independently() -> None:
+def test_without_authors_classes_draw_examples_independently() -> None:
     dataset = replace(by_authors({"a": [list(range(10))] * 2, "b": [list(range(10))] * 3}), authors=None)
     sampler = EpisodeSampler(dataset, way=2, shot=1, query=1, seed=2, within_group=True)
     episodes = list(sampler.episodes(4000))
@@ -260,7 +260,7 @@ def test_without_authors_the_examples_of_each_class_are_drawn_independently() ->
     assert np.all(np.abs(counts - expected) < 5 * np.sqrt(expected)), counts
 
 
-def test_within_a_group_an_episode_depends_on_its_seed_and_number_alone() -> None:
+def test_within_a_group_an_episode_depends_on_seed_and_number() -> None:
     dataset = by_authors({"a": [list(range(10))] * 6, "b": [list(range(12))] * 8})
     sampler = EpisodeSampler(dataset, 5, 2, 3, seed=4, within_group=True)
     in_order = list(sampler.episodes(20))
@@ -279,7 +279,7 @@ def test_rotations_of_a_group_are_groups_of_their_own() -> None:
         assert sorted(episode.classes) in ([0, 1], [3, 4], [6, 7], [9, 10])
 
 
-def test_whole_groups_come_one_after_the_other_and_only_the_last_in_part() -> None:
+def test_whole_groups_follow_each_other_with_the_last_in_part() -> None:
     sizes = {"a": 3, "b": 2, "c": 4, "d": 5}
     dataset = by_authors({name: [list(range(4))] * size for name, size in sizes.items()})
     sampler = EpisodeSampler(dataset, way=8, shot=1, query=1, seed=6, whole_groups=1.0)
@@ -296,7 +296,7 @@ def test_whole_groups_come_one_after_the_other_and_only_the_last_in_part() -> No
     assert len(firsts) == 14, "a group's classes do not come in any order"
 
 
-def test_the_share_of_whole_groups_is_that_of_the_episodes_and_none_draws_as_ever() -> None:
+def test_the_share_of_whole_groups_is_as_asked() -> None:
     dataset = by_authors({name: [list(range(4))] * 5 for name in "abcdefgh"})
     whole = [
         len(groups_of(episode, dataset)) == 1
@@ -309,7 +309,7 @@ def test_the_share_of_whole_groups_is_that_of_the_episodes_and_none_draws_as_eve
 
 
 @pytest.mark.parametrize("authors", [True, False])
-def test_a_way_beyond_every_group_is_refused_and_the_largest_named(authors: bool) -> None:
+def test_a_way_beyond_every_group_is_refused(authors: bool) -> None:
     dataset = by_authors({"Arcadian": [[0, 1]] * 3, "Greek": [[0, 1]] * 4, "Latin": [[0, 1]] * 2})
     dataset = dataset if authors else replace(dataset, authors=None)
     complaint = (

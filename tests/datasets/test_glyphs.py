@@ -14,6 +14,7 @@ pytest.importorskip("PIL")
 from PIL import Image, ImageDraw
 
 from edge_meta.datasets import SPLITS, Dataset, glyphs, load_dataset
+from edge_meta.datasets.base import split_of_classes
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import BackendError, DatasetError
 from edge_meta.inputs import ImageInput
@@ -43,7 +44,7 @@ def test_has_enough_classes_of_many_scripts(everything: Dataset) -> None:
 
 def test_splits_share_no_character(everything: Dataset, held_out: Dataset) -> None:
     symbols = [character.name for character in glyphs.characters()]
-    parts = {split: {symbols[i] for i in glyphs.split_of_classes(symbols, split)} for split in SPLITS}
+    parts = {split: {symbols[i] for i in split_of_classes(symbols, split)} for split in SPLITS}
     assert parts["test"] == set(held_out.class_names)
     assert sum(map(len, parts.values())) == len(set.union(*parts.values())) == len(everything.class_names)
     assert len(parts["train"]) > 2 * len(parts["val"]) > 200
@@ -78,14 +79,14 @@ def test_no_two_classes_look_alike_by_a_plain_measure(face: str) -> None:
             near = [value * level for value, level in zip(inks[one].flat, widened[other].flat, strict=True) if value]
             shares[one, other] = sum(near) / inks[one].sum() / 255
     alike = np.minimum(shares, shares.T)
-    assert np.allclose(alike, glyphs._likeness(symbols, face), atol=1e-4)
+    assert np.allclose(alike, glyphs.likeness(symbols, face), atol=1e-4)
     assert np.all(np.diag(alike) > 0.97)
     assert np.max(alike - np.eye(len(symbols))) < 0.94
 
 
 def _fitted(symbol: str, face: str) -> np.ndarray:
     page = Image.new("L", (400, 400))
-    ImageDraw.Draw(page).text((150, 200), symbol, fill=255, font=glyphs._font(face), anchor="ls")
+    ImageDraw.Draw(page).text((150, 200), symbol, fill=255, font=glyphs.font_of(face), anchor="ls")
     ink = page.crop(page.getbbox())
     scale = glyphs.FITTED / max(ink.size)
     ink = ink.resize([max(1, round(scale * side)) for side in ink.size], Image.Resampling.BILINEAR)
@@ -102,11 +103,10 @@ def _widened(ink: np.ndarray) -> np.ndarray:
     )
 
 
-def test_every_face_of_a_class_is_used_and_three_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(glyphs, "_drawn", lambda ink, pen, rng: 255 - np.asarray(ink))
+def test_every_face_of_a_class_is_used_and_three_differ() -> None:
     for character in glyphs.characters():
-        undistorted = {image.tobytes() for image in glyphs._examples(character, ImageInput(), 0)}
-        faces = {glyphs._ink(character.symbol, face).tobytes() for face in character.faces}
+        undistorted = {ink.tobytes() for ink in glyphs.inks_in_turn(character, np.random.default_rng(0))}
+        faces = {glyphs.ink_of(character.symbol, face).tobytes() for face in character.faces}
         assert len(faces) >= 3, character
         assert len(undistorted) == len(faces), character
 
@@ -141,8 +141,8 @@ def test_takes_the_size_and_channels_of_the_encoder(monkeypatch: pytest.MonkeyPa
 
 
 def test_says_when_the_type_faces_are_missing(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
-    monkeypatch.setattr(glyphs.matplotlib, "get_data_path", lambda: str(tmp_path))
-    with pytest.raises(DatasetError, match=r"DejaVuSans\.ttf"):
+    monkeypatch.setattr("matplotlib.get_data_path", lambda: str(tmp_path))
+    with pytest.raises(DatasetError, match=r"DejaVuSans\.ttf is missing"):
         glyphs.characters.__wrapped__()
 
 

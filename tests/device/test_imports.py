@@ -1,4 +1,4 @@
-"""What imports what: a board pays neither in packages nor in time for what training needs."""
+"""A device imports neither the packages nor the modules that only training needs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.device import python
 
+import edge_meta
 from edge_meta.cli import VERBS
 
 WORKSTATION = ["tensorflow", "keras", "matplotlib"]
@@ -14,10 +15,38 @@ OPTIONAL = [*WORKSTATION, "PIL", "click", "ai_edge_litert", "tflite_runtime"]
 
 
 def imported(tmp_path: Path, statement: str, packages: list[str]) -> set[str]:
-    """Which of the packages a statement imports, in a new interpreter."""
+    """List those of the packages that a statement imports in a new interpreter."""
     done = python(tmp_path, "-c", f"import sys\n{statement}\nprint(*sys.modules.keys() & {packages!r})")
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
+
+
+DEVICE = sorted({*edge_meta.__all__} - {"TrainingConfig", "export_bundle", "train"})
+
+
+def test_importing_the_package_loads_no_room(tmp_path: Path) -> None:
+    done = python(tmp_path, "-c", "import sys, edge_meta\nprint(*(name for name in sys.modules if 'edge_meta' in name))")
+    assert done.stdout.split() == ["edge_meta"]
+
+
+@pytest.mark.parametrize("name", DEVICE)
+def test_a_devices_name_resolves_without_tensorflow(tmp_path: Path, name: str) -> None:
+    statement = f"from edge_meta import {name}\nassert {name}.__name__ == {name!r}"
+    assert imported(tmp_path, statement, OPTIONAL) == set()
+
+
+@pytest.mark.parametrize("name", ["TrainingConfig", "export_bundle", "train"])
+def test_a_workstations_name_says_what_to_install(tmp_path: Path, name: str) -> None:
+    done = python(tmp_path, "-c", f"import sys\nsys.modules['tensorflow'] = None\nfrom edge_meta import {name}")
+    assert done.returncode == 1
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("edge_meta.errors.BackendError: ")
+    assert error.endswith('which is not installed. Run: pip install "edge-meta[train]"')
+
+
+def test_dir_lists_every_exported_name() -> None:
+    assert {*dir(edge_meta)} >= {*edge_meta.__all__, "__version__"}
+    assert not hasattr(edge_meta, "nosuch")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +57,7 @@ def imported(tmp_path: Path, statement: str, packages: list[str]) -> set[str]:
         "import edge_meta.datasets.episodes, edge_meta.evaluation.accuracy, edge_meta.inputs.image_files, edge_meta.inputs",
     ],
 )
-def test_the_devices_side_imports_numpy_and_the_standard_library(tmp_path: Path, statement: str) -> None:
+def test_the_devices_side_imports_numpy_alone(tmp_path: Path, statement: str) -> None:
     assert imported(tmp_path, statement, [*OPTIONAL, "numpy"]) == {"numpy"}
 
 

@@ -14,11 +14,15 @@ from support.device import altered, cli, complaint, draw, mixed, png, said, take
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import InputError
-from edge_meta.evaluation.accuracy import EpisodeHead, Interval, accuracies, adapted_head, prototype_head
-from edge_meta.evaluation.evaluator import embed_all, evaluate
+from edge_meta.evaluation.accuracy import accuracies
+from edge_meta.evaluation.episode_heads import EpisodeHead, adapted_head, prototype_head
+from edge_meta.evaluation.evaluator import evaluate
+from edge_meta.evaluation.interval import Interval
+from edge_meta.evaluation.protocol import EpisodeProtocol
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import open_encoder
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def test_evaluate_prints_an_accuracy_and_how_it_came_about(
     assert backend == os.environ.get("EDGE_META_BACKEND", backend)
 
 
-def test_the_same_seed_gives_the_same_accuracy_and_all_formats_the_same_data(dataset: Callable[[str], str]) -> None:
+def test_one_seed_gives_one_accuracy_from_a_folder_or_an_npz(dataset: Callable[[str], str]) -> None:
     def judged(kind: str, seed: int) -> tuple[float, float]:
         options = [*EPISODES, "--seed", seed, "--json", "--way", 6]
         done = said(cli("evaluate", "omniglot", "--dataset", dataset(kind), *options))
@@ -100,7 +104,7 @@ def test_an_impossible_protocol_is_explained(dataset: Callable[[str], str], opti
 
 
 def judged(bundle: Bundle, data: Dataset, head: EpisodeHead, within_group: bool = False, **protocol: int) -> Interval:
-    """What `evaluate` should find, from its parts."""
+    """The result that `evaluate` should find, from its parts."""
     embeddings = embed_all(open_encoder(bundle), bundle.manifest.input_spec, data.examples)
     episodes = protocol.pop("episodes")
     return Interval.of(accuracies(embeddings, EpisodeSampler(data, **protocol, within_group=within_group), episodes, head))
@@ -118,9 +122,7 @@ SIX_SHOTS = {"way": 3, "shot": 6, "query": 6, "episodes": 120, "seed": 7}
 
 
 @pytest.mark.parametrize("steps", [None, 1, 2, 4])
-def test_evaluates_linear_head_takes_so_many_steps_at_the_bundles_rates_and_then_at_the_last(
-    tmp_path: Path, confusing: str, steps: int | None
-) -> None:
+def test_the_linear_head_takes_as_many_steps_as_asked(tmp_path: Path, confusing: str, steps: int | None) -> None:
     folder, name = altered(tmp_path, lambda fields: fields["head"].update(steps=2, learning_rates=[0.1, 1.0])), confusing
     bundle = Bundle.open(folder)
     data = load_dataset(name, "all", bundle.manifest.input_spec)
@@ -133,9 +135,9 @@ def test_evaluates_linear_head_takes_so_many_steps_at_the_bundles_rates_and_then
     others = [after(0.1, 1.0, 0.1, 1.0), after(0.1, 1.0, 0.1, 0.1)]
     assert len({by_hand[1], by_hand[2], by_hand[4], *others}) == 5, "the data does not tell which steps were taken"
 
-    found = evaluate(bundle, name, "all", **SIX_SHOTS, head="linear", solver="gradient", steps=steps)
+    found = evaluate(bundle, name, EpisodeProtocol("all", **SIX_SHOTS), head="linear", solver="gradient", steps=steps)
     assert found.accuracy == by_hand[steps]
-    assert (found.steps, found.head, found.within_alphabet) == (steps or 2, "linear", False)
+    assert (found.steps, found.head, found.protocol.within_alphabet) == (steps or 2, "linear", False)
 
     options = [part for key, value in SIX_SHOTS.items() for part in (f"--{key}", value)]
     options += ["--split", "all", "--head", "linear", "--solver", "gradient", *([] if steps is None else ["--steps", steps])]
@@ -146,7 +148,7 @@ def test_evaluates_linear_head_takes_so_many_steps_at_the_bundles_rates_and_then
     assert f"linear head by gradient, at most {steps or 2} steps, " in text
 
 
-def test_evaluate_refuses_a_head_that_there_is_not_and_steps_without_the_linear_head(bundle: Bundle) -> None:
+def test_unknown_heads_and_steps_without_a_head_are_refused(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="There is no head 'cosine'"):
         evaluate(bundle, "nosuch", head="cosine")
     with pytest.raises(InputError, match="There is no head 'cosine'"):
@@ -160,7 +162,7 @@ def test_evaluate_refuses_a_head_that_there_is_not_and_steps_without_the_linear_
 
 @pytest.fixture
 def alphabets(monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """What load_dataset gives to evaluate: alphabets of 3, 4 and 1 classes by four drawers, the last of whom errs."""
+    """Let load_dataset give alphabets of 3, 4 and 1 classes by four drawers, the last of whom errs."""
     groups = ("Greek", "Latin", "Greek", "Latin", "Runes", "Latin", "Greek", "Latin")
     images = np.concatenate([image for kind in range(8) for image in (takes(kind, 3), takes((kind + 2) % 8, 1, first=9))])
     labels = np.repeat(np.arange(8, dtype=np.int32), 4)
@@ -176,9 +178,7 @@ ONE_SHOT_OPTIONS = [part for key, value in ONE_SHOT.items() for part in (f"--{ke
 
 @pytest.mark.parametrize("option", ["--within-alphabet", "--within-group"])
 @pytest.mark.parametrize("head", ["prototype", "linear"])
-def test_evaluate_within_an_alphabet_draws_episodes_within_one_group_and_by_other_authors(
-    alphabets: Dataset, bundle: Bundle, option: str, head: str
-) -> None:
+def test_within_an_alphabet_episodes_are_of_one_group(alphabets: Dataset, bundle: Bundle, option: str, head: str) -> None:
     rule = prototype_head if head == "prototype" else adapted_head(AdaptationConfig("lda"))
     expected = judged(bundle, alphabets, rule, within_group=True, **ONE_SHOT)
     anywhere = judged(bundle, alphabets, rule, **ONE_SHOT)
@@ -201,7 +201,7 @@ def test_evaluate_text_of_the_prototype_head_has_no_steps(alphabets: Dataset) ->
     assert "steps" not in text
 
 
-def test_a_way_beyond_every_alphabet_is_explained_and_the_largest_named(alphabets: Dataset) -> None:
+def test_a_way_beyond_every_alphabet_is_explained(alphabets: Dataset) -> None:
     arguments = ["evaluate", "omniglot", "--dataset", "made", *ONE_SHOT_OPTIONS, "--way", 5]
     assert "5-way" in cli(*arguments).stdout
     message = complaint(cli(*arguments, "--within-alphabet", code=1))

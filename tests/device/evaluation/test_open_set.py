@@ -14,7 +14,7 @@ from support.device import altered, cli, complaint, said, takes
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import DatasetError
-from edge_meta.evaluation.accuracy import prototype_head
+from edge_meta.evaluation.episode_heads import prototype_head
 from edge_meta.evaluation.open_set import auroc, judge_strangers
 from edge_meta.heads.rejection import Rejection
 
@@ -43,7 +43,7 @@ def test_auroc_is_the_share_of_pairs_in_order_and_half_of_ties() -> None:
     assert auroc(low, low + 100).mean == 1.0
 
 
-def test_the_interval_of_auroc_is_that_of_drawing_the_episodes_again() -> None:
+def test_the_interval_of_auroc_is_that_of_other_episodes() -> None:
     """Values of one episode hang together, so the interval must be over episodes."""
 
     def drawn(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -56,7 +56,7 @@ def test_the_interval_of_auroc_is_that_of_drawing_the_episodes_again() -> None:
     assert claimed == pytest.approx(1.96 * means.std(), rel=0.15)
 
 
-def test_it_counts_what_a_device_would_say() -> None:
+def test_known_queries_are_counted_as_a_device_counts_them() -> None:
     data = dataset()
     embeddings, sampler = embedded(data), EpisodeSampler(data, 4, 2, 3, seed=5)
     found = judge_strangers(embeddings, sampler, 20, prototype_head, REJECTION, 0.1)
@@ -85,20 +85,20 @@ def test_strangers_are_of_groups_that_the_episode_does_not_use() -> None:
     assert (found.false_accept.mean, found.rejected_known.mean, found.auroc.mean) == (0.0, 0.0, 1.0)
 
 
-def test_where_an_episode_uses_every_group_they_are_its_other_classes() -> None:
+def test_strangers_are_other_classes_where_no_group_is_left() -> None:
     data = replace(dataset(classes=4), groups=("",) * 4)
     embeddings = (10.0 * data.labels[:, None] * np.ones(3)).astype(np.float32)
     sampler = EpisodeSampler(data, 2, 1, 1, seed=0)
     assert judge_strangers(embeddings, sampler, 30, prototype_head, REJECTION).false_accept.mean == 0.0
 
 
-def test_strangers_from_elsewhere_are_those() -> None:
+def test_strangers_may_come_from_elsewhere() -> None:
     data = dataset()
     embeddings, sampler = embedded(data), EpisodeSampler(data, 4, 2, 3, seed=5)
     assert judge_strangers(embeddings, sampler, 9, prototype_head, REJECTION, None, embeddings + 99).auroc.mean == 1.0
 
 
-def test_without_any_other_class_there_is_nobody() -> None:
+def test_without_other_classes_no_strangers_are_left() -> None:
     data = dataset(classes=4)
     with pytest.raises(DatasetError, match="no strangers are left"):
         judge_strangers(embedded(data), EpisodeSampler(data, 4, 2, 3), 2, prototype_head, REJECTION)

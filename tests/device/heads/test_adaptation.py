@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from support.heads import Task, misled
 
+from edge_meta.choices import SOLVERS
 from edge_meta.errors import InputError
 from edge_meta.heads import linear
-from edge_meta.heads.adaptation import PATIENCE, SOLVERS, AdaptationConfig, Fit
+from edge_meta.heads.adaptation import PATIENCE, AdaptationConfig, Fit
 from edge_meta.heads.held_out import FOLDS
 from edge_meta.heads.prototypes import class_means
 from edge_meta.types import Integers
@@ -59,7 +60,7 @@ def by_leaving_one_out(shots: Floats, labels: Integers, rates: tuple[float, ...]
 
 @pytest.mark.parametrize("counts", [[3, 4, 3], [5, 1, 4], [2, 3], [1, 2, 1, 1]])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_few_shots_are_left_out_one_by_one_and_the_best_step_is_taken(counts: list[int], seed: int) -> None:
+def test_few_shots_are_left_out_one_by_one(counts: list[int], seed: int) -> None:
     shots, labels, prototypes = misled(counts, seed=seed)
     loss, right = by_leaving_one_out(shots, labels, STEPS.learning_rates)
     loss, right = loss.mean(axis=1), right.mean(axis=1)
@@ -76,7 +77,7 @@ def test_a_few_shots_are_left_out_one_by_one_and_the_best_step_is_taken(counts: 
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_labels_that_mean_nothing_are_not_mistaken_for_a_better_head(solver: str) -> None:
+def test_random_labels_give_no_better_head(solver: str) -> None:
     """With twice as many dimensions as shots, every solver gets all shots right that it has seen."""
     fit = AdaptationConfig(solver, (1.0,) * 50 if solver == "gradient" else ()).fit(*meaningless())
     assert fit.after is not None
@@ -156,7 +157,7 @@ def test_one_shot_a_label_cannot_be_judged_so_nothing_changes(config: Adaptation
     assert fit.chosen == 0
 
 
-def test_one_shot_a_label_takes_all_steps_whose_rates_were_learned_with_the_encoder() -> None:
+def test_one_shot_a_label_takes_all_learned_steps() -> None:
     shots, labels, prototypes = misled([1, 1, 1])
     fit = AdaptationConfig("gradient", (0.3, 0.2), trusted=True).fit(shots, labels, prototypes)
     assert unjudged(fit)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.device import opened, state
 
-from edge_meta.evaluation.accuracy import adapted_head
+from edge_meta.evaluation.episode_heads import adapted_head
 from edge_meta.heads import linear
 from edge_meta.heads.adaptation import SOLVERS, AdaptationConfig
 from edge_meta.heads.adapted import Adapted, adapt_head

@@ -10,7 +10,7 @@ from edge_meta.heads.closed_form import SHRINKAGES, STRENGTHS, discriminant_head
 
 
 @pytest.mark.parametrize(("counts", "dim"), [([5, 8, 3], 6), ([2, 2, 1], 9), ([30, 30], 3)])
-def test_discriminant_heads_are_the_nearest_prototype_by_a_shrunken_covariance(counts: list[int], dim: int) -> None:
+def test_discriminant_heads_use_a_shrunken_covariance(counts: list[int], dim: int) -> None:
     shots, labels, prototypes = misled(counts, dim)
     made = list(discriminant_heads(shots, labels, prototypes))
     assert len(made) == len(SHRINKAGES)

@@ -38,7 +38,7 @@ def smoothed(logits: Floats, labels: Integers) -> float:
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 @pytest.mark.parametrize("noise", [0.1, 0.5, 1.0])
-def test_temperature_is_the_factor_of_least_cross_entropy_on_any_scale(scale: float, noise: float) -> None:
+def test_temperature_has_the_least_cross_entropy(scale: float, noise: float) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 5, 60)
     logits = (scale * (np.eye(5)[labels] + rng.normal(0, noise, (60, 5)))).astype(np.float32)
@@ -47,7 +47,7 @@ def test_temperature_is_the_factor_of_least_cross_entropy_on_any_scale(scale: fl
     assert min(nearby) == nearby[1]
 
 
-def test_a_few_shots_that_are_all_right_do_not_call_for_certainty() -> None:
+def test_few_right_shots_give_no_certainty() -> None:
     labels = np.arange(4)
     logits = 100 * np.eye(4, dtype=np.float32)
     assert 0.8 < linear.softmax(temperature(logits, labels) * logits).max() < 0.98

@@ -68,7 +68,7 @@ COUNTED = st.tuples(st.integers(2, 40), st.floats(0, 100, allow_subnormal=False)
 
 
 @given(st.lists(COUNTED, min_size=1, max_size=5), st.integers(0, 2**31))
-def test_a_labels_width_is_the_root_of_its_shrunk_leave_one_out_variance(labels: list[tuple[int, float]], seed: int) -> None:
+def test_a_labels_width_is_its_shrunk_leave_one_out_spread(labels: list[tuple[int, float]], seed: int) -> None:
     rng = np.random.default_rng(seed)
     counts, scatters, wanted = [], [], []
     for count, scale in labels:

@@ -141,9 +141,7 @@ def test_a_head_that_followed_every_change_is_that_of_the_whole(labels: int) -> 
 # In a classifier
 
 
-def test_own_changes_are_followed_without_reading_every_label_again(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_own_changes_do_not_read_every_label_again(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str | None] = []
     snapshot = Store.snapshot
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import wave
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,17 +21,13 @@ Samples = NDArray[np.int16]
 RAMP = np.linspace(-32768, 32767, 500).astype(np.int16)
 
 
-@pytest.fixture
-def wav(tmp_path: Path) -> Callable[..., Path]:
-    """wav(content, width=2, channels=1, rate=16000): the bytes as a .wav file."""
-
-    def save(content: bytes, width: int = 2, channels: int = 1, rate: int = 16000, name: str = "sound.wav") -> Path:
-        with wave.open(str(tmp_path / name), "wb") as file:
-            file.setparams((channels, width, rate, 0, "NONE", ""))
-            file.writeframes(content)
-        return tmp_path / name
-
-    return save
+def wav(folder: Path, content: bytes, width: int = 2, channels: int = 1, rate: int = 16000) -> Path:
+    """Write samples of `width` bytes as a .wav file into a folder."""
+    path = folder / "sound.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, width, rate, 0, "NONE", ""))
+        file.writeframes(content)
+    return path
 
 
 def tone(hertz: float, rate: int, count: int) -> NDArray[np.float64]:
@@ -42,29 +37,29 @@ def tone(hertz: float, rate: int, count: int) -> NDArray[np.float64]:
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def test_every_width_of_pcm_is_read_alike(wav: Callable[..., Path]) -> None:
+def test_every_width_of_pcm_is_read_alike(tmp_path: Path) -> None:
     wide = RAMP.astype("<i4") << 16
     three = np.stack([np.full(500, 7, np.uint8), *wide.view(np.uint8).reshape(-1, 4)[:, 2:].T], axis=1)
     eight = ((RAMP >> 8) + 128).astype(np.uint8)
     for content, width in ((RAMP.astype("<i2"), 2), (wide, 4), (three, 3)):
-        samples, rate = read_audio(wav(content.tobytes(), width, rate=8000))
+        samples, rate = read_audio(wav(tmp_path, content.tobytes(), width, rate=8000))
         np.testing.assert_array_equal(samples, RAMP)
         assert (samples.dtype, rate) == (np.int16, 8000)
-    np.testing.assert_array_equal(read_audio(wav(eight.tobytes(), 1))[0], (RAMP >> 8) << 8)
+    np.testing.assert_array_equal(read_audio(wav(tmp_path, eight.tobytes(), 1))[0], (RAMP >> 8) << 8)
 
 
-def test_channels_are_averaged(wav: Callable[..., Path]) -> None:
+def test_channels_are_averaged(tmp_path: Path) -> None:
     both = np.stack([RAMP, np.full(500, 100, np.int16)], axis=1)
     wanted = np.rint((RAMP.astype(float) + 100) / 2)
-    np.testing.assert_array_equal(read_audio(wav(both.astype("<i2").tobytes(), channels=2))[0], wanted)
+    np.testing.assert_array_equal(read_audio(wav(tmp_path, both.astype("<i2").tobytes(), channels=2))[0], wanted)
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "no samples", "float", "header"])
-def test_what_is_no_recording_is_an_error_that_names_the_file(tmp_path: Path, wav: Callable[..., Path], kind: str) -> None:
-    whole = wav(RAMP.tobytes()).read_bytes()
+def test_what_is_no_recording_is_an_error_that_names_the_file(tmp_path: Path, kind: str) -> None:
+    whole = wav(tmp_path, RAMP.tobytes()).read_bytes()
     path = tmp_path / f"{kind}.wav"
     contents = {
-        "empty": b"", "text": b"no sound at all", "no samples": wav(b"").read_bytes(), "header": whole[:20],
+        "empty": b"", "text": b"no sound at all", "no samples": wav(tmp_path, b"").read_bytes(), "header": whole[:20],
         "float": whole[:20] + b"\x03\0" + whole[22:],
     }  # fmt: skip
     if kind == "folder":
@@ -77,8 +72,8 @@ def test_what_is_no_recording_is_an_error_that_names_the_file(tmp_path: Path, wa
 
 
 @pytest.mark.parametrize("end", [50, 300, 1043])
-def test_a_file_cut_short_gives_what_is_there_or_an_error(wav: Callable[..., Path], end: int) -> None:
-    path = wav(RAMP.tobytes())
+def test_a_file_cut_short_gives_what_is_there_or_an_error(tmp_path: Path, end: int) -> None:
+    path = wav(tmp_path, RAMP.tobytes())
     path.write_bytes(path.read_bytes()[:end])
     samples, _ = read_audio(path)
     np.testing.assert_array_equal(samples, RAMP[: (end - 44) // 2])
@@ -128,7 +123,7 @@ def test_resampling_takes_out_what_the_lower_rate_cannot_hold() -> None:
     assert np.abs(resampled[200:-200]).max() < 25
 
 
-def test_the_same_rate_changes_nothing_and_loud_noise_does_not_wrap() -> None:
+def test_the_same_rate_changes_nothing_and_noise_does_not_wrap() -> None:
     assert resample(RAMP, 16000, 16000) is RAMP
     loud = np.where(np.arange(4000) // 400 % 2, 32767, -32768).astype(np.int16)
     resampled = resample(loud, 16000, 32000)
@@ -149,9 +144,9 @@ def test_a_window_is_filled_with_zeros_or_the_loudest_stretch() -> None:
 # --- the input --------------------------------------------------------------------------------------------------------
 
 
-def test_files_and_arrays_of_one_recording_are_read_alike(wav: Callable[..., Path]) -> None:
+def test_files_and_arrays_of_one_recording_are_read_alike(tmp_path: Path) -> None:
     audio = AudioInput(300, 16000)
-    path = wav(RAMP.astype("<i2").tobytes())
+    path = wav(tmp_path, RAMP.astype("<i2").tobytes())
     wanted = fit(RAMP, 300)
     for recording in (path, str(path), RAMP, RAMP.astype(np.float64) / 32768, (RAMP / np.float32(32768)).tolist()):
         np.testing.assert_array_equal(audio.read(recording), wanted)
@@ -161,8 +156,8 @@ def test_files_and_arrays_of_one_recording_are_read_alike(wav: Callable[..., Pat
     assert (values.tolist(), values.dtype) == ([-1.0, 0.0, 0.5], np.float32)
 
 
-def test_a_file_of_another_rate_is_resampled(wav: Callable[..., Path]) -> None:
-    path = wav(np.rint(tone(500, 48000, 48000)).astype("<i2").tobytes(), rate=48000)
+def test_a_file_of_another_rate_is_resampled(tmp_path: Path) -> None:
+    path = wav(tmp_path, np.rint(tone(500, 48000, 48000)).astype("<i2").tobytes(), rate=48000)
     read = AudioInput(16000, 16000).read(path)
     assert np.abs(read[200:-200] - tone(500, 16000, 16000)[200:-200]).max() < 25
 

@@ -73,7 +73,7 @@ def test_resize_is_pillows_bilinear_to_a_gray_level(size: tuple[int, int], targe
 
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))
-def test_resize_gives_the_size_asked_for_keeps_the_range_and_is_done_once(
+def test_resize_gives_the_size_and_keeps_the_range(
     height: int, width: int, to_height: int, to_width: int, channels: int
 ) -> None:
     image = noise(height, width, channels)
@@ -107,7 +107,7 @@ def test_transparency_is_laid_on_white() -> None:
         np.testing.assert_allclose(pixels, [255, 127, 0], atol=1)
 
 
-def test_palettes_are_resolved_and_their_transparent_colour_is_white() -> None:
+def test_the_transparent_colour_of_a_palette_is_white() -> None:
     image = Image.new("P", (3, 1))
     image.putdata([0, 1, 2])
     image.putpalette([0, 0, 0, 200, 100, 50, 255, 255, 0])

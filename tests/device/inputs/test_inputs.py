@@ -1,4 +1,4 @@
-"""What an encoder takes: arrays and paths of any size, and nothing that only looks like an image."""
+"""Arrays and files become examples, and everything else is refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge_meta.inputs.image_files import resize
 GRAY, RGB = ImageInput(28, 28, 1), ImageInput.for_shape((20, 30, 3))
 
 
-def test_an_array_is_resized_and_a_path_is_the_same_as_its_pixels(tmp_path: Path) -> None:
+def test_an_array_and_a_path_are_resized_alike(tmp_path: Path) -> None:
     pixels = draw(3, 0, 61, 47)
     path = png(tmp_path, "drawn.png", pixels)
     wanted = resize(pixels[:, :, None], 28, 28)
@@ -91,7 +91,7 @@ def test_one_image_is_not_several(input_spec: ImageInput, images: Any) -> None:
         input_spec.read_all(images)
 
 
-def test_normalization_maps_paper_to_zero_and_ink_to_one_and_colours_to_plus_minus_one() -> None:
+def test_normalization_maps_paper_to_0_and_ink_to_1() -> None:
     pixels = np.array([0, 51, 255], np.uint8)
     np.testing.assert_allclose(GRAY.normalize(pixels), [1.0, 0.8, 0.0], atol=1e-6)
     np.testing.assert_allclose(RGB.normalize(pixels), [-1.0, -77 / 128, 127 / 128], atol=1e-6)
@@ -130,7 +130,7 @@ def test_missing_manifest_fields_are_refused(field: str) -> None:
 SERIES, IDS = ArrayInput((5, 2)), ArrayInput((4,), "int32")
 
 
-def test_an_array_is_taken_from_a_file_or_as_it_is_in_any_dtype_that_fits(tmp_path: Path) -> None:
+def test_a_file_or_array_of_any_fitting_dtype_is_taken(tmp_path: Path) -> None:
     values = np.arange(10, dtype=np.float32).reshape(5, 2)
     np.save(tmp_path / "a.npy", values)
     for series in (tmp_path / "a.npy", str(tmp_path / "a.npy"), values, values.astype(np.float64), values.astype(np.int8)):
@@ -157,7 +157,7 @@ def test_an_array_is_taken_from_a_file_or_as_it_is_in_any_dtype_that_fits(tmp_pa
         (ArrayInput((2,), "uint8"), np.array([-1, 3])),
     ],
 )
-def test_arrays_of_another_shape_or_with_values_that_do_not_fit_are_errors(array_input: ArrayInput, array: Any) -> None:
+def test_another_shape_or_values_that_do_not_fit_are_errors(array_input: ArrayInput, array: Any) -> None:
     with pytest.raises(InputError):
         array_input.read(array)
     with pytest.raises(InputError):

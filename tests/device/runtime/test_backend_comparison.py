@@ -1,30 +1,30 @@
-"""Which interpreters there are, and that they agree on the embeddings of the shipped bundle."""
+"""The installed interpreters are listed, and agree on the embeddings of the shipped bundle."""
 
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from support.device import altered, cli, complaint, said
+from support.tflite import CUSTOM, FLOOR, LOG, one_operator
 
-from edge_meta.errors import BundleError
-from edge_meta.runtime import backend_comparison
-from edge_meta.runtime.backend_comparison import Run, availability, cpu_features, runs, uses_xnnpack
-from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
+from edge_meta.choices import BACKENDS
+from edge_meta.inputs import ArrayInput
+from edge_meta.runtime.backend_comparison import BackendRun, availability, compare_backends, cpu_features, uses_xnnpack
+from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
 from edge_meta.runtime.graph_check import output_step
-from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.interpreter import Encoder, open_encoder
 
 
 @pytest.fixture(scope="module")
-def found() -> list[Run]:
-    return runs(Bundle.open("omniglot"))
+def found() -> list[BackendRun]:
+    return compare_backends(Bundle.open("omniglot"))
 
 
-def test_every_backend_is_told_of_and_the_first_usable_one_is_taken(bundle: Bundle) -> None:
+def test_every_backend_is_listed_and_the_first_usable_one_taken(bundle: Bundle) -> None:
     told = {backend.backend: backend for backend in availability()}
     assert list(told) == list(BACKENDS)
     taken = Encoder(bundle.model).backend
@@ -43,13 +43,13 @@ def test_a_backend_that_is_asked_for_is_the_one_taken(bundle: Bundle) -> None:
     assert set(told.values()) <= {f"{last} was asked for"}
 
 
-def test_the_interpreters_own_kernels_agree_within_one_step(found: list[Run]) -> None:
+def test_the_interpreters_own_kernels_agree_within_one_step(found: list[BackendRun]) -> None:
     own = [run for run in found if not run.xnnpack]
     assert {run.backend for run in own} == {backend.backend for backend in availability() if backend.usable}
     assert all(run.steps is not None and run.steps <= 1 for run in own)
 
 
-def test_xnnpack_rounds_otherwise_but_seldom_by_more_than_one_step(found: list[Run]) -> None:
+def test_xnnpack_seldom_differs_by_more_than_one_step(found: list[BackendRun]) -> None:
     for run in found:
         assert run.steps is not None
         assert run.within_step is not None
@@ -65,17 +65,25 @@ def test_xnnpack_is_in_use_only_where_it_has_something_to_run(bundle: Bundle) ->
     assert not uses_xnnpack(bundle, open_encoder(bundle, RuntimeOptions(xnnpack=False)))
 
 
-def test_a_backend_that_refuses_the_encoder_is_told_of(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(bundle: Bundle, options: RuntimeOptions) -> Encoder:
-        raise BundleError("Its FULLY_CONNECTED is of version 12.", "Export it again.")
-
-    monkeypatch.setattr(backend_comparison, "open_encoder", refuse)
-    assert {(run.difference, run.refusal) for run in runs(bundle)} == {(None, "Its FULLY_CONNECTED is of version 12.")}
+def of_four_values(bundle: Bundle, model: bytes) -> Bundle:
+    """The bundle with a model from four float32 values to four."""
+    return replace(bundle, model=model, manifest=replace(bundle.manifest, input_spec=ArrayInput((4,)), dim=4))
 
 
-def test_embeddings_that_are_not_finite_are_told_of(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Encoder, "embed", lambda self, image: np.full(bundle.manifest.dim, np.nan, np.float32))
-    assert {(run.difference, run.refusal) for run in runs(bundle)} == {(None, "Its embeddings are not finite.")}
+def test_a_backend_that_refuses_the_encoder_says_so(bundle: Bundle) -> None:
+    found = compare_backends(of_four_values(bundle, one_operator(CUSTOM, "Mystery")))
+    assert {run.difference for run in found} == {None}
+    assert all("interpreter refuses the model" in str(run.refusal) for run in found)
+
+
+def test_embeddings_that_are_not_finite_are_reported(bundle: Bundle) -> None:
+    found = compare_backends(of_four_values(bundle, one_operator(LOG)))
+    assert {(run.difference, run.refusal) for run in found} == {(None, "Its embeddings are not finite.")}
+
+
+def test_backends_are_compared_on_arrays_too(bundle: Bundle) -> None:
+    found = compare_backends(of_four_values(bundle, one_operator(FLOOR)))
+    assert {(run.difference, run.steps) for run in found} == {(0.0, None)}
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
@@ -134,5 +142,5 @@ def test_inspect_refuses_a_manifest_that_lists_other_signatures(tmp_path: Path) 
         ]
     ):
         folder = altered(tmp_path, change, name=f"{index}.bundle")
-        assert "the manifest says otherwise of the signature" in complaint(cli("inspect", folder, "--verify", code=1))
+        assert "the manifest lists the signature" in complaint(cli("inspect", folder, "--verify", code=1))
         cli("inspect", folder)

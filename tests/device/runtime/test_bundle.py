@@ -56,7 +56,7 @@ def test_a_seed_is_part_of_the_bundle(tmp_path: Path, bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("name", ["nosuch", "no/such.bundle", "", "x" * 300, "a\0b"])
-def test_a_bundle_that_is_not_there_is_an_error_that_lists_the_shipped_ones(name: str, tmp_path: Path) -> None:
+def test_a_missing_bundle_is_an_error_that_lists_the_shipped(name: str, tmp_path: Path) -> None:
     with pytest.raises(BundleError) as caught:
         Bundle.open(str(tmp_path / name) if name else name)
     assert name in caught.value.cause
@@ -119,7 +119,7 @@ def test_a_manifest_that_is_not_json_is_damaged(tmp_path: Path) -> None:
         Bundle.open(folder)
 
 
-def test_a_newer_format_asks_for_an_upgrade_before_anything_is_checked(tmp_path: Path) -> None:
+def test_a_newer_format_asks_for_a_newer_edge_meta_first(tmp_path: Path) -> None:
     folder = altered(tmp_path, lambda fields: fields.update(format=2))
     (folder / "encoder.tflite").unlink()
     with pytest.raises(BundleError, match=r"format 2.*upgrade"):
@@ -180,13 +180,13 @@ def test_opening_changes_nothing(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {*FILES, "prototypes.db"}
 
 
-def test_a_folder_of_the_same_name_does_not_hide_a_shipped_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_its_name_does_not_hide_a_shipped_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "omniglot").mkdir()
     monkeypatch.chdir(tmp_path)
     assert Bundle.open("omniglot").path.parent.name == "bundles"
 
 
-def test_the_default_store_does_not_depend_on_how_the_path_is_spelled(
+def test_the_default_store_is_the_same_for_every_path_spelling(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))

@@ -312,7 +312,7 @@ def learned(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("change", "changed"), [(lambda fields: None, False), (learned, True)])
-def test_one_shot_a_label_is_adapted_only_by_rates_that_came_with_the_encoder(
+def test_one_shot_a_label_is_adapted_only_by_learned_rates(
     tmp_path: Path, change: Callable[[dict[str, Any]], None], changed: bool
 ) -> None:
     with Classifier.load(altered(tmp_path, change), tmp_path / "store.db") as classifier:
@@ -363,7 +363,7 @@ def test_impossible_steps_and_rates_change_nothing(taught: Classifier, options: 
     assert taught.classify(draw(0, 100), 5) == before
 
 
-def test_a_bundle_without_learning_rates_is_an_error_or_needs_one(tmp_path: Path) -> None:
+def test_a_bundle_without_learning_rates_is_an_error(tmp_path: Path) -> None:
     folder = altered(tmp_path, lambda fields: fields["head"].update(steps=0, learning_rates=[]))
 
     def adapt(steps: int | None) -> None:
@@ -404,7 +404,7 @@ def test_forget_and_undo_are_seen_at_once(taught: Classifier) -> None:
 
 
 @pytest.mark.parametrize("solver", ["lda", "gradient", "ridge"])
-def test_labels_enrolled_or_extended_after_an_adaptation_go_by_their_prototype(confused: Classifier, solver: str) -> None:
+def test_labels_enrolled_after_adapting_go_by_prototype(confused: Classifier, solver: str) -> None:
     confused.adapt(solver=solver)
     confused.enroll("vav", takes(20, 3))
     confused.enroll("bet", mixed(1, 1, first=10))
@@ -435,7 +435,7 @@ def test_leaving_the_block_closes_the_store(bundle: Bundle, tmp_path: Path) -> N
     assert [file.name for file in (tmp_path / "shop").iterdir()] == ["closed.db"]
 
 
-def test_an_empty_store_names_the_newest_that_another_encoder_of_the_bundle_left(bundle: Bundle, data_folder: Path) -> None:
+def test_an_empty_store_names_the_newest_of_another_encoder(bundle: Bundle, data_folder: Path) -> None:
     folder = data_folder / "edge_meta"
     folder.mkdir(parents=True)
     for age, name in enumerate(("omniglot-0123456789ab", "omniglot-fedcba987654", "letters-aaaaaaaaaaaa")):
@@ -460,9 +460,7 @@ def test_the_default_store_is_in_the_users_data_folder(bundle: Bundle, data_fold
     assert [file.name for file in (data_folder / "edge_meta").iterdir()] == [f"omniglot-{encoder_id[:12]}.db"]
 
 
-def test_a_second_classifier_and_a_second_process_are_heard_by_the_next_classify(
-    taught: Classifier, bundle: Bundle, tmp_path: Path
-) -> None:
+def test_changes_by_others_count_in_the_next_classify(taught: Classifier, bundle: Bundle, tmp_path: Path) -> None:
     with Classifier.load(bundle, tmp_path / "store.db") as other:
         other.enroll("vav", takes(7, 2))
         assert taught.classify(draw(7, 100)).top[0].label == "vav"
@@ -541,7 +539,7 @@ def test_a_closed_classifier_says_so_and_leaves_its_file_alone(taught: Classifie
         assert taught.labels
 
 
-def test_a_forgotten_label_is_gone_even_if_its_bytes_cannot_be_overwritten_yet(taught: Classifier) -> None:
+def test_a_forgotten_label_is_gone_before_its_bytes_are(taught: Classifier) -> None:
     with closing(sqlite3.connect(taught.store.path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM labels").fetchone()

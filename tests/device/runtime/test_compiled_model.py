@@ -7,7 +7,7 @@ import pytest
 from support.device import takes
 
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import open_encoder
+from edge_meta.runtime.interpreter import open_encoder
 
 compiled_model = pytest.importorskip("ai_edge_litert.compiled_model", reason="tflite-runtime has no CompiledModel")
 

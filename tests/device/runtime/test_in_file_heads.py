@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,19 +14,18 @@ from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.types import Array
 
-Run = Callable[..., dict[str, Array]]
-
 
 @pytest.fixture(scope="module")
 def encoder(bundle: Bundle) -> Encoder:
     return Encoder(bundle.model)
 
 
-@pytest.fixture(scope="module")
-def run(encoder: Encoder) -> Run:
-    """run(signature, **inputs): its outputs."""
-    runners = {name: encoder.interpreter.get_signature_runner(name) for name in encoder.interpreter.get_signature_list()}
-    return lambda name, **inputs: runners[name](**{key: np.float32(value) for key, value in inputs.items()})
+def run(encoder: Encoder, signature: str, **inputs: Any) -> dict[str, Array]:
+    """Run a signature of the encoder's file; returns its outputs."""
+    outputs: dict[str, Array] = encoder.interpreter.get_signature_runner(signature)(
+        **{key: np.float32(value) for key, value in inputs.items()}
+    )
+    return outputs
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +77,14 @@ def test_plain_invoke_embeds_whatever_ran_before(bundle: Bundle, sizes: tuple[in
 
 
 @pytest.mark.parametrize("used", [1, 5, 64])
-def test_enroll_keeps_each_prototype_the_mean_of_its_shots(run: Run, sizes: tuple[int, int, int], used: int) -> None:
+def test_enroll_keeps_each_prototype_the_mean_of_its_shots(encoder: Encoder, sizes: tuple[int, int, int], used: int) -> None:
     classes, _, dim = sizes
     shots, labels = shots_of(np.random.default_rng(used), used, used + 40, dim)
     prototypes, counts = np.zeros((classes, dim)), np.zeros(classes)
     for shot, label in zip(shots, labels, strict=True):
-        done = run("enroll", embedding=shot[None], onehot=np.eye(classes)[label], prototypes=prototypes, counts=counts)
+        done = run(
+            encoder, "enroll", embedding=shot[None], onehot=np.eye(classes)[label], prototypes=prototypes, counts=counts
+        )
         prototypes, counts = done["prototypes"], done["counts"]
     np.testing.assert_array_equal(counts, np.bincount(labels, minlength=classes))
     assert_near(prototypes[:used], [shots[labels == k].mean(axis=0, dtype=np.float64) for k in range(used)])
@@ -92,7 +92,9 @@ def test_enroll_keeps_each_prototype_the_mean_of_its_shots(run: Run, sizes: tupl
 
 
 @pytest.mark.parametrize("used", [1, 2, 20, 64])
-def test_score_is_the_numpy_heads_score_with_empty_rows_masked(run: Run, sizes: tuple[int, int, int], used: int) -> None:
+def test_score_is_the_numpy_heads_score_with_empty_rows_masked(
+    encoder: Encoder, sizes: tuple[int, int, int], used: int
+) -> None:
     classes, _, dim = sizes
     rng = np.random.default_rng(used)
     # Enrolled rows lie anywhere; the empty ones between them hold what would win if it were not masked.
@@ -103,7 +105,7 @@ def test_score_is_the_numpy_heads_score_with_empty_rows_masked(run: Run, sizes: 
     counts = np.zeros(classes)
     counts[rows] = rng.integers(1, 9, used)
 
-    scored = run("score", embedding=embedding, prototypes=prototypes, counts=counts)
+    scored = run(encoder, "score", embedding=embedding, prototypes=prototypes, counts=counts)
     distances, scores = scored["distances"][0], scored["scores"][0]
     wanted = linear.squared_distances(embedding[0], prototypes[rows])
     assert_near(distances[rows], wanted)
@@ -115,7 +117,9 @@ def test_score_is_the_numpy_heads_score_with_empty_rows_masked(run: Run, sizes: 
 
 
 @pytest.mark.parametrize(("used", "count"), [(2, 2), (5, 25), (20, 100), (64, 256), (1, 3)])
-def test_fifty_train_steps_are_the_numpy_heads_steps(run: Run, sizes: tuple[int, int, int], used: int, count: int) -> None:
+def test_fifty_train_steps_are_the_numpy_heads_steps(
+    encoder: Encoder, sizes: tuple[int, int, int], used: int, count: int
+) -> None:
     classes, most, dim = sizes
     rng = np.random.default_rng((used, count))
     shots, labels = shots_of(rng, used, count, dim)
@@ -134,7 +138,7 @@ def test_fifty_train_steps_are_the_numpy_heads_steps(run: Run, sizes: tuple[int,
     in_file = []
     for rate in rates:
         done = run(
-            "train_step", embeddings=embeddings, onehot=onehot, class_mask=np.arange(classes) < used, W=w, b=b,
+            encoder, "train_step", embeddings=embeddings, onehot=onehot, class_mask=np.arange(classes) < used, W=w, b=b,
             learning_rate=rate,
         )  # fmt: skip
         w, b = done["W"], done["b"]

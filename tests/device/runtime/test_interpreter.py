@@ -1,10 +1,10 @@
-"""Which interpreter is taken, and what is said when none can be."""
+"""The first interpreter that can be used is taken, or the error says why there is none."""
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,44 +12,38 @@ import numpy as np
 import pytest
 from support.device import draw
 
+from edge_meta.choices import BACKENDS
 from edge_meta.errors import BackendError, BundleError
-from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
+from edge_meta.runtime.backends import PIP_PACKAGES, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
 
 MODULES = {"litert": "ai_edge_litert.interpreter", "tflite": "tflite_runtime.interpreter", "tensorflow": "tensorflow"}
 
-Install = Callable[[Collection[str]], list[str]]
 
-
-@pytest.fixture
-def installed(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """installed(backends): make it so that only these are, under NumPy 1; returns the growing list of what is tried."""
+def install_only(monkeypatch: pytest.MonkeyPatch, bundle: Bundle, backends: Collection[str]) -> list[str]:
+    """Let only these backends be installed, under NumPy 1; returns the growing list of those that are tried."""
     real, interpreter = importlib.import_module, type(Encoder(bundle.model).interpreter)
+    tried: list[str] = []
 
-    def install(backends: Collection[str]) -> list[str]:
-        tried: list[str] = []
+    def import_module(name: str, package: str | None = None) -> Any:
+        if name not in MODULES.values():
+            return real(name, package)
+        backend = next(key for key, module in MODULES.items() if module == name)
+        tried.append(backend)
+        if backend not in backends:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        others = SimpleNamespace(OpResolverType=None, load_delegate=None)
+        module = SimpleNamespace(Interpreter=interpreter, experimental=others)
+        return SimpleNamespace(lite=module) if backend == "tensorflow" else module
 
-        def import_module(name: str, package: str | None = None) -> Any:
-            if name not in MODULES.values():
-                return real(name, package)
-            backend = next(key for key, module in MODULES.items() if module == name)
-            tried.append(backend)
-            if backend not in backends:
-                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-            others = SimpleNamespace(OpResolverType=None, load_delegate=None)
-            module = SimpleNamespace(Interpreter=interpreter, experimental=others)
-            return SimpleNamespace(lite=module) if backend == "tensorflow" else module
-
-        monkeypatch.setattr(importlib, "import_module", import_module)
-        monkeypatch.setattr(np, "__version__", "1.26.4")
-        return tried
-
-    return install
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    monkeypatch.setattr(np, "__version__", "1.26.4")
+    return tried
 
 
 @pytest.mark.skipif("EDGE_META_BACKEND" not in os.environ, reason="CI says which interpreter its venv has")
-def test_the_default_is_the_interpreter_that_this_venv_was_made_for(bundle: Bundle) -> None:
+def test_the_default_is_the_interpreter_of_this_venv(bundle: Bundle) -> None:
     assert Encoder(bundle.model).backend == os.environ["EDGE_META_BACKEND"]
 
 
@@ -61,14 +55,16 @@ def test_the_default_is_the_interpreter_that_this_venv_was_made_for(bundle: Bund
         (["tensorflow"], "tensorflow"),
     ],
 )
-def test_the_first_that_is_installed_is_taken(bundle: Bundle, installed: Install, there: list[str], taken: str) -> None:
-    tried = installed(there)
+def test_the_first_that_is_installed_is_taken(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, there: list[str], taken: str
+) -> None:
+    tried = install_only(monkeypatch, bundle, there)
     assert Encoder(bundle.model).backend == taken
     assert tried == list(BACKENDS)[: list(BACKENDS).index(taken) + 1]
 
 
-def test_without_any_interpreter_all_reasons_and_a_remedy_are_given(bundle: Bundle, installed: Install) -> None:
-    tried = installed([])
+def test_without_any_interpreter_all_reasons_are_given(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = install_only(monkeypatch, bundle, [])
     with pytest.raises(BackendError) as caught:
         Encoder(bundle.model)
     assert tried == ["litert", "tflite", "tensorflow"]
@@ -77,12 +73,12 @@ def test_without_any_interpreter_all_reasons_and_a_remedy_are_given(bundle: Bund
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_named_backend_is_the_only_one_tried(bundle: Bundle, installed: Install, backend: str) -> None:
-    tried = installed(BACKENDS.keys() - {backend})
+def test_a_named_backend_is_the_only_one_tried(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    tried = install_only(monkeypatch, bundle, set(BACKENDS) - {backend})
     with pytest.raises(BackendError) as caught:
         Encoder(bundle.model, RuntimeOptions(backend=backend))
     assert tried == [backend]
-    assert f"pip install {BACKENDS[backend]}" in caught.value.remedy
+    assert f"pip install {PIP_PACKAGES[backend]}" in caught.value.remedy
 
 
 def test_an_unknown_backend_is_refused() -> None:
@@ -90,10 +86,8 @@ def test_an_unknown_backend_is_refused() -> None:
         RuntimeOptions(backend="onnx")
 
 
-def test_tflite_runtime_under_numpy_2_is_refused_with_the_reason(
-    bundle: Bundle, installed: Install, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried = installed(["tflite"])
+def test_tflite_runtime_under_numpy_2_is_refused_with_the_reason(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = install_only(monkeypatch, bundle, ["tflite"])
     monkeypatch.setattr(np, "__version__", "2.1.3")
     with pytest.raises(BackendError, match=r"tflite-runtime needs numpy < 2, and numpy 2\.1\.3 is installed"):
         Encoder(bundle.model, RuntimeOptions(backend="tflite"))

@@ -16,7 +16,7 @@ from edge_meta.errors import BundleError
 from edge_meta.heads.rejection import Rejection
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.embedding_map import EmbeddingMapRecord, MigrationAccuracy
+from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord, MigrationAccuracy
 from edge_meta.runtime.manifest import Manifest
 
 WHOLE = Manifest(
@@ -32,7 +32,7 @@ WHOLE = Manifest(
     parity={"cosine": {"p50": 0.999}},
     training={"dataset": "folder:фото 👴", "seed": None},
     target={"name": "tflm", "arena_bytes": 4096},
-    upgrades=(
+    embedding_maps=(
         EmbeddingMapRecord("old", 32, 0.01, 1.5, (0.6, 0.9), MigrationAccuracy(20, 5, 15, 1000, 0.99, 0.98, 0.01, 0.001)),
     ),
 )
@@ -46,7 +46,7 @@ def fields_of(manifest: Manifest) -> dict[str, Any]:
 
 
 def paths(value: Any, path: Path = ()) -> Iterator[Path]:
-    """Where each field of a JSON value is."""
+    """List the path to each field of a JSON value."""
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
         yield (*path, key)
@@ -77,7 +77,7 @@ def changed(fields: dict[str, Any], path: Path, value: Any) -> dict[str, Any]:
     return fields
 
 
-@pytest.mark.parametrize("manifest", [WHOLE, replace(WHOLE, rejection=None, target={}, upgrades=())])
+@pytest.mark.parametrize("manifest", [WHOLE, replace(WHOLE, rejection=None, target={}, embedding_maps=())])
 def test_a_manifest_is_read_back_as_written(manifest: Manifest) -> None:
     assert Manifest.from_json(manifest.to_json(), "it") == manifest
     assert Manifest.from_json(manifest.to_json().encode(), "it") == manifest
@@ -106,7 +106,7 @@ def test_what_is_not_json_or_has_no_format_is_damaged(text: str | bytes) -> None
 
 
 @pytest.mark.parametrize("fields", [{"format": 2}, {**fields_of(WHOLE), "format": 17}])
-def test_a_newer_format_asks_for_an_upgrade_whatever_else_it_holds(fields: dict[str, Any]) -> None:
+def test_a_newer_format_asks_for_a_newer_edge_meta(fields: dict[str, Any]) -> None:
     with pytest.raises(BundleError) as caught:
         Manifest.from_json(json.dumps(fields), "letters.bundle")
     assert f"letters.bundle is of bundle format {fields['format']}" in caught.value.cause
@@ -162,7 +162,7 @@ def test_a_manifest_from_before_runtimes_were_named_is_read() -> None:
 
 
 @pytest.mark.parametrize("encoder_id", ["", "../../../x", "a\0b", "\ud800", None])
-def test_an_encoder_id_that_cannot_be_in_a_stores_file_name_is_refused(encoder_id: Any) -> None:
+def test_an_encoder_id_that_cannot_name_a_file_is_refused(encoder_id: Any) -> None:
     with pytest.raises(BundleError):
         Manifest.from_json(json.dumps({**fields_of(WHOLE), "encoder_id": encoder_id}), "it")
 
@@ -177,7 +177,7 @@ def test_files_outside_of_the_bundle_are_refused(name: str) -> None:
 
 @given(st.sampled_from(PATHS), JSON | st.just(...))
 @example(("embedding", "dim"), 10**400)
-def test_any_field_changed_to_anything_is_read_or_is_a_bundle_error(path: Path, value: Any) -> None:
+def test_any_changed_field_is_read_or_is_a_bundle_error(path: Path, value: Any) -> None:
     with suppress(BundleError):
         manifest = Manifest.from_json(json.dumps(changed(fields_of(WHOLE), path, value)), "it")
         assert 1 <= manifest.dim <= 65536

@@ -1,8 +1,7 @@
-"""Migrating a store to a new encoder: what comes along, what stays behind, and that nothing is lost or overwritten."""
+"""A store migrates to a new encoder with all its shots, and nothing is overwritten."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -18,10 +17,13 @@ from support.device import adapt, altered, cli, complaint, embeddings, said, sta
 from edge_meta import Classifier
 from edge_meta.errors import BundleError, StoreError
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.embedding_map import AffineMap, EmbeddingMapRecord, MigrationAccuracy, threshold_scales
+from edge_meta.runtime.embedding_map import EmbeddingMap
+from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord, MigrationAccuracy
+from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.runtime.store_migration import migrate
 from edge_meta.store.exact_sums import Sums
 from edge_meta.store.store import Store
+from edge_meta.types import Array
 
 pytestmark = pytest.mark.usefixtures("hasty")
 KINDS = pytest.mark.parametrize("keep_shots", [True, False], ids=["shots", "no shots"])
@@ -29,16 +31,16 @@ OLD, OLD_DIM = "0123456789abcdef" * 2, 16
 KEPT = MigrationAccuracy(20, 5, 15, 1000, 0.9906, 0.9801, 0.0105, 0.0007)
 
 
-def random_map(old_dim: int, dim: int, seed: int = 0) -> AffineMap:
+def random_map(old_dim: int, dim: int, seed: int = 0) -> EmbeddingMap:
     rng = np.random.default_rng(seed)
-    return AffineMap(rng.normal(0, 0.2, (old_dim, dim)).astype("f4"), rng.normal(size=dim).astype("f4"))
+    return EmbeddingMap(rng.normal(0, 0.2, (old_dim, dim)).astype("f4"), rng.normal(size=dim).astype("f4"))
 
 
-def with_map(bundle: Bundle, encoder_id: str = OLD, dim: int = OLD_DIM, along: AffineMap | None = None) -> Bundle:
+def with_map(bundle: Bundle, encoder_id: str = OLD, dim: int = OLD_DIM, along: EmbeddingMap | None = None) -> Bundle:
     """The bundle with a map from an older encoder."""
-    upgrade = EmbeddingMapRecord(encoder_id, dim, 0.01, 1.5, (0.5, 0.8), KEPT)
+    record = EmbeddingMapRecord(encoder_id, dim, 0.01, 1.5, (0.5, 0.8), KEPT)
     along = along or random_map(dim, bundle.manifest.dim)
-    return replace(bundle, manifest=replace(bundle.manifest, upgrades=(upgrade,)), maps={encoder_id: along})
+    return replace(bundle, manifest=replace(bundle.manifest, embedding_maps=(record,)), maps={encoder_id: along})
 
 
 @pytest.fixture
@@ -46,27 +48,22 @@ def better(bundle: Bundle) -> Bundle:
     return with_map(bundle)
 
 
-@pytest.fixture
-def lived(tmp_path: Path) -> Callable[..., Path]:
-    """lived(keep_shots=True): a closed store of the old encoder: merged, forgotten from, and (with shots) adapted."""
-
-    def make(keep_shots: bool = True) -> Path:
-        path = tmp_path / "old.db"
-        with (
-            Store(path, OLD, OLD_DIM, keep_shots=keep_shots) as store,
-            Store(tmp_path / "other.db", OLD, OLD_DIM, keep_shots=keep_shots) as other,
-        ):
-            for seed, label in enumerate(["alef", "👴", "gone"]):
-                store.enroll(label, embeddings(seed, 2 + seed))
-            other.enroll("👴", embeddings(7, 3))
-            store.merge(other.path)
-            store.forget("gone")
-            store.enroll("alef", embeddings(8, 1))
-            if keep_shots:
-                adapt(store)
-        return path
-
-    return make
+def old_store(folder: Path, keep_shots: bool = True) -> Path:
+    """Make a closed store of the old encoder: merged, forgotten from, and (with shots) adapted."""
+    path = folder / "old.db"
+    with (
+        Store(path, OLD, OLD_DIM, keep_shots=keep_shots) as store,
+        Store(folder / "other.db", OLD, OLD_DIM, keep_shots=keep_shots) as other,
+    ):
+        for seed, label in enumerate(["alef", "👴", "gone"]):
+            store.enroll(label, embeddings(seed, 2 + seed))
+        other.enroll("👴", embeddings(7, 3))
+        store.merge(other.path)
+        store.forget("gone")
+        store.enroll("alef", embeddings(8, 1))
+        if keep_shots:
+            adapt(store)
+    return path
 
 
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -77,12 +74,10 @@ def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
 # What comes along
 
 
-def test_shots_are_mapped_one_by_one_and_nothing_else_of_them_changes(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    old, new = lived(), tmp_path / "new.db"
+def test_shots_are_mapped_and_nothing_else_of_them_changes(better: Bundle, tmp_path: Path) -> None:
+    old, new = old_store(tmp_path), tmp_path / "new.db"
     done = migrate(better, old, new)
-    assert (done.store, done.upgrade.encoder_id, done.classes, done.shots) == (new, OLD, 2, 9)
+    assert (done.store, done.embedding_map.encoder_id, done.classes, done.shots) == (new, OLD, 2, 9)
     same = (
         "SELECT label, shots.id, origin FROM shots JOIN sums ON sums.id = sum_id JOIN labels ON labels.id = label_id "
         "ORDER BY shots.rowid"
@@ -100,10 +95,8 @@ def test_shots_are_mapped_one_by_one_and_nothing_else_of_them_changes(
 
 
 @KINDS
-def test_prototypes_are_the_maps_of_the_old_ones_and_counts_stay(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, keep_shots: bool
-) -> None:
-    old, new = lived(keep_shots), tmp_path / "new.db"
+def test_prototypes_are_the_maps_of_the_old_ones_and_counts_stay(better: Bundle, tmp_path: Path, keep_shots: bool) -> None:
+    old, new = old_store(tmp_path, keep_shots), tmp_path / "new.db"
     migrate(better, old, new)
     with Store(old, OLD, OLD_DIM) as store:
         before = store.snapshot()
@@ -114,11 +107,11 @@ def test_prototypes_are_the_maps_of_the_old_ones_and_counts_stay(
     wanted = before.prototypes.astype(np.float64) @ along.weights.astype(np.float64) + along.offset
     np.testing.assert_allclose(after.prototypes, wanted, atol=1e-6)
     assert after.columns == {}
-    # Without shots, how those of one origin scatter is an estimate: 1.5 times as much as before, as the upgrade says.
+    # Without shots, how those of one origin scatter is an estimate: 1.5 times as much as before, as the map's record says.
     assert (after.scatters[0] == pytest.approx(1.5 * before.scatters[0], rel=1e-3)) is not keep_shots
 
 
-def test_sums_of_shots_map_to_the_sums_of_mapped_shots_and_one_shot_scatters_nowhere() -> None:
+def test_sums_of_shots_map_to_the_sums_of_mapped_shots() -> None:
     along = random_map(16, 24)
     shots = embeddings(3, 50)
     mapped, one = along.sums(Sums.of(shots), 1.0), along.sums(Sums.of(shots[:1]), 7.0)
@@ -127,18 +120,14 @@ def test_sums_of_shots_map_to_the_sums_of_mapped_shots_and_one_shot_scatters_now
     assert one.squares == sum(int(value) ** 2 for value in one.total)
 
 
-def test_the_head_and_the_undo_log_stay_behind_and_are_told_of(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    done = migrate(better, lived(), tmp_path / "new.db")
+def test_the_head_and_the_undo_log_stay_behind_and_are_told_of(better: Bundle, tmp_path: Path) -> None:
+    done = migrate(better, old_store(tmp_path), tmp_path / "new.db")
     assert done.head_reset
     assert done.undo_dropped == ("adapt", "enroll", "enroll", "enroll")
 
 
-def test_what_is_enrolled_afterwards_has_an_origin_of_its_own(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    migrate(better, lived(), tmp_path / "new.db")
+def test_what_is_enrolled_afterwards_has_an_origin_of_its_own(better: Bundle, tmp_path: Path) -> None:
+    migrate(better, old_store(tmp_path), tmp_path / "new.db")
     with better.open_store(tmp_path / "new.db") as store:
         migrated = store.migrated()
         assert set(migrated) == {origin for _, _, origin in store.shots()}
@@ -154,10 +143,8 @@ def test_what_is_enrolled_afterwards_has_an_origin_of_its_own(
 
 
 @KINDS
-def test_copies_that_are_migrated_on_two_devices_merge_as_one(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, keep_shots: bool
-) -> None:
-    old = lived(keep_shots)
+def test_copies_that_are_migrated_on_two_devices_merge_as_one(better: Bundle, tmp_path: Path, keep_shots: bool) -> None:
+    old = old_store(tmp_path, keep_shots)
     copy = Path(shutil.copy(old, tmp_path / "copy.db"))
     migrate(better, old, tmp_path / "one.db")
     migrate(better, copy, tmp_path / "two.db")
@@ -168,10 +155,8 @@ def test_copies_that_are_migrated_on_two_devices_merge_as_one(
         assert (done.added, done.removed, state(one)) == (0, 0, before)
 
 
-def test_what_was_enrolled_on_an_old_device_meanwhile_comes_by_migrating_and_merging(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    old = lived()
+def test_an_old_device_follows_by_migrating_and_merging(better: Bundle, tmp_path: Path) -> None:
+    old = old_store(tmp_path)
     migrate(better, old, tmp_path / "one.db")
     with Store(old, OLD, OLD_DIM) as store:
         store.forget("alef")
@@ -185,18 +170,16 @@ def test_what_was_enrolled_on_an_old_device_meanwhile_comes_by_migrating_and_mer
 
 
 @KINDS
-def test_a_chain_of_upgrades_is_the_chain_of_their_maps(
-    lived: Callable[..., Path], bundle: Bundle, tmp_path: Path, keep_shots: bool
-) -> None:
+def test_a_chain_of_migrations_is_the_chain_of_their_maps(bundle: Bundle, tmp_path: Path, keep_shots: bool) -> None:
     middle_id, first, second = "middle", random_map(OLD_DIM, 24, 1), random_map(24, bundle.manifest.dim, 2)
     middle = with_map(replace(bundle, manifest=replace(bundle.manifest, encoder_id=middle_id, dim=24)), along=first)
     newest = with_map(bundle, middle_id, 24, second)
-    old = lived(keep_shots)
+    old = old_store(tmp_path, keep_shots)
     migrate(middle, old, tmp_path / "middle.db")
     with pytest.raises(StoreError, match="no map"):
         migrate(newest, old, tmp_path / "new.db")
     done = migrate(newest, tmp_path / "middle.db", tmp_path / "new.db")
-    assert (done.shots, done.upgrade.encoder_id) == (9, middle_id)
+    assert (done.shots, done.embedding_map.encoder_id) == (9, middle_id)
     with Store(old, OLD, OLD_DIM) as store:
         before = store.snapshot()
     with newest.open_store(tmp_path / "new.db") as store:
@@ -210,10 +193,8 @@ def test_a_chain_of_upgrades_is_the_chain_of_their_maps(
 # What is refused, and that nothing is touched
 
 
-def test_the_old_store_is_not_touched_and_a_store_that_is_there_is_never_overwritten(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    old = lived()
+def test_neither_the_old_store_nor_another_is_overwritten(better: Bundle, tmp_path: Path) -> None:
+    old = old_store(tmp_path)
     before = old.read_bytes()
     migrate(better, old, tmp_path / "new.db")
     made = (tmp_path / "new.db").read_bytes()
@@ -236,10 +217,8 @@ def test_the_old_store_is_not_touched_and_a_store_that_is_there_is_never_overwri
         ("INSERT INTO migrated VALUES (zeroblob(16), 'a b')", "an encoder id is none"),
     ],
 )
-def test_a_store_that_cannot_be_migrated_leaves_no_new_one(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path, damage: str, said: str
-) -> None:
-    old = lived()
+def test_a_store_that_cannot_be_migrated_leaves_no_new_one(better: Bundle, tmp_path: Path, damage: str, said: str) -> None:
+    old = old_store(tmp_path)
     with closing(sqlite3.connect(old)) as connection, connection:
         connection.execute(damage)
     with pytest.raises(StoreError, match=said):
@@ -247,22 +226,18 @@ def test_a_store_that_cannot_be_migrated_leaves_no_new_one(
     assert not list(tmp_path.glob("*new*"))
 
 
-def test_embeddings_that_the_map_takes_out_of_range_are_refused(
-    lived: Callable[..., Path], bundle: Bundle, tmp_path: Path
-) -> None:
-    huge = AffineMap(np.full((OLD_DIM, bundle.manifest.dim), 1e6, np.float32), np.zeros(bundle.manifest.dim, np.float32))
+def test_embeddings_that_the_map_takes_out_of_range_are_refused(bundle: Bundle, tmp_path: Path) -> None:
+    huge = EmbeddingMap(np.full((OLD_DIM, bundle.manifest.dim), 1e6, np.float32), np.zeros(bundle.manifest.dim, np.float32))
     for keep_shots in (True, False):
-        old = lived(keep_shots)
+        old = old_store(tmp_path, keep_shots)
         with pytest.raises(StoreError, match=r"old\.db cannot be migrated: .* out of range after the map"):
             migrate(with_map(bundle, along=huge), old, tmp_path / "new.db")
         for file in tmp_path.glob("o*.db*"):
             file.unlink()
 
 
-def test_opening_an_old_store_says_whether_it_can_be_migrated(
-    lived: Callable[..., Path], better: Bundle, bundle: Bundle, tmp_path: Path
-) -> None:
-    old = lived()
+def test_opening_an_old_store_says_whether_it_can_be_migrated(better: Bundle, bundle: Bundle, tmp_path: Path) -> None:
+    old = old_store(tmp_path)
     with pytest.raises(StoreError, match="edge-meta migrate BUNDLE"):
         better.open_store(old)
     with pytest.raises(StoreError, match="no map from that encoder"):
@@ -277,61 +252,72 @@ def test_opening_an_old_store_says_whether_it_can_be_migrated(
         migrate(better, tmp_path / "nosuch.db", tmp_path / "new.db")
 
 
-# The limits of rejection
+# The thresholds of rejection
 
 
-def test_a_reach_counts_for_the_share_of_migrated_shots_and_follows_their_number() -> None:
-    upgrades = (EmbeddingMapRecord(OLD, 16, 0.01, 1.0, (0.5, 0.8), KEPT),)
+def test_threshold_scales_follow_shots_and_migrated_share() -> None:
+    records = (EmbeddingMapRecord(OLD, 16, 0.01, 1.0, (0.5, 0.8), KEPT),)
     labels, counts = ["a", "b", "c", "d", "e", "f"], np.array([1, 5, 50, 2, 4, 3])
     migrated = {"a": {OLD: 1}, "b": {OLD: 5}, "c": {OLD: 50}, "d": {OLD: 2}, "e": {OLD: 2}, "f": {"third": 3}}
     between = [0.8 - 0.3 * (1 / n - 1 / 5) / (1 - 1 / 5) for n in (2, 4)]
     wanted = [0.5, 0.8, 0.8, between[0], 1 - (1 - between[1]) / 2, 1.0]
-    np.testing.assert_allclose(threshold_scales(labels, counts, migrated, upgrades, (1, 5)), wanted)
-    assert threshold_scales(labels, counts, {}, upgrades, (1, 5)).tolist() == [1.0] * 6
+    np.testing.assert_allclose(threshold_scales(labels, counts, migrated, records, (1, 5)), wanted)
+    assert threshold_scales(labels, counts, {}, records, (1, 5)).tolist() == [1.0] * 6
 
 
-def test_a_classifier_applies_it_until_the_migrated_shots_are_gone(
-    lived: Callable[..., Path], better: Bundle, tmp_path: Path
-) -> None:
-    migrate(better, lived(), tmp_path / "new.db")
-    with Classifier.load(better, tmp_path / "new.db") as classifier:
-        rejection = better.manifest.rejection
-        assert rejection is not None
-        classifier.store.enroll("own", embeddings(9, 2, better.manifest.dim))
-        classifier._refresh()
-        head = classifier._head
-        usual = rejection.limits(head.counts, head.scatters)
-        found = [classifier._limit(index) for index in range(3)]
-        wanted = threshold_scales(head.labels, head.counts, head.migrated, better.manifest.upgrades, rejection.shots)
-        np.testing.assert_allclose(np.array(found) / usual, wanted)
-        assert found[0] < usual[0]
-        assert found[2] == usual[2]
-        classifier.forget("alef")
-        assert set(classifier._head.migrated) == {"👴"}
+def at_distance(prototypes: Array, label: int, squared_distance: float) -> Array:
+    """The embedding at a squared distance from a label's prototype, in the direction away from the other prototypes."""
+    away = (prototypes[label] - np.delete(prototypes, label, axis=0)).sum(axis=0)
+    return prototypes[label] + away * np.float32(np.sqrt(squared_distance) / np.linalg.norm(away))
+
+
+def test_a_classifier_scales_thresholds_of_migrated_labels(better: Bundle, tmp_path: Path) -> None:
+    new, rejection = tmp_path / "new.db", better.manifest.rejection
+    assert rejection is not None
+    migrate(better, old_store(tmp_path), new)
+    with Classifier.load(better, new) as classifier, better.open_store(new) as store:
+
+        def check() -> list[float]:
+            """Check the threshold of each label from both sides; returns their scales."""
+            now = store.snapshot()
+            scales = threshold_scales(now.labels, now.counts, now.migrated, better.manifest.embedding_maps, rejection.shots)
+            thresholds = rejection.limits(now.counts, now.scatters) * scales
+            for index, label in enumerate(now.labels):
+                inside, outside = (at_distance(now.prototypes, index, thresholds[index] * by) for by in (0.99, 1.01))
+                assert classifier.classify_embedding(inside).best.label == label
+                assert not classifier.classify_embedding(outside).known
+            return scales.tolist()
+
+        store.enroll("own", embeddings(9, 2, better.manifest.dim))
+        alef, of_more, own = check()
+        assert (alef < 1, of_more < 1, own) == (True, True, 1.0)
+        store.forget("alef")
+        store.enroll("alef", embeddings(8, 2, better.manifest.dim))
+        assert check() == [of_more, 1.0, 1.0]
 
 
 # The bundle
 
 
-@pytest.fixture
-def shipped(tmp_path: Path, better: Bundle) -> Callable[..., Path]:
-    """shipped(change, content): a bundle on the disk with the map in it."""
+def saved(
+    bundle: Bundle,
+    folder: Path,
+    change: Callable[[dict[str, Any]], object] = lambda fields: None,
+    content: bytes | None = None,
+) -> Path:
+    """Write the shipped bundle with the map of `bundle` into a folder, its manifest changed, or with other content."""
+    (record,) = bundle.manifest.embedding_maps
 
-    def make(change: Callable[[dict[str, Any]], object] = lambda fields: None, content: bytes | None = None) -> Path:
-        (upgrade,) = better.manifest.upgrades
+    def both(fields: dict[str, Any]) -> None:
+        fields["upgrades"] = [record.to_manifest()]
+        change(fields)
 
-        def both(fields: dict[str, Any]) -> None:
-            fields["upgrades"] = [json.loads(json.dumps(upgrade.to_manifest()))]
-            change(fields)
-
-        return altered(tmp_path, both, {upgrade.file: better.maps[OLD].to_bytes() if content is None else content})
-
-    return make
+    return altered(folder, both, {record.file: bundle.maps[OLD].to_bytes() if content is None else content})
 
 
-def test_a_bundles_map_is_read_back_as_written(shipped: Callable[..., Path], better: Bundle) -> None:
-    opened = Bundle.open(shipped())
-    assert opened.manifest.upgrades == better.manifest.upgrades
+def test_a_bundles_map_is_read_back_as_written(better: Bundle, tmp_path: Path) -> None:
+    opened = Bundle.open(saved(better, tmp_path))
+    assert opened.manifest.embedding_maps == better.manifest.embedding_maps
     assert opened.maps[OLD].weights.tobytes() == better.maps[OLD].weights.tobytes()
     assert opened.maps[OLD].offset.tobytes() == better.maps[OLD].offset.tobytes()
 
@@ -355,46 +341,45 @@ def test_a_bundles_map_is_read_back_as_written(shipped: Callable[..., Path], bet
         lambda fields: fields.update(upgrades=7),
     ],
 )
-def test_an_upgrade_that_cannot_be_is_refused(
-    shipped: Callable[..., Path], change: Callable[[dict[str, Any]], None]
+def test_an_impossible_embedding_map_is_refused(
+    better: Bundle, tmp_path: Path, change: Callable[[dict[str, Any]], None]
 ) -> None:
     with pytest.raises(BundleError, match="is damaged"):
-        Bundle.open(shipped(change))
+        Bundle.open(saved(better, tmp_path, change))
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 4, b"\0\0\xc0\x7f" * (OLD_DIM + 1) * 112])
-def test_a_map_of_another_size_or_not_finite_is_refused(shipped: Callable[..., Path], content: bytes) -> None:
+def test_a_map_of_another_size_or_not_finite_is_refused(better: Bundle, tmp_path: Path, content: bytes) -> None:
     with pytest.raises(BundleError, match=r"upgrade-.*\.f32 in .* is damaged"):
-        Bundle.open(shipped(content=content))
+        Bundle.open(saved(better, tmp_path, content=content))
 
 
 # On the command line
 
 
-def test_the_command_migrates_and_inspect_shows_what_was_migrated(
-    lived: Callable[..., Path], shipped: Callable[..., Path], tmp_path: Path
-) -> None:
-    old, new, better = lived(), tmp_path / "new.db", shipped()
-    assert "edge-meta migrate BUNDLE" in complaint(cli("inspect", better, "--store", old, code=1))
-    done = said(cli("migrate", better, old, "--store", new, "--json"))
+def test_the_command_migrates_and_inspect_shows_it(better: Bundle, tmp_path: Path) -> None:
+    old, new, folder = old_store(tmp_path), tmp_path / "new.db", saved(better, tmp_path)
+    assert "edge-meta migrate BUNDLE" in complaint(cli("inspect", folder, "--store", old, code=1))
+    done = said(cli("migrate", folder, old, "--store", new, "--json"))
+    assert done.keys() == {"store", "upgrade", "classes", "shots", "head_reset", "undo_dropped"}
     assert done["store"] == str(new)
     assert (done["classes"], done["shots"], done["head_reset"]) == (2, 9, True)
     assert done["upgrade"]["encoder_id"] == OLD
     assert done["upgrade"]["kept"]["lost"] == KEPT.lost
-    assert "There is a store at" in complaint(cli("migrate", better, old, "--store", new, code=1))
+    assert "There is a store at" in complaint(cli("migrate", folder, old, "--store", new, code=1))
 
-    facts = said(cli("inspect", better, "--shots", "--store", new, "--json"))
+    facts = said(cli("inspect", folder, "--shots", "--store", new, "--json"))
     assert facts["migrated_from"] == [OLD]
-    assert [upgrade["encoder_id"] for upgrade in facts["upgrades"]] == [OLD]
+    assert [record["encoder_id"] for record in facts["upgrades"]] == [OLD]
     assert {shot["migrated_from"] for entry in facts["classes"] for shot in entry["ids"]} == {OLD}
-    text = cli("inspect", better, "--shots", "--store", new).stdout
+    text = cli("inspect", folder, "--shots", "--store", new).stdout
     assert text.count(f", migrated from encoder {OLD[:12]}\n") == 9
     assert (
         f"takes stores of encoder {OLD[:12]} by edge-meta migrate: 20-way 5-shot 98.01 %, 1.05 ± 0.07 points below" in text
     )
 
-    text = cli("migrate", better, old).stdout
+    text = cli("migrate", folder, old).stdout
     assert "20-way 5-shot 98.01 %" in text
     assert "back at the prototypes" in text
     assert "Undo no longer takes back: adapt, enroll, enroll, enroll\n" in text
-    assert said(cli("inspect", better, "--json"))["classes"] == [{"label": "alef", "shots": 3}, {"label": "👴", "shots": 6}]
+    assert said(cli("inspect", folder, "--json"))["classes"] == [{"label": "alef", "shots": 3}, {"label": "👴", "shots": 6}]

@@ -48,7 +48,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Model:
-    """What a store holds, as tuples: its labels with their shots, the adapted columns, and what undo would take back.
+    """The content of a store, as tuples: its labels with their shots, the adapted columns, and what undo would take back.
 
     A column is (label, the labels at the time of the adaptation). A log entry is (verb, label, shots, columns replaced).
     """
@@ -90,14 +90,14 @@ class Model:
 
 
 class Reference:
-    """What a classifier with a model's content would answer, from float64 means."""
+    """The answers of a classifier with a model's content, from float64 means."""
 
     def __init__(self, embed: Callable[[int], NDArray[np.float32]]) -> None:
         self.embed = cache(embed)
         self._columns = cache(self._adapted)
 
     def agrees(self, model: Model, call: Call) -> bool:
-        """Whether the classification's labels, distances and scores are those of the model."""
+        """True if the classification's labels, distances and scores are those of the model."""
         if not model.labels or call.answer == REFUSED:
             return not model.labels and call.answer == REFUSED
         query = self.embed(call.shots[0]).astype(np.float64)
@@ -176,7 +176,7 @@ def called(classifier: Classifier, call: Call) -> Call:
     return replace(call, answer=answer, begin=begin, end=time.perf_counter())
 
 
-def test_every_answer_under_load_is_one_that_some_serial_order_allows(classifier: Classifier, reference: Reference) -> None:
+def test_a_serial_order_explains_every_answer_under_load(classifier: Classifier, reference: Reference) -> None:
     rng = np.random.default_rng(0)
     together = threading.Barrier(THREADS)
     shots = iter(range(10_000))
@@ -209,7 +209,7 @@ def test_every_answer_under_load_is_one_that_some_serial_order_allows(classifier
     assert overlapping > ROUNDS * THREADS  # it was a load
 
 
-def test_an_answer_from_before_a_change_that_had_returned_is_found_out(classifier: Classifier, reference: Reference) -> None:
+def test_an_answer_from_before_a_finished_change_is_detected(classifier: Classifier, reference: Reference) -> None:
     enrolled = [called(classifier, Call("enroll", label, (shot,))) for shot, label in enumerate("ab")]
     before = called(classifier, Call("classify", shots=(5,)))
     changed = called(classifier, Call("enroll", "a", (4,)))
@@ -269,7 +269,7 @@ def test_two_processes_with_threads_may_share_a_store(classifier: Classifier, bu
         assert classifier.classify(draw(0, 50)) == alone.classify(draw(0, 50))
 
 
-def test_a_label_that_another_process_forgets_at_once_was_enrolled_all_the_same(
+def test_a_label_that_another_process_forgets_was_enrolled(
     classifier: Classifier, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enroll = classifier.store.enroll

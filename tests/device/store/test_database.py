@@ -46,7 +46,7 @@ def test_two_stores_on_one_file_see_each_others_changes(filled: Store, path: Pat
         assert other.version() != version
 
 
-def test_a_store_opened_before_there_was_a_file_sees_it_once_it_is_there(path: Path) -> None:
+def test_an_open_store_sees_a_file_that_appears(path: Path) -> None:
     with opened(path) as early, opened(path) as writer:
         assert early.snapshot().labels == ()
         writer.enroll("alef", embeddings(0, 1))
@@ -240,7 +240,7 @@ def spoil() -> Callable[[str, Path], None]:
         ("first 20000", "damaged"),
     ],
 )
-def test_what_is_not_the_store_is_refused_by_name_and_not_touched(
+def test_other_files_are_refused_by_name_and_not_touched(
     tmp_path: Path, kind: str, said: str, spoil: Callable[[str, Path], None]
 ) -> None:
     path = tmp_path / "asked-for.db"
@@ -278,7 +278,7 @@ def test_a_damaged_store_is_read_or_is_a_store_error(tmp_path: Path, at: int, da
 
 
 @pytest.mark.parametrize("name", ["file/store.db", "file/deeper/store.db", "folder.db", "x" * 300 + ".db"])
-def test_a_place_that_cannot_hold_a_store_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
+def test_an_unusable_path_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "folder.db").mkdir()
 
@@ -291,7 +291,7 @@ def test_a_place_that_cannot_hold_a_store_is_an_error_that_names_it(tmp_path: Pa
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_a_journal_that_outlived_its_store_does_not_bring_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_journal_does_not_bring_a_store_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "store.db"
     killed = opened(path)
     killed.enroll("alef", embeddings(0, 1))
@@ -305,9 +305,7 @@ def test_a_journal_that_outlived_its_store_does_not_bring_it_back(tmp_path: Path
         assert anew.snapshot().labels == ("bet",)
 
 
-def test_the_journal_of_a_store_that_another_process_has_just_put_there_is_left_alone(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_journal_of_a_store_just_made_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exists, other = Path.exists, opened(path)
 
     def overtaken(asked: Path) -> bool:
