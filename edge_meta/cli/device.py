@@ -152,14 +152,17 @@ def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json
       edge-meta forget omniglot alef
       edge-meta forget omniglot alef --shot 5f0c9a...
 
-    edge-meta undo does not bring it back.
+    edge-meta undo does not bring it back. An adapted head, which was fitted to it, goes as well.
     """
     with Bundle.open(bundle).open_store(store) as opened:
-        removed = opened.forget(label, shot)
+        removed, head_reset = opened.forget(label, shot)
         classes = len(opened.snapshot().labels)
     emit(
-        {"label": label, "removed": removed, "classes": classes}, as_json,
-        [f"{label}: {removed} shots removed; {classes} classes"],
+        {"label": label, "removed": removed, "classes": classes, "head_reset": head_reset}, as_json,
+        [
+            f"{label}: {removed} shots removed; {classes} classes",
+            *["The adapted head went with them; adapting starts anew."] * head_reset,
+        ],
     )  # fmt: skip
 
 

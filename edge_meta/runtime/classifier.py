@@ -19,7 +19,7 @@ from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.runtime.results import Enrolled, Prediction, Result
 from edge_meta.store.messages import nothing_enrolled
-from edge_meta.store.store import Store
+from edge_meta.store.store import Forgotten, Store
 from edge_meta.store.undo import Undone
 from edge_meta.types import Array, Array64
 
@@ -184,11 +184,11 @@ class Classifier:
             self._refresh()
             return adapted
 
-    def forget(self, label: str, shot: str | None = None) -> int:
+    def forget(self, label: str, shot: str | None = None) -> Forgotten:
         """Remove a label for good, or one shot of it by its id.
 
         Returns:
-            The number of shots removed.
+            The number of shots removed, and whether an adapted head went with them.
 
         Raises:
             LabelError: there is no such label or shot.
@@ -196,12 +196,12 @@ class Classifier:
         """
         with self._lock:
             try:
-                removed = self.store.forget(label, shot)
+                forgotten = self.store.forget(label, shot)
             except StoreError:  # perhaps after the removal, for bytes that are still on the disk
                 self._refresh()
                 raise
             self._follow(label)
-            return removed
+            return forgotten
 
     def undo(self) -> Undone:
         """Take back the last enroll or adapt.

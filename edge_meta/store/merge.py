@@ -79,8 +79,7 @@ def _open_source(path: Path, database: Database, opened: ExitStack) -> Reader:
 
 def _merge(writer: Writer, sources: Sequence[Reader]) -> Merged:
     steps = dict(writer.query("SELECT id, action FROM log ORDER BY id DESC"))
-    adapted = writer.query("SELECT 1 FROM columns LIMIT 1").fetchone() is not None
-    added = removed = 0
+    adapted, added, removed = writer.adapted(), 0, 0
     for source in sources:
         for removed_id in source.query("SELECT id FROM removed"):
             writer.query("INSERT OR IGNORE INTO removed VALUES (?)", removed_id)
@@ -96,9 +95,7 @@ def _merge(writer: Writer, sources: Sequence[Reader]) -> Merged:
             added, removed = added + came, removed + went
     changed = bool(added or removed)
     if changed:
-        writer.query("DELETE FROM columns")
-        writer.query("DELETE FROM log_columns")
-        writer.query("DELETE FROM log WHERE action = 'adapt'")
+        writer.drop_heads()
     left = {log_id for (log_id,) in writer.query("SELECT id FROM log")}
     now = writer.snapshot()
     return Merged(

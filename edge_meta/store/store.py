@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,13 @@ from edge_meta.types import Array
 
 if TYPE_CHECKING:
     from edge_meta.store.merge import Merged
+
+
+class Forgotten(NamedTuple):
+    """The shots that `forget` removed, and whether an adapted head went with them, so that adapting starts anew."""
+
+    shots: int
+    head_reset: bool
 
 
 class Store:
@@ -129,11 +136,12 @@ class Store:
             self.database.query("DELETE FROM columns WHERE label_id = ?", (label_id,))
             self._writer.add(label_id, origin, embeddings, log_id)
 
-    def forget(self, label: str, shot: str | None = None) -> int:
-        """Remove a label for good, or one shot of it by its id (hexadecimal); return how many shots went.
+    def forget(self, label: str, shot: str | None = None) -> Forgotten:
+        """Remove a label for good, or one shot of it by its id (hexadecimal).
 
         Neither undo nor a merge with an older copy brings them back. The undo log and the write-ahead log lose them, too,
-        and SQLite overwrites their bytes; only their random ids stay.
+        and SQLite overwrites their bytes; only their random ids stay. All adapted heads go with them, the logged ones
+        included, since a shot can be solved out of a head that was fitted to it.
 
         Raises:
             LabelError: no such label, or the label has no such shot.
@@ -141,7 +149,8 @@ class Store:
         """
         _check_label(label)
         with self.database.change():
-            label_id = self._writer.label_id(label)
+            label_id, head_reset = self._writer.label_id(label), self._writer.adapted()
+            self._writer.drop_heads()
             of_label = "sum_id IN (SELECT id FROM sums WHERE label_id = ?)"
             if shot is not None:
                 self._require_shots("forget")
@@ -150,14 +159,12 @@ class Store:
                     raise LabelError(
                         f"{label!r} has no shot {shot!r}.", "List the shots with: edge-meta inspect BUNDLE --shots"
                     )
-                self.database.query("DELETE FROM columns WHERE label_id = ?", (label_id,))
-                self.database.query("DELETE FROM log_columns WHERE label_id = ?", (label_id,))
             elif self.database.keeps_shots:
                 removed = self._writer.remove_shots(of_label, (label_id,))
             else:
                 removed = self._writer.remove_sums("label_id = ?", (label_id,))
         self.database.overwrite_removed()
-        return removed
+        return Forgotten(removed, head_reset)
 
     @contextmanager
     def adapting(self) -> Iterator[HeadChange]:

@@ -117,6 +117,19 @@ class Writer(Reader):
         self.drop_empty()
         return int(count)
 
+    def adapted(self) -> bool:
+        """Whether adaptation has moved a column of the head."""
+        return self.query("SELECT 1 FROM columns LIMIT 1").fetchone() is not None
+
+    def drop_heads(self) -> None:
+        """Drop the adapted head and those that undo would bring back.
+
+        They were fitted to shots, which can be solved out of their columns. So they go with any shot that is removed.
+        """
+        self.query("DELETE FROM columns")
+        self.query("DELETE FROM log_columns")
+        self.query("DELETE FROM log WHERE action = 'adapt'")
+
     def drop_empty(self) -> None:
         """Remove labels without shots, and enrolls of the undo log whose shots are all gone."""
         self.query("DELETE FROM labels WHERE NOT EXISTS (SELECT 1 FROM sums WHERE label_id = labels.id)")

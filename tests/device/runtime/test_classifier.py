@@ -394,12 +394,12 @@ def test_forget_and_undo_are_seen_at_once(taught: Classifier) -> None:
     assert (undone.action, undone.label, undone.shots) == ("enroll", "gimel", 5)
     assert taught.classify(draw(2, 100), 5) == before
 
-    assert taught.forget("gimel") == 3
+    assert taught.forget("gimel").shots == 3
     assert taught.labels == ["alef", "bet", "dalet", "he"]
     assert "gimel" not in [near.label for near in taught.classify(draw(2, 100), 5).top]
     with pytest.raises(LabelError):
         taught.forget("gimel")
-    assert taught.forget("he", taught.store.shots()[-1][1]) == 1
+    assert taught.forget("he", taught.store.shots()[-1][1]).shots == 1
     assert taught.shots("he") == 4
 
 

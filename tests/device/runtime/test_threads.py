@@ -68,12 +68,13 @@ class Model:
             return Model(tuple(shots.items()), self.columns - mine, log), done
         if call.verb == "forget" and call.label in shots:
             removed = len(shots.pop(call.label))
+            # All heads go: a shot could be solved out of one that was fitted to it.
             log = tuple(
-                (verb, label, taken, frozenset(column for column in columns if column[0] != call.label))
-                for verb, label, taken, columns in self.log
-                if label != call.label
+                (verb, label, taken, frozenset())
+                for verb, label, taken, _ in self.log
+                if verb == "enroll" and label != call.label
             )
-            return Model(tuple(shots.items()), self.columns - mine, log), removed
+            return Model(tuple(shots.items()), frozenset(), log), (removed, bool(self.columns))
         if call.verb == "adapt" and len(shots) >= 2:
             changed = call.answer != REFUSED and call.answer[1]  # held-out shots decide that, in any order of calls
             columns = frozenset((label, self.labels) for label in shots) if changed else frozenset()

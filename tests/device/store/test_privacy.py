@@ -123,6 +123,17 @@ def test_what_is_known_of_the_removed_is_random_ids_alone(
     assert not any(trace in content for trace in traces(SECRETS[0], embeddings(0, 3), keep_shots))
 
 
+def test_no_head_is_left_that_was_fitted_to_a_removed_shot(filled: Store) -> None:
+    adapt(filled, 1)
+    filled.enroll("dalet", embeddings(9, 1))
+    adapt(filled, 2)
+    assert filled.forget("alef", filled.shots()[0][1]).head_reset
+    with filled.everything() as rows:
+        assert rows.query("SELECT COUNT(*) FROM columns").fetchone() == (0,)
+        assert rows.query("SELECT COUNT(*) FROM log_columns").fetchone() == (0,)
+    assert [filled.undo().action for _ in range(4)] == ["enroll"] * 4
+
+
 def test_bytes_that_a_reader_still_holds_are_told_of(crowd: Callable[..., Store], path: Path) -> None:
     with crowd(True) as store, opened(path) as reader, reader.everything() as rows:
         rows.snapshot()

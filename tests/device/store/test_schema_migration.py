@@ -106,7 +106,7 @@ def test_everything_is_there_and_undo_goes_on(old: Path, tmp_path: Path) -> None
             ("adapt", None, 0),
         ]
         assert store.snapshot().counts.tolist() == [2, 3, 4]
-        assert store.forget("👴") == 3
+        assert store.forget("👴").shots == 3
         assert "👴".encode() not in b"".join(file.read_bytes() for file in tmp_path.glob("old.db*"))
 
 

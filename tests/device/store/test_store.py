@@ -21,6 +21,7 @@ from support.device import adapt, bytes_in, embeddings, opened, state
 
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.store.store import Store
+from edge_meta.store.undo import Undone
 
 DIM = 16
 
@@ -97,7 +98,7 @@ def test_a_label_is_any_text_and_comes_back_as_given(store: Store, path: Path, l
     with opened(path) as again:
         assert again.snapshot().labels == (label, "other")
         assert again.snapshot().counts.tolist() == [2, 1]
-        assert again.forget(label) == 2
+        assert again.forget(label).shots == 2
         assert again.snapshot().labels == ("other",)
 
 
@@ -272,18 +273,14 @@ def test_enroll_resets_its_labels_column_until_undo(filled: Store) -> None:
 # Forgetting
 
 
-def test_forget_takes_a_label_its_column_and_its_past(filled: Store) -> None:
+def test_forget_takes_a_label_the_heads_and_its_past(filled: Store) -> None:
     adapt(filled, 1)
     adapt(filled, 2)
-    kept = filled.snapshot().columns[2]
-    assert filled.forget("bet") == 3
+    assert filled.forget("bet") == (3, True)
     now = filled.snapshot()
     assert now.labels == ("alef", "gimel")
-    np.testing.assert_array_equal(now.columns[1][0], kept[0])
-    for action in ("adapt", "adapt", "enroll", "enroll"):
-        undone = filled.undo()
-        assert (undone.action, undone.label == "bet") == (action, False)
-        assert "bet" not in filled.snapshot().labels
+    assert now.columns == {}
+    assert [filled.undo() for _ in range(2)] == [Undone("enroll", "gimel", 1), Undone("enroll", "alef", 2)]
     with pytest.raises(LabelError):
         filled.undo()
 
@@ -292,15 +289,11 @@ def test_forgetting_one_shot_leaves_the_others(filled: Store) -> None:
     adapt(filled, 1)
     adapt(filled, 2)
     shot = filled.shots()[3][1]
-    assert filled.forget("bet", shot.upper()) == 1
+    assert filled.forget("bet", shot.upper()).shots == 1
     now = filled.snapshot()
     assert now.counts.tolist() == [2, 2, 1]
-    assert set(now.columns) == {0, 2}
+    assert now.columns == {}
     np.testing.assert_allclose(now.prototypes[1], embeddings(1, 3)[[0, 2]].mean(axis=0), atol=1e-6)
-    filled.undo()
-    assert set(filled.snapshot().columns) == {0, 2}  # the earlier head came from the forgotten shot, too
-    filled.undo()
-    assert filled.snapshot().columns == {}
     assert [filled.undo().shots for _ in range(3)] == [1, 2, 2]
 
 
@@ -317,10 +310,13 @@ def test_a_forgotten_label_can_be_enrolled_anew(filled: Store) -> None:
     now = filled.snapshot()
     assert now.labels == ("bet", "gimel", "alef")
     assert now.counts.tolist() == [3, 1, 1]
-    assert set(now.columns) == {0, 1}
-    filled.undo()
+    assert now.columns == {}
     filled.undo()
     assert filled.snapshot().labels == ("bet", "gimel")
+
+
+def test_forgetting_without_a_head_resets_none(filled: Store) -> None:
+    assert filled.forget("bet") == (3, False)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -335,11 +331,9 @@ def test_forgotten_bytes_are_in_no_file(store: Store, path: Path) -> None:
         store.enroll(label, shots[label][2:])
     adapt(store, 2)
     snapshot = store.snapshot()
-    columns = {label: snapshot.columns[k][0] for k, label in enumerate(snapshot.labels)}
-    secrets = {
-        label: [label.encode(), columns[label].tobytes(), *(shot.tobytes() for shot in shots[label])] for label in labels
-    }
-    assert all(secret in bytes_in(path.parent) for label in labels for secret in secrets[label])
+    columns = [weights.tobytes() for weights, _ in snapshot.columns.values()]
+    secrets = {label: [label.encode(), *(shot.tobytes() for shot in shots[label])] for label in labels}
+    assert all(secret in bytes_in(path.parent) for found in (*secrets.values(), columns) for secret in found)
 
     for count, label in enumerate(np.random.default_rng(0).permutation(labels).tolist()):
         if count % 4:
@@ -349,7 +343,7 @@ def test_forgotten_bytes_are_in_no_file(store: Store, path: Path) -> None:
                 if owner == label:
                     store.forget(label, shot)
         left = bytes_in(path.parent)
-        assert not [secret for secret in secrets.pop(label) if secret in left]
+        assert not [secret for secret in (*secrets.pop(label), *columns) if secret in left]
         assert all(secret in left for others in secrets.values() for secret in others)
     store.close()
     assert b"Gr\xc3\xb6\xc3\x9fe" not in bytes_in(path.parent)
