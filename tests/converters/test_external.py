@@ -255,7 +255,7 @@ def refused(path: Path, tmp_path: Path, **options: Any) -> str:
         (lambda x: (image(x), 2 * image(x)), [(1, 8, 8, 3)], r"has 2 outputs: '.*' \[1, 16\].*--output-tensor"),
         (lambda x: sound(x), [(1, 4000)], r"gives '.*' \[1, 40, 16\] float32, not one vector"),
         (lambda x: tf.argmax(image(x), axis=1), [(1, 8, 8, 3)], r"an embedding has 2 to 65536 values"),
-        (lambda x: image(x) + tf.random.uniform((1, 16)), [(1, 8, 8, 3)], r"it keeps state, or is random"),
+        (lambda x: image(x) + tf.random.uniform((1, 16)), [(1, 8, 8, 3)], r"it keeps state or is random"),
         (lambda x: image(tf.math.log(x - 1e6)), [(1, 8, 8, 3)], "not finite"),
         (lambda x: image(0.0 * x), [(1, 8, 8, 3)], "same embedding for every image"),
         (lambda x: 1e6 * (2.0 + image(x)), [(1, 8, 8, 3)], "below 32768"),
@@ -438,7 +438,7 @@ def test_scores_are_as_sure_as_they_are_right_at_any_scale(spread: float) -> Non
 def test_the_file_does_what_the_metric_says(convert: Convert, tmp_path: Path) -> None:
     plain = export(convert(image, (1, 8, 8, 3)), tmp_path)
     metric = EmbeddingNormalization(np.linspace(-1, 1, 16).astype("f4"), 2.5)
-    encoder = Encoder(metric.put_into(plain.model, "image"))
+    encoder = Encoder(metric.add_to(plain.model, "image"))
     before = embedding(plain, PIXELS, tmp_path)
     after = encoder.embed(plain.manifest.input_spec.normalize(PIXELS)[None])
     np.testing.assert_allclose(after, metric.apply(before[None])[0], atol=1e-5)
@@ -492,6 +492,6 @@ def test_a_folder_of_images_calibrates_and_evaluates(convert: Convert, tmp_path:
 def test_options_of_models_and_of_runs_do_not_mix(convert: Convert, tmp_path: Path) -> None:
     path, run = convert(image, (1, 8, 8, 3)), Path(__file__).parents[2] / "benchmarks" / "omniglot"
     assert "converted already" in cli("export", path, "--quantize", "int8", "--output", tmp_path / "b", code=1).stderr
-    assert "says itself" in cli("export", run, "--mean", "1", "--output", tmp_path / "b", code=1).stderr
+    assert "states its input and output" in cli("export", run, "--mean", "1", "--output", tmp_path / "b", code=1).stderr
     assert "not numbers" in cli("export", path, "--mean", "a,b", "--output", tmp_path / "b", code=2).stderr
     assert "cannot be read" in cli("export", tmp_path / "no.tflite", "--output", tmp_path / "b", code=1).stderr
