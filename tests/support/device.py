@@ -55,6 +55,11 @@ def mixed(label: int, count: int, first: int = 0) -> Pixels:
     return np.concatenate([takes(label + 3 * kind, count, first) for kind in range(3)])
 
 
+def noise(height: int, width: int, channels: int = 1) -> Pixels:
+    """Random pixels (height, width, channels), the same for the same size."""
+    return np.random.default_rng((height, width)).integers(0, 256, (height, width, channels), np.uint8)
+
+
 def png(folder: Path, name: str, pixels: Pixels) -> Path:
     """Save pixels as an image file in a folder."""
     from PIL import Image

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.device import said_in_bounds, wav
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the peak memory of a process is read from /proc")
 
+IMAGE = "print(ImageInput(28, 28, 3).read(sys.argv[1]).shape)"
 AUDIO = "print(AudioInput(16000).read(sys.argv[1]).shape)"
 
 
@@ -26,6 +29,9 @@ def lying(path: Path, rate: int | None = None, channels: int | None = None, size
             struct.pack_into(form, content, at, value)
     path.write_bytes(content)
     return path
+
+
+# --- recordings ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rate", [0, 1, 999, 768_001, 2**32 - 1])
@@ -69,3 +75,51 @@ def test_a_flac_file_of_hours_of_silence_is_refused(tmp_path: Path) -> None:
             file.write(np.zeros(1 << 20, np.int16))
     assert path.stat().st_size < 2**20
     assert "has more than 67,108,864 samples" in said_in_bounds(tmp_path, AUDIO, path, megabytes=320)
+
+
+# --- images -----------------------------------------------------------------------------------------------------------
+
+
+def flat_png(path: Path, width: int, height: int, rows: int) -> Path:
+    """Write a black RGBA image that may have fewer rows than it claims, without making it in memory."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    deflate = zlib.compressobj(9)
+    row = bytes(1 + 4 * width)
+    content = b"".join(deflate.compress(row) for _ in range(rows)) + deflate.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b""))
+    return path
+
+
+@pytest.mark.parametrize("size", [(8193, 8192), (10_000, 9_000), (20_000, 10_000), (65_537, 1), (1, 65_537)])
+def test_an_image_of_too_many_pixels_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = flat_png(tmp_path / "large.png", *size, rows=1)
+    said = said_in_bounds(tmp_path, IMAGE, path, megabytes=20)
+    assert said == f"{path} has more than 67,108,864 pixels, or more than 65,536 on a side. Make it smaller, or crop it."
+
+
+@pytest.mark.parametrize("size", [(8192, 8192), (65_536, 1024), (1024, 65_536)])
+def test_the_largest_image_takes_a_small_multiple_of_its_size(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = flat_png(tmp_path / "large.png", *size, rows=size[1])
+    assert said_in_bounds(tmp_path, IMAGE, path, megabytes=2 * 256 + 64) == "(28, 28, 3)"  # 256 MB decoded
+
+
+@pytest.mark.parametrize("file_format", ["GIF", "WEBP", "TIFF", "BMP", "JPEG"])
+def test_a_header_that_lies_about_its_size_is_refused(tmp_path: Path, file_format: str) -> None:
+    path = tmp_path / f"image.{file_format.lower()}"
+    Image.new("RGB", (1021, 1013)).save(path, lossless=True)
+    content = path.read_bytes()
+    if file_format == "WEBP":
+        fields = (1021 - 1) | (1013 - 1) << 14
+        lie = content.replace(struct.pack("<I", fields), struct.pack("<I", 2**28 - 1 | fields & ~(2**28 - 1)))
+    else:
+        order = ">" if file_format == "JPEG" else "<"
+        lie = content
+        for side in (1021, 1013):
+            lie = lie.replace(struct.pack(f"{order}H", side), struct.pack(f"{order}H", 60_000))
+    assert lie != content
+    path.write_bytes(lie)
+    assert str(path) in said_in_bounds(tmp_path, IMAGE, path, megabytes=30)
