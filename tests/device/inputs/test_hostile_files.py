@@ -5,8 +5,10 @@ A new process reads each, so that its peak memory is this file's.
 
 from __future__ import annotations
 
+import io
 import struct
 import sys
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -123,3 +125,73 @@ def test_a_header_that_lies_about_its_size_is_refused(tmp_path: Path, file_forma
     assert lie != content
     path.write_bytes(lie)
     assert str(path) in said_in_bounds(tmp_path, IMAGE, path, megabytes=30)
+
+
+# --- arrays and archives ----------------------------------------------------------------------------------------------
+
+ARRAY = "print(ArrayInput((3, 4)).read(sys.argv[1]).shape)"
+NPZ = "print(load_dataset(f'npz:{sys.argv[1]}', 'all', ArrayInput((3, 4))).examples.shape)"
+
+
+def claiming(shape: tuple[int, ...], dtype: str = "<f4") -> bytes:
+    """A .npy file of no values whose header claims a shape."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": dtype})
+    return file.getvalue()
+
+
+def npz(path: Path, **members: bytes) -> Path:
+    """Write an .npz file of members as given, packed."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return path
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (2**31, 4), (2**62, 2**62), (-1,)])
+@pytest.mark.parametrize("dtype", ["<f4", "|O", "|V0", "<U9"])
+def test_an_array_that_claims_more_than_its_file_is_refused(tmp_path: Path, shape: tuple[int, ...], dtype: str) -> None:
+    path = tmp_path / "a.npy"
+    path.write_bytes(claiming(shape, dtype))
+    assert f"{path} is not a readable .npy file" in said_in_bounds(tmp_path, ARRAY, path, megabytes=20)
+    inside = npz(tmp_path / "a.npz", x=claiming(shape, dtype), y=claiming((0,)))
+    assert f"{inside} is not an .npz file" in said_in_bounds(tmp_path, NPZ, inside, megabytes=20)
+
+
+def test_an_array_of_too_many_values_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    with open(path, "wb") as file:
+        file.write(claiming((2**28 + 1,)))
+        file.truncate(2**30 + 1000)  # zeros that take no disk
+    assert "has 268,435,457 values; at most 67,108,864" in said_in_bounds(tmp_path, ARRAY, path, megabytes=20)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "zeros.npz"
+    with zipfile.ZipFile(path, "w", method) as archive, archive.open("x.npy", "w") as member:
+        member.write(claiming((2**24, 3, 4), "|u1"))
+        for _ in range(12):
+            member.write(bytes(2**24))
+    assert path.stat().st_size < 2**20
+    assert "more than 200 times its size" in said_in_bounds(tmp_path, NPZ, path, megabytes=30)
+
+
+def test_an_archive_of_more_than_four_gibibytes_is_refused(tmp_path: Path) -> None:
+    path = npz(tmp_path / "many.npz", x=claiming((0, 3, 4)), y=claiming((0,)))
+    content = path.read_bytes()
+    at = content.index(b"PK\x01\x02") + 20
+    path.write_bytes(content[:at] + struct.pack("<II", 2**32 - 2, 2**32 - 2) + content[at + 8 :])  # sizes in the directory
+    said = said_in_bounds(tmp_path, NPZ, path, megabytes=20)
+    assert "bytes; at most 4,294,967,296 are read" in said
+
+
+@pytest.mark.parametrize("dataset", ["omniglot", "lake"])
+def test_a_dataset_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path, dataset: str) -> None:
+    name = {"omniglot": "images_evaluation", "lake": "all_runs"}[dataset]
+    (tmp_path / "omniglot").mkdir()
+    with zipfile.ZipFile(tmp_path / "omniglot" / f"{name}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in (f"{name}/Latin/character01/a.png", "run01/class_labels.txt"):
+            archive.writestr(member, bytes(2**26))
+    code = "import os; os.environ['EDGE_META_DATA'] = '.'; print(load_dataset(sys.argv[1], 'test'))"
+    assert "is damaged" in said_in_bounds(tmp_path, code, dataset, megabytes=20)
