@@ -2,19 +2,25 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint check-targets bench peers-named test-arm
+.PHONY: demo test lint docs check-targets bench peers-named test-arm
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
 
+# COVERAGE=1 also measures how much of the code the tests run; less than fail_under in pyproject.toml is an error.
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m $(if $(COVERAGE),coverage run -m )pytest
+	$(if $(COVERAGE),$(BIN)/coverage report)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pages, in site/. A dead link is an error.
+docs: .venv/docs-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 check-targets: .venv/installed
 	.ci/check-targets $(BIN)/python
@@ -32,4 +38,9 @@ test-arm:
 .venv/installed: pyproject.toml .ci/constraints/workstation.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints/workstation.txt --editable '.[train,test,lint]'
+	touch $@
+
+.venv/docs-installed: .venv/installed .ci/constraints/docs.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint .ci/constraints/workstation.txt \
+		--constraint .ci/constraints/docs.txt --editable '.[docs]'
 	touch $@

@@ -1,13 +1,13 @@
-"""Whether two machines give the same embeddings, and the same prototypes of the same shots.
+"""Check that two machines give the same embeddings, and the same prototypes of the same shots.
 
     python benchmarks/agreement.py record FILE [BUNDLE]      on the one
     python benchmarks/agreement.py compare FILE [BUNDLE]     on the other, with the same interpreter
 
-The images are the fixed pseudo-random ones in `edge-meta inspect --runtime`, embedded without XNNPACK. `steps` is the
-largest difference of a value in quantization steps; `within_step` is the fraction of values at most one apart, `equal` that
-of equal ones. The first machine's embeddings are enrolled on both: all that classifying reads from the store must be equal
-bit for bit, and so must it be from the first machine's store, carried to the second. Exits with 1 if it is not, if a value
-differs by more than `STEPS`, or if fewer than `WITHIN` of them lie within one.
+Print one line of JSON. The images are the fixed pseudo-random ones of `edge-meta inspect --runtime`, embedded without
+XNNPACK. `steps` is the largest difference of a value in quantization steps; `within_step` is the fraction of values at most
+one step apart, `equal` the fraction of equal ones. The first machine's embeddings are enrolled on both machines. All that
+classifying reads from the store must be equal bit for bit, also from the first machine's store, copied to the second. Exit
+with 1 if it is not, if a value differs by more than `STEPS`, or if fewer than `WITHIN` of them lie within one step.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_meta.runtime.backend_comparison import synthetic_embeddings
 from edge_meta.runtime.backends import RuntimeOptions
@@ -29,6 +30,7 @@ from edge_meta.runtime.graph_check import output_step
 from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.store.reader import Snapshot
 from edge_meta.store.store import Store
+from edge_meta.types import Array
 
 # Kernels of two kinds of CPU may round an operator's result to neighbouring steps, and the operators after it carry that on.
 STEPS, WITHIN = 2, 0.99
@@ -37,19 +39,20 @@ SHOTS = 4
 
 @click.group()
 def main() -> None:
-    """Record what a machine gives, and compare another with it."""
+    """Record one machine's results, and compare another machine with it."""
 
 
 @main.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("bundle", default="omniglot")
 def record(file: Path, bundle: str) -> None:
-    """Write what this machine makes of BUNDLE into FILE."""
+    """Write this machine's results with BUNDLE into FILE."""
     opened = Bundle.open(bundle)
     embeddings, ran = embed(opened)
     store, snapshot = enrolled(opened, embeddings)
     with file.open("wb") as output:
-        np.savez(output, embeddings=embeddings, ran=json.dumps(ran), store=np.frombuffer(store, np.uint8), **parts(snapshot))
+        arrays: dict[str, Any] = {"store": np.frombuffer(store, np.uint8), **parts(snapshot)}
+        np.savez(output, embeddings=embeddings, ran=json.dumps(ran), **arrays)
     print(json.dumps(ran))
 
 
@@ -57,7 +60,7 @@ def record(file: Path, bundle: str) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("bundle", default="omniglot")
 def compare(file: Path, bundle: str) -> None:
-    """Compare what this machine makes of BUNDLE with what another one wrote into FILE."""
+    """Compare this machine's results with BUNDLE with those that another one wrote into FILE."""
     opened = Bundle.open(bundle)
     embeddings, ran = embed(opened)
     with np.load(file) as recorded:
@@ -74,21 +77,21 @@ def compare(file: Path, bundle: str) -> None:
         "within_step": round(float((steps <= 1).mean()), 5),
         "equal": round(float((steps == 0).mean()), 5),
         "same_prototypes": same(parts(again), there),
-        "same_from_its_store": same(parts(carried(opened, there["store"].tobytes())), there),
+        "same_from_its_store": same(parts(copied(opened, there["store"].tobytes())), there),
     }
     print(json.dumps(result))
     near = result["steps"] <= STEPS and result["within_step"] >= WITHIN
     sys.exit(0 if near and result["same_prototypes"] and result["same_from_its_store"] else 1)
 
 
-def embed(bundle: Bundle) -> tuple[np.ndarray, dict[str, str]]:
-    """The embeddings (n, D), and what gave them."""
+def embed(bundle: Bundle) -> tuple[Array, dict[str, str]]:
+    """Return the embeddings (n, D), and the machine and backend that they come from."""
     encoder = open_encoder(bundle, RuntimeOptions(xnnpack=False))
     return synthetic_embeddings(bundle, encoder), {"machine": platform.machine(), "backend": encoder.backend}
 
 
-def enrolled(bundle: Bundle, embeddings: np.ndarray) -> tuple[bytes, Snapshot]:
-    """A closed store of the embeddings, four shots a label, and what classifying reads from it."""
+def enrolled(bundle: Bundle, embeddings: Array) -> tuple[bytes, Snapshot]:
+    """Return a closed store of the embeddings, four shots a label, and what classifying reads from it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
         with Store(path, bundle.manifest.encoder_id, bundle.manifest.dim) as store:
@@ -98,8 +101,8 @@ def enrolled(bundle: Bundle, embeddings: np.ndarray) -> tuple[bytes, Snapshot]:
         return path.read_bytes(), snapshot
 
 
-def carried(bundle: Bundle, store: bytes) -> Snapshot:
-    """What classifying reads from a store that was made elsewhere."""
+def copied(bundle: Bundle, store: bytes) -> Snapshot:
+    """Return what classifying reads from a store that was made elsewhere."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
         path.write_bytes(store)
@@ -107,11 +110,11 @@ def carried(bundle: Bundle, store: bytes) -> Snapshot:
             return opened.snapshot()
 
 
-def parts(snapshot: Snapshot) -> dict[str, np.ndarray]:
+def parts(snapshot: Snapshot) -> dict[str, NDArray[Any]]:
     return {"counts": snapshot.counts, "prototypes": snapshot.prototypes, "scatters": snapshot.scatters}
 
 
-def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+def same(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> bool:
     return all(values.tobytes() == other[name].tobytes() for name, values in one.items())
 
 

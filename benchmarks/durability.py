@@ -1,30 +1,32 @@
-"""What a durable change costs in SQLite's journal modes, against a bare append that is as durable.
+"""Time durable changes of a store in SQLite's journal modes, against a bare append that is as durable.
 
     python benchmarks/durability.py [FOLDER]
 
-Each mode has its store of 20 labels of 5 shots (112 values) in FOLDER (default: where temporary files go), and each round
-enrolls one shot, adapts, undoes it and forgets the label, in every mode in turn. `append_us` is the median time to append
-the same shot's bytes to a file and sync them (fdatasync), in the same rounds; `ratios` are to it. By SQLite's
+Print JSON. Each mode has its store of 20 labels of 5 shots (112 values) in FOLDER (default: where temporary files go), and
+each round enrolls one shot, adapts, undoes it and forgets the label, in every mode in turn. `append_us` is the median time
+to append the same shot's bytes to a file and sync them (fdatasync), in the same rounds; `ratios` are to it. By SQLite's
 documentation all these modes are durable when a change returns.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from edge_meta.benchmarking.timing import Work, median_seconds
 from edge_meta.store.store import Store
+from edge_meta.types import Array
 
 ROUNDS, LABELS, SHOTS, DIM = 200, 20, 5, 112
-MODES = {
+APPEND = ("", "append")
+MODES: dict[str, tuple[str, ...]] = {
     "wal_full": (),  # as the store does it
     "wal_extra": ("journal_mode = WAL", "synchronous = EXTRA"),
     "truncate_full": ("journal_mode = TRUNCATE", "synchronous = FULL"),
@@ -33,13 +35,14 @@ MODES = {
 }
 
 
-def taught(path: Path, pragmas: tuple[str, ...]) -> Store:
+def enrolled(path: Path, pragmas: tuple[str, ...]) -> Store:
+    """Make a store in a journal mode."""
     store = Store(path, "0" * 32, DIM)
     rng = np.random.default_rng(0)
     for label in range(LABELS):
         store.enroll(str(label), rng.normal(size=(SHOTS, DIM)).astype("f4"))
     for pragma in pragmas:
-        store._database.query(f"PRAGMA {pragma}")
+        store.database.query(f"PRAGMA {pragma}")
     return store
 
 
@@ -49,43 +52,44 @@ def adapt(store: Store) -> None:
         change.replace_head(2 * prototypes.T, -np.square(prototypes).sum(axis=1))
 
 
-def seconds(change: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    change()
-    return time.perf_counter() - start
+def changes(mode: str, store: Store, shot: Array) -> dict[tuple[str, str], Work]:
+    """Return the changes of a round, in their order."""
+    return {
+        (mode, "enroll"): partial(store.enroll, "new", shot),
+        (mode, "adapt"): partial(adapt, store),
+        (mode, "undo"): store.undo,
+        (mode, "forget"): partial(store.forget, "new"),
+    }
+
+
+def by_mode(figures: Mapping[tuple[str, str], float]) -> dict[str, dict[str, float]]:
+    return {mode: {name: figures[key, name] for key, name in figures if key == mode} for mode in MODES}
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path)
+    given = parser.parse_args()
     shot = np.random.default_rng(1).normal(size=(1, DIM)).astype("f4")
-    appends: list[float] = []
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
-        stores = {mode: taught(Path(folder) / f"{mode}.db", pragmas) for mode, pragmas in MODES.items()}
-        times: dict[str, dict[str, list[float]]] = {mode: {} for mode in MODES}
+    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
+        stores = {mode: enrolled(Path(folder) / f"{mode}.db", pragmas) for mode, pragmas in MODES.items()}
         with open(Path(folder) / "appended", "ab", buffering=0) as file:
 
             def append() -> None:
                 file.write(shot.tobytes())
                 os.fdatasync(file.fileno())
 
-            for _ in range(ROUNDS):
-                appends.append(seconds(append))
-                for mode, store in stores.items():
-                    changes = {
-                        "enroll": lambda store=store: store.enroll("new", shot),
-                        "adapt": lambda store=store: adapt(store),
-                        "undo": store.undo,
-                        "forget": lambda store=store: store.forget("new"),
-                    }
-                    for name, change in changes.items():
-                        times[mode].setdefault(name, []).append(seconds(change))
+            works: dict[tuple[str, str], Work] = {APPEND: append}
+            for mode, store in stores.items():
+                works |= changes(mode, store, shot)
+            medians = median_seconds(works, ROUNDS)
         for store in stores.values():
             store.close()
-    bare = statistics.median(appends)
-    medians = {mode: {name: statistics.median(each) for name, each in kinds.items()} for mode, kinds in times.items()}
+    bare = medians.pop(APPEND)
     result = {
         "append_us": round(1e6 * bare, 1),
-        "medians_us": {mode: {name: round(1e6 * each, 1) for name, each in of.items()} for mode, of in medians.items()},
-        "ratios": {mode: {name: round(each / bare, 2) for name, each in of.items()} for mode, of in medians.items()},
+        "medians_us": by_mode({key: round(1e6 * median, 1) for key, median in medians.items()}),
+        "ratios": by_mode({key: round(median / bare, 2) for key, median in medians.items()}),
     }
     print(json.dumps(result, indent=1))
 

@@ -1,11 +1,11 @@
-"""What each format of an encoder weighs, loses and takes, on the device's runtimes.
+"""Measure size, accuracy and latency of an encoder in each format, on the device's runtimes.
 
     python benchmarks/formats.py [RUN] [--mirror] [--peer PYTHON]... [--json]
 
-RUN is exported in every format. Accuracy is over 2,000 episodes of the test split, 20-way 1-shot, 15 queries, the same ones
-for all, each example embedded once by the file in ai-edge-litert; the drop against float32 is paired. Latency is that of
-set_tensor, invoke, get_tensor on one thread, the formats in turn, as medians and as ratios to float32: in this process, and
-in each PEER, the Python of another venv, such as one with tflite-runtime.
+Export RUN in every format, and print a table. Accuracy is over 2,000 episodes of the test split, 20-way 1-shot, 15 queries,
+the same episodes for all formats; ai-edge-litert embeds each example once. The drop against float32 is paired. Latency is
+that of set_tensor, invoke, get_tensor on one thread, the formats in turn, as medians and as ratios to float32: in this
+process, and in each PEER, the Python of another venv, such as one with tflite-runtime.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,19 @@ import click
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from in_turn import embed_medians
 
+from edge_meta.benchmarking.timing import median_seconds
 from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.interval import Interval
+from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 
 EPISODES, WAY, SHOT, QUERY, SEED = 2000, 20, 1, 15, 0
-ROUNDS = 500
+RUNS, WARMUP = 500, 3
 
 
 @click.command()
@@ -56,7 +58,7 @@ def main(run: str, mirror: bool, peers: tuple[str, ...], as_json: bool, timed: s
         bundles = {}
         for name in FORMATS:
             click.echo(f"{name}: exporting, embedding the test split", err=True)
-            bundles[name] = export_bundle(run, folder / f"{name}.bundle", name, mirror=mirror)
+            bundles[name] = export_bundle(run, folder / f"{name}.bundle", quantize=name, mirror=mirror)
         found = judged(bundles)
         runtimes = [latencies(folder)] + [
             json.loads(subprocess.check_output([peer, __file__, "--time", str(folder)], text=True)) for peer in peers
@@ -72,12 +74,13 @@ def main(run: str, mirror: bool, peers: tuple[str, ...], as_json: bool, timed: s
 
 
 def judged(bundles: dict[str, Bundle]) -> dict[str, dict[str, Any]]:
-    """Accuracy of each bundle, and what it loses against float32 on the same episodes, in points."""
+    """Return each bundle's accuracy, and its drop in points against float32 on the same episodes."""
     input_spec = bundles["float32"].manifest.input_spec
     data = load_dataset(bundles["float32"].manifest.training["dataset"], "test", input_spec)
     sampler = EpisodeSampler(data, WAY, SHOT, QUERY, SEED)
+    litert = RuntimeOptions("litert")
     values = {
-        name: accuracies(embed_all(Encoder(bundle.model, "litert"), input_spec, data.examples), sampler, EPISODES)
+        name: accuracies(embed_all(Encoder(bundle.model, litert), input_spec, data.examples), sampler, EPISODES)
         for name, bundle in bundles.items()
     }
     found = {}
@@ -93,20 +96,23 @@ def judged(bundles: dict[str, Bundle]) -> dict[str, dict[str, Any]]:
 
 
 def latencies(folder: Path) -> dict[str, Any]:
-    """Median microseconds of each format's bundle in the folder, and its ratio to float32, in this Python's interpreter."""
+    """Time each format's bundle in the folder, in this Python's interpreter: median µs, and ratios to float32."""
     encoders = {path.name.removesuffix(".bundle"): Encoder(Bundle.open(path).model) for path in sorted(folder.iterdir())}
-    medians = embed_medians(encoders, ROUNDS)
+    rng = np.random.default_rng(0)
+    works = {name: partial(each.embed, rng.random(each.input_shape, np.float32)) for name, each in encoders.items()}
+    # Before each call that counts come others, since another encoder has just filled the caches.
+    medians = median_seconds(works, RUNS, uncounted=WARMUP)
     return {
         "backend": encoders["float32"].backend,
         "python": sys.version.split()[0],
         "numpy": np.__version__,
-        "p50_us": {name: round(median, 1) for name, median in medians.items()},
+        "p50_us": {name: round(1e6 * median, 1) for name, median in medians.items()},
         "ratio": {name: round(median / medians["float32"], 2) for name, median in medians.items()},
     }
 
 
 def table(result: dict[str, Any]) -> list[str]:
-    """The result as lines of Markdown."""
+    """Return the result as lines of Markdown."""
     backends = [runtime["backend"] for runtime in result["embed"]]
     lines = [
         f"{result['protocol']}; embed as ratio to float32, one thread",

@@ -1,12 +1,12 @@
-"""How the device's costs grow with classes, shots, dimensions and image size, as exponents of fitted power laws.
+"""Measure how the device's costs grow with classes, shots, dimensions and image size: exponents of fitted power laws.
 
     python benchmarks/growth.py [--output FOLDER] [--json]
 
-An exponent is the slope of a straight line through the larger half of the points on logarithmic axes, by least squares, with
-its 95 % interval (Student's t): 0 is no growth, 1 is in proportion. The smaller half is where fixed costs hide the growth.
-All points of a growth are timed in turn, and each is a median of CPU time, which other programs do not stretch; enrolling,
-which waits for the disk, of elapsed time. With --output, writes growth.json and a chart for each cost.
-Embedding by image size takes TensorFlow, to make throw-away encoders, and is left out without it.
+Print an exponent for each cost. It is the slope of a straight line through the larger half of the points on logarithmic
+axes, by least squares, with its 95 % interval (Student's t): 0 is no growth, 1 is in proportion. In the smaller half, fixed
+costs hide the growth. All points of a growth are timed in turn, and each is a median of CPU time, which other programs do
+not stretch; enrolling, which waits for the disk, is a median of elapsed time. With --output, write growth.json and a chart
+for each cost. Embedding by image size needs TensorFlow to make throw-away encoders, and is left out without it.
 """
 
 from __future__ import annotations
@@ -40,15 +40,17 @@ from edge_meta.heads import linear
 from edge_meta.inputs.resizing import resize
 from edge_meta.reports import charts
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.machine import host
 from edge_meta.store.store import Store
+from edge_meta.types import Array
 
 RUNS, WARMUP, LIMIT = 30, 2, 3.0
 DIM, SHOTS = 128, 5
 
 
 def between(first: int, last: int, count: int = 12) -> tuple[int, ...]:
-    """Whole numbers at equal ratios."""
+    """Return whole numbers at equal ratios."""
     return tuple(dict.fromkeys(np.geomspace(first, last, count).round().astype(int).tolist()))
 
 
@@ -69,8 +71,8 @@ class Growth:
     """A cost by one variable.
 
     Attributes:
-        prepare: gives what times it at one of the points, with a workbench's help.
-        why: what makes it grow faster than in proportion, if it does.
+        prepare: makes the sampler that times it at one of the points, with a workbench's help.
+        why: the reason why it grows faster than in proportion, if it does.
     """
 
     cost: str
@@ -81,7 +83,7 @@ class Growth:
 
 
 def fit(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
-    """The exponent k of y = c·xᵏ through the larger half of the points, and the ends of its 95 % interval."""
+    """Fit y = c·xᵏ to the larger half of the points; return k and the ends of its 95 % interval."""
     half = len(x) // 2
     across, up = np.log(np.asarray(x, np.float64)[half:]), np.log(np.asarray(y, np.float64)[half:])
     centred = across - across.mean()
@@ -92,28 +94,17 @@ def fit(x: Sequence[float], y: Sequence[float]) -> tuple[float, float, float]:
     return slope, slope - error, slope + error
 
 
-def cpu_time(work: timing.Work) -> timing.Sampler:
-    """As `timing.sampler`, in CPU time."""
-
-    def sample(times: int) -> list[float]:
-        taken = []
-        for _ in range(times):
-            started = time.process_time()
-            work()
-            taken.append(time.process_time() - started)
-        return taken
-
-    return sample
+cpu_time = partial(timing.sampler, clock=time.process_time)
 
 
-class _Encoder:
-    """Stands in for an encoder of any dimension; takes no time."""
+class InstantEncoder(Encoder):
+    """An encoder of any dimension that takes no time: it has one embedding for all images."""
 
     def __init__(self, dim: int) -> None:
-        self._embedding = random_embeddings(dim)
+        self.dim, self.embedding = dim, random_embeddings(dim)
 
-    def embed(self, image: Any) -> Any:
-        return self._embedding
+    def embed(self, example: Any) -> Array:
+        return self.embedding
 
 
 @dataclass
@@ -126,7 +117,7 @@ class Workbench:
     made: dict[tuple[int, ...], Path] = field(default_factory=dict)
 
     def store(self, dim: int, classes: int, shots: int) -> Path:
-        """A store's file, for one user."""
+        """Return a store's file that nobody else uses."""
         key = (dim, classes, shots)
         if key not in self.made:
             path = self.folder / f"made-{len(self.made)}.db"
@@ -138,15 +129,15 @@ class Workbench:
 
     def classifier(self, dim: int, classes: int, shots: int) -> Classifier:
         bundle = replace(self.bundle, manifest=replace(self.bundle.manifest, dim=dim), seed=None)
-        classifier = Classifier(bundle, _Encoder(dim), bundle.open_store(self.store(dim, classes, shots)))
+        classifier = Classifier(bundle, InstantEncoder(dim), bundle.open_store(self.store(dim, classes, shots)))
         return self.opened.enter_context(classifier)
 
     def score(self, dim: int, classes: int) -> timing.Sampler:
         classifier = self.classifier(dim, classes, 1)
-        return cpu_time(partial(classifier.classify_embedding, classifier.encoder.embed(None)))
+        return cpu_time(partial(classifier.classify_embedding, random_embeddings(dim)))
 
     def enroll(self, dim: int, classes: int, shots: int) -> timing.Sampler:
-        """One more shot of a label that is there, and is taken back untimed."""
+        """Time enrolling one more shot of a label; undo it untimed."""
         classifier = self.classifier(dim, classes, shots)
         image = np.zeros((1, *self.bundle.manifest.input_spec.shape), np.uint8)
 
@@ -160,7 +151,7 @@ class Workbench:
         return sample
 
     def open(self, classes: int, shots: int) -> timing.Sampler:
-        """From the file to all prototypes."""
+        """Time reading all prototypes from the file."""
         path = self.store(DIM, classes, shots)
 
         def work() -> None:
@@ -183,10 +174,11 @@ def resized(side: int) -> timing.Sampler:
 
 
 def encoded(side: int) -> timing.Sampler:
-    """A Conv4 of 16 filters with random weights, on which its speed does not depend."""
+    """Time a Conv4 of 16 filters with random weights, since its speed does not depend on them."""
     from converters.quantization.convert import convert
     from edge_meta.runtime.interpreter import Encoder
-    from edge_meta.training.encoders import conv4, for_device
+    from edge_meta.training.encoder_copies import for_device
+    from edge_meta.training.encoders import conv4
 
     encoder = Encoder(convert(for_device(conv4((side, side, 1), 16)), "float32", None, 4, 4))
     image = np.random.default_rng(0).random((1, side, side, 1), np.float32)
@@ -217,9 +209,12 @@ GROWTHS = (
 )
 
 
-def measure(growth: Growth, bench: Workbench) -> dict[str, Any]:
-    """Points in µs, the exponent with its interval, and a note if it is above 1."""
-    rounds = timing.in_turn({point: growth.prepare(bench, point) for point in growth.points}, RUNS, WARMUP, LIMIT)
+def measure(growth: Growth, runs: int = RUNS) -> dict[str, Any]:
+    """Measure a cost: points in µs, the exponent with its interval, and a note if it is above 1."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
+        bench = Workbench(Path(folder), Bundle.open("omniglot"), opened)
+        samplers = {point: growth.prepare(bench, point) for point in growth.points}
+        rounds = timing.in_turn(samplers, runs, WARMUP, LIMIT)
     medians = [1e6 * float(np.median(np.concatenate(rounds[point]))) for point in growth.points]
     exponent, low, high = fit(growth.points, medians)
     return {
@@ -228,11 +223,12 @@ def measure(growth: Growth, bench: Workbench) -> dict[str, Any]:
         "points": {str(point): round(median, 1) for point, median in zip(growth.points, medians, strict=True)},
         "exponent": round(exponent, 2),
         "ci95": [round(low, 2), round(high, 2)],
-        "note": (growth.why or "Faster than in proportion, for no reason that is known.") if low > 1.0 else "",
+        "note": (growth.why or "Faster than in proportion, for an unknown reason.") if low > 1.0 else "",
     }
 
 
 def chart(cost: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Draw a cost by each of its variables, with the fitted lines."""
     lines, fits = {}, {}
     for row in rows:
         points = [(float(point), median) for point, median in row["points"].items()]
@@ -243,11 +239,20 @@ def chart(cost: str, rows: Sequence[dict[str, Any]]) -> str:
     return charts.log_log(f"{cost} by {', '.join(lines)}", lines, "number; the labels tell the fitted exponents", "µs", fits)
 
 
+def write(result: dict[str, Any], folder: Path) -> None:
+    """Write growth.json and a chart for each cost into a folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_text(folder / "growth.json", json.dumps(result, indent=1) + "\n")
+    for cost in dict.fromkeys(row["cost"] for row in result["growths"]):
+        drawing = chart(cost, [row for row in result["growths"] if row["cost"] == cost])
+        files.write_text(folder / f"growth-{cost.replace(' ', '-')}.svg", drawing + "\n")
+
+
 @click.command()
 @click.option("--output", type=click.Path(path_type=Path), help="Folder for growth.json and the charts.")
 @click.option("--json", "as_json", is_flag=True)
 def main(output: Path | None, as_json: bool) -> None:
-    """Measure all growths and print their exponents."""
+    """Measure how costs grow, and print the exponents."""
     installed = importlib.util.find_spec("tensorflow") is not None
     rows = []
     for growth in GROWTHS:
@@ -255,15 +260,10 @@ def main(output: Path | None, as_json: bool) -> None:
             click.echo("embed by pixels is left out: TensorFlow is not installed", err=True)
             continue
         click.echo(f"{growth.cost} by {growth.by}", err=True)
-        with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
-            rows.append(measure(growth, Workbench(Path(folder), Bundle.open("omniglot"), opened)))
+        rows.append(measure(growth))
     result = {"growths": rows, "dim": DIM, "host": host()}
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        files.write_text(output / "growth.json", json.dumps(result, indent=1) + "\n")
-        for cost in dict.fromkeys(row["cost"] for row in rows):
-            drawing = chart(cost, [row for row in rows if row["cost"] == cost])
-            files.write_text(output / f"growth-{cost.replace(' ', '-')}.svg", drawing + "\n")
+        write(result, output)
     if as_json:
         click.echo(json.dumps(result))
         return

@@ -1,16 +1,16 @@
-"""Every method at an equal budget, beside the papers' figures.
+"""Train and evaluate every method at an equal budget, beside the papers' figures.
 
     python benchmarks/methods.py [--images 100000] [--seeds 3] [--output FILE]
 
-Each method trains the same Conv4-64 on 1-shot episodes of Omniglot's 25 background alphabets, with rotations as classes,
-until it has seen the same number of training images, support and query alike; it keeps the weights it ends with. Then 600
-5-way episodes with 15 queries from the 20 evaluation alphabets judge it, each method in its own way: by prototypes with
-frozen batch norm (protonet, nca, supervised), or after its own inner loop (batch norm frozen for the ANIL family, by the
-support set's statistics for the others; nowhere do queries tell of each other). `transfer` is what meta-learning is to
-beat: the supervised encoder with a fresh last layer, fitted to the support set.
+Print a table in Markdown. Each method trains the same Conv4-64 on 1-shot episodes of Omniglot's 25 background alphabets,
+with rotations as classes, until it has seen the same number of training images, support and query alike; it keeps its last
+weights. Then it is evaluated on 600 5-way episodes with 15 queries from the 20 evaluation alphabets, each method in its own
+way: by prototypes with frozen batch norm (protonet, nca, supervised), or after its own inner loop (batch norm frozen for
+the ANIL family, by the support set's statistics for the others; no query's prediction depends on another query). `transfer`
+is the baseline for meta-learning: the supervised encoder with a new last layer, fitted to the support set.
 
-Intervals are 95 % over seeds, by Student's t, or over episodes where that is wider. FILE keeps the figures of each seed and
-is gone on with, so that a long table can be made in pieces.
+Intervals are 95 % over seeds, by Student's t, or over episodes where that is wider. FILE keeps the figures of each seed,
+and a run goes on from them, so that a long table can be made in pieces.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import click
 
@@ -40,7 +41,7 @@ WAY, SHOT, QUERY = 5, 1, 15
 
 @dataclass(frozen=True)
 class Row:
-    """A method, the episodes it trains on, and what its paper reports for Omniglot on which budget."""
+    """A method, the episodes that it trains on, and its paper's accuracy on Omniglot with the paper's budget."""
 
     make: Callable[[keras.Model, int], Method]
     way: int = WAY
@@ -51,7 +52,7 @@ class Row:
 
     @property
     def images(self) -> int:
-        """In one step of the outer loop."""
+        """Images in one step of the outer loop."""
         return self.tasks * self.way * (SHOT + self.query)
 
 
@@ -89,7 +90,7 @@ def train(row: Row, data: Dataset, images: int, seed: int) -> Method:
 
 
 def transfer(supervised: Method) -> Method:
-    """The supervised encoder with a fresh last layer: ANIL's inner loop from its start at zero, which nothing has moved."""
+    """Give the supervised encoder a new last layer: ANIL's inner loop, from a start at zero that was never trained."""
     return ANIL(supervised.encoder, steps=100, learning_rate=0.1)
 
 
@@ -98,8 +99,8 @@ def transfer(supervised: Method) -> Method:
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), default="methods.json", show_default=True)
 def main(images: int, seeds: int, output: Path) -> None:
-    """Train and judge every method, and print the table in Markdown."""
-    kept = json.loads(output.read_text()) if output.exists() else {"images": images, "runs": {}}
+    """Train and evaluate every method, and print the table in Markdown."""
+    kept: dict[str, Any] = json.loads(output.read_text()) if output.exists() else {"images": images, "runs": {}}
     if kept["images"] != images:
         raise click.UsageError(f"{output} is of {kept['images']} images; choose another --output.")
     training, test = load_dataset("omniglot", "train").with_rotations(), load_dataset("omniglot", "test")
@@ -126,7 +127,7 @@ def main(images: int, seeds: int, output: Path) -> None:
 
 
 def cell(runs: list[list[float]]) -> str:
-    """Mean and interval over seeds, in %."""
+    """Return the mean and interval over seeds, in %."""
     means = [run[0] for run in runs]
     of_episodes = fmean(run[1] for run in runs) / len(runs) ** 0.5
     of_seeds = t.ppf(0.975, len(runs) - 1) * stdev(means) / len(runs) ** 0.5 if len(runs) > 1 else 0.0

@@ -1,27 +1,28 @@
-"""What the runtime adds: to an interpreter's invoke, to NumPy's import, and to a disk.
+"""Measure what the runtime adds: to an interpreter's invoke, to NumPy's import, and to a disk.
 
     python benchmarks/overhead.py [BUNDLE] [--json]
 
-`classify_added_us` is the median of a whole Classifier.classify (array input, 20 classes of 5 shots) minus the median of the
-interpreter's bare invoke(), timed in turn in one process. `import_ratio` compares fresh processes, in turn: the time of
-`from edge_meta import Classifier` over that of `import numpy`, medians. `site_packages_mb`: this venv besides pip
-and setuptools.
+Print `classify_us`, the median of a whole Classifier.classify (array input, 20 classes of 5 shots); `invoke_us`, the median
+of the interpreter's bare invoke(), timed in turn in one process; `classify_added_us`, their difference; `import_ratio`, the
+time of `from edge_meta import Classifier` over that of `import numpy`, medians over fresh processes in turn;
+`site_packages_mb`, the size of this venv without pip and setuptools; `model_bytes`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import statistics
 import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from edge_meta import Classifier
+from edge_meta.benchmarking import timing
 from edge_meta.runtime.bundle import Bundle
 
 RUNS, IMPORTS = 2000, 15
@@ -29,32 +30,28 @@ TIMED = "import time; start = time.perf_counter(); {}; print(time.perf_counter()
 
 
 def classify_and_invoke(bundle: Bundle) -> tuple[float, float]:
-    """Median seconds of Classifier.classify and of the bare invoke()."""
+    """Return the median seconds of Classifier.classify and of the bare invoke()."""
     rng = np.random.default_rng(0)
     shape = bundle.manifest.input_spec.shape
-    whole, bare = [], []
     with tempfile.TemporaryDirectory() as folder, Classifier.load(bundle, Path(folder) / "store.db") as classifier:
         for label in range(20):
             classifier.enroll(str(label), rng.integers(0, 256, (5, *shape), np.uint8))
         image = rng.integers(0, 256, shape, np.uint8)
-        for _ in range(RUNS):
-            start = time.perf_counter()
-            classifier.encoder.interpreter.invoke()
-            between = time.perf_counter()
-            classifier.classify(image)
-            whole.append(time.perf_counter() - between)
-            bare.append(between - start)
-    return statistics.median(whole), statistics.median(bare)
+        works = {"invoke": classifier.encoder.interpreter.invoke, "classify": partial(classifier.classify, image)}
+        medians = timing.median_seconds(works, RUNS)
+    return medians["classify"], medians["invoke"]
 
 
 def import_seconds() -> tuple[float, float]:
-    """Median seconds of importing Classifier and of importing NumPy."""
-    times: dict[str, list[float]] = {"from edge_meta import Classifier": [], "import numpy": []}
-    for _ in range(IMPORTS):
-        for statement, seconds in times.items():
-            run = subprocess.run([sys.executable, "-c", TIMED.format(statement)], capture_output=True, check=True)
-            seconds.append(float(run.stdout))
-    return tuple(map(statistics.median, times.values()))
+    """Return the median seconds of importing Classifier and of importing NumPy, in fresh processes."""
+
+    def sample(statement: str, times: int) -> list[float]:
+        command = [sys.executable, "-c", TIMED.format(statement)]
+        return [float(subprocess.run(command, capture_output=True, check=True).stdout) for _ in range(times)]
+
+    samplers = {statement: partial(sample, statement) for statement in ("from edge_meta import Classifier", "import numpy")}
+    ours, numpy = timing.in_turn(samplers, IMPORTS, rounds=IMPORTS, uncounted=0).values()
+    return float(np.median(ours)), float(np.median(numpy))
 
 
 def _size(path: Path) -> int:
@@ -62,8 +59,11 @@ def _size(path: Path) -> int:
 
 
 def main() -> None:
-    arguments = [argument for argument in sys.argv[1:] if argument != "--json"]
-    bundle = Bundle.open(arguments[0] if arguments else "omniglot")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", nargs="?", default="omniglot")
+    parser.add_argument("--json", action="store_true", help="print one line")
+    given = parser.parse_args()
+    bundle = Bundle.open(given.bundle)
     whole, bare = classify_and_invoke(bundle)
     imported, numpy = import_seconds()
     packages = Path(sysconfig.get_paths()["purelib"])
@@ -76,7 +76,7 @@ def main() -> None:
         "site_packages_mb": round(sum(_size(path) for path in own) / 1e6, 1),
         "model_bytes": len(bundle.model),
     }
-    if "--json" in sys.argv:
+    if given.json:
         print(json.dumps(result))
     else:
         for key, value in result.items():

@@ -1,13 +1,14 @@
-"""Training throughput against the peers' on the same machine, in turn, with the ratio.
+"""Measure training throughput against the peers' on the same machine, in turn.
 
     python benchmarks/training.py --peers VENV [--json] [--rounds 3] [--seconds 5]
 
-VENV holds PyTorch and learn2learn, and bench_training.py, which prints their rates. Both sides train a Conv4-64 on random
-28×28×1 images in float32 on all cores, with batch norm in training mode on support and query: prototypical networks on
-60-way episodes of 5 images (images/s), MAML, first-order MAML and ANIL on batches of four 5-way 1-shot tasks with 15
-queries and 5 inner steps (tasks/s). Of ANIL's four tasks, learn2learn normalizes each by itself, and ours all of them as
-one batch. `protonet_fast` is resnet7 against the peers' Conv4. Each round runs the peers, then us; figures are medians over
-rounds, ratios are to the best peer, and `range` is a round's least and most. Ours include drawing the episodes.
+Print ours, the peer's and their ratio for each row. VENV holds PyTorch and learn2learn, and bench_training.py, which prints
+their rates: it measures all rows in one process, and so a round runs it once, and then ours, row by row. Both sides train a
+Conv4-64 on random 28×28×1 images in float32 on all cores, with batch norm in training mode on support and query:
+prototypical networks on 60-way episodes of 5 images (images/s), MAML, first-order MAML and ANIL on batches of four 5-way
+1-shot tasks with 15 queries and 5 inner steps (tasks/s). Of ANIL's four tasks, learn2learn normalizes each by itself, and
+ours all of them as one batch. `protonet_fast` is resnet7 against the peers' Conv4. Figures are medians over rounds, ratios
+are to the best peer, and `range` is the least and the most ratio of a round. Ours include drawing the episodes.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.training import ANIL, MAML, Method, ProtoNet, conv4
 from edge_meta.training.encoders import resnet7
-from edge_meta.training.trainer import train_step
+from edge_meta.training.step import train_step
 
 PEERS = {
     "protonet": ("protonet_60way_5img_images_per_s", "protonet_60way_5img_channels_last_images_per_s"),
@@ -42,7 +43,7 @@ TASKS = 4
 
 
 def ours() -> dict[str, tuple[Method, int, int, int, int]]:
-    """Row → (method, way, shot, query, tasks in a step)."""
+    """Return row → (method, way, shot, query, tasks in a step)."""
     adapting = (5, 1, 15, TASKS)
     return {
         "protonet": (ProtoNet(conv4()), 60, 1, 4, 1),
@@ -58,6 +59,7 @@ class Rate:
 
     def __init__(self, method: Method, way: int, shot: int, query: int, tasks: int, data: Dataset) -> None:
         method.compile()
+        assert method.optimizer is not None
         method.optimizer.build(method.trainable_variables)
         self._sampler = EpisodeSampler(data, way, shot, query)
         self._step, self._tasks, self._episode = train_step(method, self._sampler, augment=False), tasks, 0
@@ -65,7 +67,7 @@ class Rate:
         self._run()
 
     def measure(self, seconds: float) -> float:
-        """Units (images or tasks) a second."""
+        """Run steps for so many seconds, and return units (images or tasks) a second."""
         start, count = time.perf_counter(), 0
         while time.perf_counter() - start < seconds:
             self._run()
@@ -89,12 +91,12 @@ def random_data() -> Dataset:
 @click.option("--seconds", default=5.0, show_default=True, help="For each row in a round.")
 @click.option("--json", "as_json", is_flag=True)
 def main(peers: Path, rounds: int, seconds: float, as_json: bool) -> None:
-    """Measure ours and the peers' in turn and print the ratios."""
+    """Measure our rates and the peers' in turn, and print the ratios."""
     data = random_data()
     rates = {row: Rate(*settings, data) for row, settings in ours().items()}
     our_figures: dict[str, list[float]] = {row: [] for row in rates}
     peer_figures: dict[str, list[float]] = {row: [] for row in rates}
-    command = [peers / "bin" / "python", peers / "bench_training.py", str(seconds)]
+    command = [str(peers / "bin" / "python"), str(peers / "bench_training.py"), str(seconds)]
     for turn in range(rounds):
         click.echo(f"round {turn + 1} of {rounds}", err=True)
         printed = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)

@@ -1,11 +1,12 @@
-"""What migrated stores keep of the accuracy, and of the false-accept rate, on classes that neither encoder was trained on.
+"""Measure the accuracy and the false-accept rate of migrated stores, on classes that neither encoder was trained on.
 
     python benchmarks/upgrade.py --pair OLD NEW [--pair ...] --dataset omniglot [--json]
 
-NEW is a bundle that was exported with --upgrade-from OLD. In each episode the support set is embedded by NEW's encoder
-(`own`), or by OLD's and then mapped as `edge-meta migrate` maps a store (`migrated`). `old` is OLD's encoder alone, which is
-what people had before. Queries and strangers are the same images each time; strangers are of groups that the episode does
-not use. All figures are in per cent; `lost` is own − migrated on the same episodes, with its 95 % interval.
+Print both for each pair. NEW is a bundle that was exported with --upgrade-from OLD. In each episode the support set is
+embedded by NEW's encoder (`own`), or by OLD's and then mapped as `edge-meta migrate` maps a store (`migrated`). `old` is
+OLD's encoder alone, as before the upgrade. Queries and strangers are the same images each time; strangers are of groups
+that the episode does not use. All figures are in per cent; `lost` is own − migrated on the same episodes, with its 95 %
+interval.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import open_encoder
 
 
-def judge(
+def evaluate(
     before: Bundle, after: Bundle, dataset: str, way: int, shots: list[int], query: int, episodes: int
 ) -> dict[str, Any]:
-    """One pair's figures by shots."""
+    """Return one pair's figures by shots."""
     old, data = _embedded(before, dataset)
     own, _ = _embedded(after, dataset)
     mapped = after.maps[before.manifest.encoder_id].embeddings(old)
@@ -39,7 +40,7 @@ def judge(
     for shot in shots:
         sampler = EpisodeSampler(data, way, shot, query, seed=0)
         of_own, of_mapped = accuracies(own, sampler, episodes), accuracies(own, sampler, episodes, support=mapped)
-        row = {
+        row: dict[str, Any] = {
             "old": _percent(Interval.of(accuracies(old, sampler, episodes))),
             "own": _percent(Interval.of(of_own)),
             "migrated": _percent(Interval.of(of_mapped)),
@@ -49,8 +50,8 @@ def judge(
         if rejection is not None:
             maps = {of.encoder_id: of for of in after.manifest.embedding_maps}
             scale = np.array(maps[before.manifest.encoder_id].threshold_scale)
-            far = np.array(rejection.far) * scale[:, None, None]  # as the limits of labels that have no other shots
-            widened = replace(rejection, far=tuple(tuple(map(tuple, of_shots)) for of_shots in far.tolist()))
+            thresholds = np.array(rejection.thresholds) * scale[:, None, None]  # as of labels that have no other shots
+            widened = replace(rejection, thresholds=tuple(tuple(map(tuple, of_shots)) for of_shots in thresholds.tolist()))
             for name, enrolled, limits in (("own", own, rejection), ("migrated", mapped, widened)):
                 found = judge_strangers(own, sampler, episodes, prototype_head, limits, enrolled=enrolled)
                 parts = ("auroc", "false_accept", "rejected_known")
@@ -83,9 +84,9 @@ def _percent(interval: Interval) -> dict[str, float]:
 @click.option("--episodes", default=1000)
 @click.option("--json", "as_json", is_flag=True)
 def main(pairs: list[tuple[str, str]], as_json: bool, **protocol: Any) -> None:
-    """Judge migrated stores of each pair of bundles on episodes of a dataset."""
+    """Evaluate migrated stores of each pair of bundles on episodes of a dataset."""
     protocol = {**protocol, "shots": list(protocol["shots"])}
-    found = [judge(Bundle.open(old), Bundle.open(new), **protocol) for old, new in pairs]
+    found = [evaluate(Bundle.open(old), Bundle.open(new), **protocol) for old, new in pairs]
     if as_json:
         click.echo(json.dumps({**protocol, "pairs": found}))
         return

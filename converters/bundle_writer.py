@@ -1,4 +1,4 @@
-"""Writing a bundle's files: as a folder or as one zip, whole or not at all, and the same bytes each time."""
+"""Write a bundle's files as a folder or as one zip archive: whole or not at all, and the same bytes each time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edge_meta.errors import ExportError
-from edge_meta.runtime.bundle import MANIFEST
+from edge_meta.runtime.bundle import MANIFEST, shipped
 
 # Models begin at a multiple of a page in the zip, so that an app maps one into memory where it lies in its package.
 PAGE = 4096
@@ -28,6 +28,7 @@ def check_output(output: Path, overwrite: bool) -> None:
 
 
 def is_bundle(path: Path) -> bool:
+    """Whether a path is a folder or a zip archive with a manifest."""
     if path.is_dir():
         return (path / MANIFEST).exists()
     try:
@@ -35,6 +36,11 @@ def is_bundle(path: Path) -> bool:
             return MANIFEST in archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return False
+
+
+def is_finished(source: str | Path) -> bool:
+    """Whether a path is a bundle, or a name that of a shipped one."""
+    return is_bundle(Path(source)) or str(source) in shipped()
 
 
 def write(output: Path, files: Mapping[str, bytes]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from converters.quantization.formats import FORMATS
@@ -11,6 +12,11 @@ LICENCES = {
     "omniglot": "Omniglot (Lake et al. 2015), MIT licence",
     "glyphs": "characters drawn from the DejaVu and STIX fonts",
 }
+
+
+def licence_of(training: Mapping[str, Any]) -> str:
+    """The licence of the data that an encoder was trained on, from the manifest's field `training`."""
+    return LICENCES.get(str(training.get("dataset")), "not stated")
 
 
 def model_card(name: str, manifest: Manifest, size: int) -> str:
@@ -102,7 +108,7 @@ def _accuracy(parity: Any) -> list[str]:
 
 
 def _format(manifest: Manifest) -> list[str]:
-    """What the format is and what takes it; nothing for a file that was not converted here."""
+    """Name the format and the runtimes that take it; nothing for a file that was not converted here."""
     if manifest.quantization not in FORMATS or not manifest.runtimes:
         return []
     used = FORMATS[manifest.quantization]

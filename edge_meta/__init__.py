@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Bundle",
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from edge_meta.runtime.bundle import Bundle
     from edge_meta.runtime.classifier import Classifier
     from edge_meta.runtime.results import Prediction, Result
-    from edge_meta.training.config import TrainingConfig, train
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.pipeline import train
 else:  # so that type checkers report a name that is not exported
     _MODULES = {
         "Bundle": "edge_meta.runtime.bundle",
@@ -53,7 +54,7 @@ else:  # so that type checkers report a name that is not exported
         "evaluate": "edge_meta.evaluation.evaluator",
         "export_bundle": "converters",
         "load_dataset": "edge_meta.datasets",
-        "train": "edge_meta.training.config",
+        "train": "edge_meta.training.pipeline",
     }
 
     def __getattr__(name):

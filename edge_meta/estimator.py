@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.choices import HEADS
 from edge_meta.errors import BackendError, InputError, LabelError, StoreError
 from edge_meta.heads.adaptation import AdaptationConfig
-from edge_meta.heads.scoring import Head
+from edge_meta.heads.adapted import adapt_head
+from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import open_encoder
@@ -95,7 +97,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         texts = [str(label) for label in self.classes_.tolist()]
         places = [texts.index(label) for label in self.snapshot_.labels]
         probabilities = np.zeros((len(embeddings), len(texts)))
-        head = Head(self.snapshot_)
+        head = ScoringHead(self.snapshot_)
         for row, embedding in zip(probabilities, embeddings, strict=True):
             for near in head.rank(embedding, len(places)):
                 row[places[near.label]] = near.score
@@ -113,8 +115,8 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return tags
 
     def _learn(self, X: Any, y: Any, classes: Any, anew: bool) -> FewShotClassifier:  # noqa: N803
-        if self.head not in ("prototype", "linear"):
-            raise InputError(f"There is no head {self.head!r}.", "Use prototype or linear.")
+        if self.head not in HEADS:
+            raise InputError(f"There is no head {self.head!r}.", f"Use {' or '.join(HEADS)}.")
         first = anew or not hasattr(self, "classes_")
         if self.bundle is None:
             X, y = validate_data(self, X, y, reset=first)  # noqa: N806
@@ -177,10 +179,4 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 learned, trusted = (float(safe),) * STEPS, False
             else:
                 learned, trusted = bundle.manifest.learning_rates, bundle.manifest.rates_learned
-            plan = AdaptationConfig.of(learned, trusted, self.solver, self.steps, self.learning_rate)
-            fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
-            # Where prototypes do best, a head of fewer shots goes: what was learned in parts is what all shots give at once.
-            if fit.chosen or change.snapshot.columns:
-                change.replace_head(fit.weights, fit.bias)
-            else:
-                change.keep_head()
+            adapt_head(change, AdaptationConfig.of(learned, trusted, self.solver, self.steps, self.learning_rate))

@@ -34,7 +34,7 @@ def make_folder(path: Path) -> None:
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
     for folder in reversed(missing):
-        _sync(folder.parent)
+        sync(folder.parent)
 
 
 def create_unless_there(made: Path, path: Path) -> bool:
@@ -42,7 +42,7 @@ def create_unless_there(made: Path, path: Path) -> bool:
 
     Both paths lie in one file system. `made` may remain where it is. Returns whether `path` has the content of `made`.
     """
-    _sync(made)
+    sync(made)
     try:
         os.link(made, path)
     except OSError:
@@ -50,11 +50,11 @@ def create_unless_there(made: Path, path: Path) -> bool:
         if path.exists() and path.stat().st_size:
             return False
         made.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
     return True
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush a file's content, or a folder's list of files, to the disk. Windows cannot do this for folders."""
     if path.is_dir() and os.name == "nt":
         return

@@ -9,7 +9,7 @@ Array = NDArray[np.float32]
 """Embeddings, prototypes, weights, logits: what a device computes in."""
 
 Array64 = NDArray[np.float64]
-"""What is judged or solved in double precision."""
+"""Values that are judged or solved in double precision."""
 
 Integers = NDArray[np.int64]
 """Counts, and indices of labels, classes and examples."""

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 @pytest.fixture(scope="session")
 def omniglot() -> Path:
-    """The folder of data that holds Omniglot; without it the test is skipped, or fails if data is required."""
+    """The data folder with Omniglot in it. Without it, skip the test, or fail it if EDGE_META_REQUIRE_DATA is 1."""
     folder = cache.folder().resolve()
     if not (folder / "omniglot" / "images_background.zip").exists():
         reason = f"{folder} has no omniglot/images_background.zip; set EDGE_META_DATA, or run: edge-meta data fetch omniglot"
@@ -36,8 +36,9 @@ def small_conv4() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run on an .npz file of 30 classes; not to be written to."""
-    from edge_meta.training.config import TrainingConfig, train
+    """The folder of a finished run on an .npz file of 30 classes. Tests must not write to it."""
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.pipeline import train
 
     folder = tmp_path_factory.mktemp("finished")
     config = TrainingConfig(save_npz(folder / "patterns.npz", noise=90.0), image_size=SIZE, way=5, query=5, episodes=60)
@@ -47,7 +48,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(finished_run: Path) -> Any:
-    """The finished run's encoder, a Keras model; its weights are not to be changed."""
+    """The finished run's encoder, a Keras model. Tests must not change its weights."""
     import keras
 
     return keras.saving.load_model(finished_run / "encoder.keras", compile=False)
@@ -55,7 +56,7 @@ def trained(finished_run: Path) -> Any:
 
 @pytest.fixture(scope="session")
 def converted(trained: Any) -> Callable[..., bytes]:
-    """Converts the trained encoder, once for each set of arguments: converted(quantize, max_classes, max_shots)."""
+    """converted(quantize, max_classes, max_shots): convert the trained encoder, once for each set of arguments."""
     from converters.quantization.convert import convert
     from edge_meta.inputs import ImageInput
 

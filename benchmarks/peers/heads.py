@@ -1,13 +1,14 @@
-"""Few-shot heads against easyfsl's, episode by episode on the same embeddings, on one thread.
+"""Compare few-shot heads with easyfsl's, episode by episode on the same embeddings, on one thread.
 
     python benchmarks/peers/heads.py --peers VENV [--json]
 
-The shipped omniglot bundle embeds the evaluation alphabets; then, in one process of the peers' venv, every episode (20 ways,
-15 queries a class) is learned and judged by all heads in turn. `same_episodes`: of so many episodes, in how many both heads
-have the same accuracy. `gain`: ours minus the peer's accuracy, in points, with its 95 % interval over episodes. `ratio`: how
-many times as long the peer takes for an episode, the median of ten rounds, and their range. PrototypicalNetworks is the same
-method as our prototype head; SimpleShot is the nearest prototype by cosine; Finetune (200 steps of Adam on prototypes, its
-defaults) stands beside `adapt`, which chooses among linear heads by held-out shots and so needs two shots a class.
+Print accuracies and times of each pair of heads. The shipped omniglot bundle embeds the evaluation alphabets; then, in one
+process of the peers' venv, all heads in turn learn and classify every episode (20 ways, 15 queries a class).
+`same_episodes`: the number of episodes in which both heads have the same accuracy. `gain`: our accuracy minus the peer's,
+in points, with its 95 % interval over episodes. `ratio`: how many times as long the peer takes for an episode, the median
+of ten rounds, and their range. PrototypicalNetworks is the same method as our prototype head; SimpleShot is the nearest
+prototype by cosine. Finetune (200 steps of Adam on prototypes, its defaults) is compared with `adapt`, which chooses among
+linear heads by held-out shots and so needs two shots a class.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from side_by_side import in_peers, in_turn, options, ratio, show, versions
+from side_by_side import in_peers, options, ratio, round_medians, show, versions
 
 from edge_meta.evaluation.episode_heads import EpisodeHead, adapted_head, prototype_head
 from edge_meta.evaluation.interval import Interval
@@ -38,7 +39,7 @@ def draw(file: Path) -> None:
     bundle = Bundle.open("omniglot")
     data = load_dataset("omniglot", "test", bundle.manifest.input_spec)
     embeddings = embed_all(open_encoder(bundle), bundle.manifest.input_spec, data.examples)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for shot in SHOTS:
         episodes = list(EpisodeSampler(data, WAY, shot, QUERY).episodes(EPISODES))
         arrays[f"support{shot}"] = embeddings[np.stack([episode.support for episode in episodes])]
@@ -47,7 +48,7 @@ def draw(file: Path) -> None:
 
 
 def easyfsl_head(name: str) -> EpisodeHead:
-    """An easyfsl method as a function of support and query embeddings."""
+    """Return an easyfsl method as a function of support and query embeddings."""
     import peers_shim  # noqa: F401  (makes easyfsl's methods importable without the rest of it)
     import torch
     from easyfsl.methods import finetune, prototypical_networks, simple_shot
@@ -69,17 +70,17 @@ def easyfsl_head(name: str) -> EpisodeHead:
 
 
 def compare(support: Any, query: Any, ours: EpisodeHead, peer: EpisodeHead) -> dict[str, Any]:
-    """Two heads on the same episodes: support (episodes, way, shot, D), query (episodes, way, query, D)."""
+    """Compare two heads on the same episodes: support (episodes, way, shot, D), query (episodes, way, query, D)."""
     truth = np.repeat(np.arange(WAY), QUERY)
     correct: dict[str, list[float]] = {"ours": [], "peer": []}
     at = iter(range(2 * EPISODES))
 
-    def judge(name: str, head: EpisodeHead) -> None:
+    def evaluate(name: str, head: EpisodeHead) -> None:
         episode = next(at) // 2
         correct[name].append(float(np.mean(head(support[episode], query[episode]).argmax(axis=1) == truth)))
 
-    works = {"ours": lambda: judge("ours", ours), "peer": lambda: judge("peer", peer)}
-    times = in_turn(works, ROUNDS, EPISODES // ROUNDS)
+    works = {"ours": lambda: evaluate("ours", ours), "peer": lambda: evaluate("peer", peer)}
+    times = round_medians(works, ROUNDS, EPISODES // ROUNDS)
     gains = np.subtract(correct["ours"], correct["peer"])
     gain = Interval.of(gains)
     return {
@@ -102,7 +103,7 @@ def main() -> None:
             show(in_peers(given.peers, __file__, str(file)), given.json)
         return
     drawn = np.load(given.drawn)
-    adapted = adapted_head(AdaptationConfig("lda"))  # what `edge-meta adapt` does with this bundle
+    adapted = adapted_head(AdaptationConfig("lda"))  # the solver of `edge-meta adapt` with this bundle
     rows = {}
     for shot in SHOTS:
         episodes = drawn[f"support{shot}"], drawn[f"query{shot}"]

@@ -1,24 +1,24 @@
-"""Enrolling 10 classes of 20 images beside weight imprinting and nearest neighbours, on the same embeddings, on one thread.
+"""Compare enrolling with weight imprinting and nearest neighbours, on the same embeddings, on one thread.
 
     python benchmarks/peers/imprinting.py [BUNDLE] [--json]
 
-The peers are written here, from what their makers say of them, since they do not run where this does; so they have no
-version, and pay no call of an interpreter but the encoder's. Imprinting (Qi et al. 2018, as Coral's ImprintingEngine does
-it): a class's weights are the normalized sum of its normalized embeddings, and the largest product of weights and
-normalized embedding wins; saving writes the whole model file with the weights in it. Neighbours (as TensorFlow.js's KNN
-classifier): the majority among the 3 examples of the largest cosine, saved as arrays.
+Print times and accuracies. The peers are written here after their makers' descriptions, since they do not run on this
+platform. So they have no version, and call no interpreter but the encoder's. Imprinting (Qi et al. 2018, as Coral's
+ImprintingEngine does it): a class's weights are the normalized sum of its normalized embeddings, and the largest product of
+weights and normalized embedding wins; saving writes the whole model file with the weights in it. Neighbours (as
+TensorFlow.js's KNN classifier): the majority among the 3 examples of the largest cosine, saved as arrays.
 
-Ten evaluation classes of Omniglot, in turn, medians of rounds and the range of the ratios over them; a ratio says how many
-times as long the peer takes:
+All enroll ten evaluation classes of Omniglot, 20 images each, in turn. Figures are medians of rounds, and the range of the
+ratios over them. A ratio is how many times as long the peer takes:
 
-`saved_each`: from images until all classes are on the disk (synced), where each class is saved before the next begins, as
-`Classifier.enroll` does it, into a store that has a class already; `saved_each_new` makes the store, too. `saved_once`: the
-peers save only after the last class, and lose all if they are stopped before. `enroll_ms` has in `embedding` what all have
-in common. `classify`: one image, embedding included; ours also ranks, scores, tells the unknown, and sees what other
-processes have enrolled.
+`saved_each`: from images until all classes are on the disk (synced). Each class is saved before the next one begins, as
+`Classifier.enroll` does, into a store that has a class already; `saved_each_new` makes the store, too. `saved_once`: the
+peers save only after the last class, and lose everything if they are stopped before. In `enroll_ms`, `embedding` is the
+part that all have in common. `classify`: one image, embedding included; ours also ranks, scores, rejects the unknown, and
+sees what other processes have enrolled.
 
-`accuracy`, in percent: 10 ways, 10 shots, 10 queries (an Omniglot class has 20 images), over episodes, `gain` and its 95 %
-interval paired.
+`accuracy`, in percent: 10 ways, 10 shots, 10 queries (an Omniglot class has 20 images), over episodes, with paired `gain`
+and its 95 % interval.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from side_by_side import ONE_THREAD, in_turn, options, ratio, show
+from side_by_side import ONE_THREAD, Work, options, ratio, round_medians, show
 
 os.environ.update(ONE_THREAD)
 
@@ -44,15 +45,15 @@ from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import open_encoder
+from edge_meta.types import Array, Integers
 
 CLASSES, IMAGES, K = 10, 20, 3
 ROUNDS, CALLS, EPISODES = 15, 100, 300
 
-Array = np.ndarray[Any, np.dtype[np.float32]]
-
 
 def normalized(embeddings: Array) -> Array:
-    return embeddings / np.linalg.norm(embeddings, axis=-1, keepdims=True)
+    unit: Array = embeddings / np.linalg.norm(embeddings, axis=-1, keepdims=True)
+    return unit
 
 
 class Imprinting:
@@ -62,13 +63,14 @@ class Imprinting:
         self._model, self._sums, self._weights = model, np.zeros((0, dim), np.float32), np.zeros((0, dim), np.float32)
 
     def enroll(self, embeddings: Array) -> None:
-        """A new class of shots (n, D)."""
+        """Add a class with shots (n, D)."""
         self._sums = np.concatenate([self._sums, normalized(embeddings).sum(axis=0, keepdims=True)])
         self._weights = normalized(self._sums)
 
-    def classify(self, embeddings: Array) -> Array:
-        """Labels of (n, D)."""
-        return (normalized(embeddings) @ self._weights.T).argmax(axis=1)
+    def classify(self, embeddings: Array) -> Integers:
+        """Return the classes (n,) of embeddings (n, D)."""
+        classes: Integers = (normalized(embeddings) @ self._weights.T).argmax(axis=1)
+        return classes
 
     def content(self) -> bytes:
         return self._model + self._weights.tobytes()
@@ -81,21 +83,24 @@ class Neighbours:
         self._shots, self._labels, self._classes = np.zeros((0, dim), np.float32), np.zeros(0, np.int64), 0
 
     def enroll(self, embeddings: Array) -> None:
+        """Add a class with shots (n, D)."""
         self._shots = np.concatenate([self._shots, normalized(embeddings)])
         self._labels = np.concatenate([self._labels, np.full(len(embeddings), self._classes)])
         self._classes += 1
 
-    def classify(self, embeddings: Array) -> Array:
+    def classify(self, embeddings: Array) -> Integers:
+        """Return the classes (n,) of embeddings (n, D)."""
         cosines = normalized(embeddings) @ self._shots.T
         nearest = self._labels[np.argpartition(-cosines, K - 1, axis=1)[:, :K]]
-        return (nearest[:, :, None] == np.arange(self._classes)).sum(axis=1).argmax(axis=1)
+        classes: Integers = (nearest[:, :, None] == np.arange(self._classes)).sum(axis=1).argmax(axis=1)
+        return classes
 
     def content(self) -> bytes:
         return self._shots.tobytes() + self._labels.tobytes()
 
 
 def save(content: bytes, file: Path) -> None:
-    """So that a power cut leaves the old file or the new one."""
+    """Write a file so that a power cut leaves the old one or the new one."""
     beside = file.with_suffix(".new")
     with beside.open("wb") as opened:
         opened.write(content)
@@ -107,12 +112,17 @@ def save(content: bytes, file: Path) -> None:
     os.close(folder)
 
 
+def embed_and_classify(peer: Any, embedder: Classifier, image: Any) -> Integers:
+    classes: Integers = peer.classify(embedder.embed(image)[None])
+    return classes
+
+
 def times(bundle: Bundle, images: Any, folder: Path) -> dict[str, Any]:
-    """Enrolling images (classes, n, H, W, C), and classifying one of them."""
+    """Time enrolling images (classes, n, H, W, C), and classifying one of them."""
     with Classifier.load(bundle, folder / "begun.db") as embedder:
         embedder.enroll("before", images[0, :1])
-    begun = (shutil.copy(folder / "begun.db", folder / f"begun {number}.db") for number in range(ROUNDS))
-    begun_stores, new_stores = list(begun), [folder / f"new {number}.db" for number in range(ROUNDS)]
+    begun_stores = [Path(shutil.copy(folder / "begun.db", folder / f"begun {number}.db")) for number in range(ROUNDS)]
+    new_stores = [folder / f"new {number}.db" for number in range(ROUNDS)]
     with Classifier.load(bundle, folder / "embed.db") as embedder:
 
         def embedded(shots: Any) -> Array:
@@ -137,21 +147,21 @@ def times(bundle: Bundle, images: Any, folder: Path) -> dict[str, Any]:
             "imprinting": lambda: Imprinting(bundle.model, bundle.manifest.dim),
             "neighbours": lambda: Neighbours(bundle.manifest.dim),
         }
-        saved = {
-            f"{name}_{when}": lambda make=make, when=when: peer(make, when == "each")
+        saved: dict[str, Work] = {
+            f"{name}_{when}": partial(peer, make, when == "each")
             for name, make in peers.items()
             for when in ("each", "once")
         }
-        stored = {"ours": lambda: ours(begun_stores), "ours_new": lambda: ours(new_stores)}
-        enrolled = in_turn({**stored, "embedding": lambda: [embedded(shots) for shots in images], **saved}, ROUNDS)
+        stored: dict[str, Work] = {"ours": partial(ours, begun_stores), "ours_new": partial(ours, new_stores)}
+        embedding: dict[str, Work] = {"embedding": lambda: [embedded(shots) for shots in images]}
+        enrolled = round_medians(stored | embedding | saved, ROUNDS)
 
         image = images[0, 0]
         with Classifier.load(bundle, folder / "new 0.db") as classifier:
-            taught = {name: peer(make, False) for name, make in peers.items()}
-            works = {"ours": lambda: classifier.classify(image)} | {
-                name: lambda made=made: made.classify(embedder.embed(image)[None]) for name, made in taught.items()
-            }
-            classified = in_turn(works, ROUNDS, CALLS)
+            works: dict[str, Work] = {"ours": partial(classifier.classify, image)}
+            for name, make in peers.items():
+                works[name] = partial(embed_and_classify, peer(make, False), embedder, image)
+            classified = round_medians(works, ROUNDS, CALLS)
     compared = {"saved_each": ("ours", "each"), "saved_each_new": ("ours_new", "each"), "saved_once": ("ours", "once")}
     table = {
         row: {name: ratio(enrolled[mine], enrolled[f"{name}_{when}"]) for name in peers}
@@ -165,10 +175,10 @@ def times(bundle: Bundle, images: Any, folder: Path) -> dict[str, Any]:
     }
 
 
-def judged(embeddings: Array, sampler: EpisodeSampler, bundle: Bundle) -> dict[str, Any]:
-    """Accuracy of all, and what ours gains."""
+def evaluated(embeddings: Array, sampler: EpisodeSampler, bundle: Bundle) -> dict[str, Any]:
+    """Return all accuracies, and our gain over each peer."""
 
-    def peer(made: Any, support: Array, query: Array) -> Array:
+    def peer(made: Any, support: Array, query: Array) -> Any:
         for shots in support:
             made.enroll(shots)
         return made.classify(query.reshape(-1, query.shape[-1]))
@@ -201,7 +211,7 @@ def main() -> None:
     embeddings = embed_all(open_encoder(bundle), bundle.manifest.input_spec, data.examples)
     with tempfile.TemporaryDirectory() as folder:
         result = times(bundle, images, Path(folder))
-    accuracy = judged(embeddings, EpisodeSampler(data, CLASSES, IMAGES // 2, IMAGES // 2), bundle)
+    accuracy = evaluated(embeddings, EpisodeSampler(data, CLASSES, IMAGES // 2, IMAGES // 2), bundle)
     show({"classes": CLASSES, "images": IMAGES, **result, "accuracy": accuracy}, given.json)
 
 

@@ -2,9 +2,9 @@
 
     python benchmarks/peers/report.py --peers VENV        (or: make bench PEERS=VENV)
 
-What each prints goes to benchmarks/results/KIND/NAME.json, KIND being the machine's (intel-xeon-2: brand, series, cores).
-RESULTS.md has every ratio to a peer, and for each below 1 the reason; a row that loses without one ends the run with an
-error.
+Each one's output goes to benchmarks/results/KIND/NAME.json; KIND is the machine's (intel-xeon-2: brand, series, cores).
+RESULTS.md has every ratio to a peer, and a reason for each below 1. A row below 1 without a reason ends the run with an
+error. Print the path of RESULTS.md.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ class Row(NamedTuple):
 
 
 def row(what: str, peer: str, cell: dict[str, Any], note: str = "") -> Row:
-    return Row(what, peer, cell["ratio"], *cell["range"], note)
+    least, most = cell["range"]
+    return Row(what, peer, cell["ratio"], least, most, note)
 
 
 def of_nearest(result: dict[str, Any]) -> Iterator[Row]:
@@ -135,25 +136,25 @@ ROWS = {
 
 
 def kind() -> str:
-    """Of this machine, from its processor's name and number of cores."""
+    """Return this machine's kind, from its processor's name and number of cores."""
     brand, series = host()["cpu"].replace("(R)", "").lower().split()[:2]
     return f"{brand}-{series}-{host()['cores']}"
 
 
 def run(name: str, peers: Path) -> dict[str, Any]:
-    """What a benchmark prints."""
+    """Run a benchmark, and return what it prints."""
     script, *arguments = BENCHMARKS[name]
     command = [sys.executable, str(HERE / script), *(str(peers) if each == "PEERS" else each for each in arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ran = subprocess.run(command, stdout=subprocess.PIPE, env=environment, text=True)
     if ran.returncode:
-        sys.exit(f"benchmarks/{script} failed; what it said is above.")
+        sys.exit(f"benchmarks/{script} failed; its output is above.")
     printed: dict[str, Any] = json.loads(ran.stdout)
     return printed
 
 
 def peers_versions(peers: Path, results: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """As the benchmarks tell them, and learn2learn's, which may be installed without metadata."""
+    """Return the versions in the results, and learn2learn's, which may be installed without metadata."""
     found = {package: version for each in results.values() for package, version in each.get("versions", {}).items()}
     for file in peers.glob("lib/python*/site-packages/learn2learn/_version.py"):
         found["learn2learn"] = file.read_text().split("=")[1].strip().strip("'\"")
@@ -168,7 +169,7 @@ def table(name: str, result: dict[str, Any]) -> Iterator[str]:
 
 
 def report(results: dict[str, dict[str, Any]], versions: dict[str, str]) -> tuple[str, list[str]]:
-    """RESULTS.md, and the rows that lose without a reason."""
+    """Return RESULTS.md, and the rows below 1 that have no reason."""
     machine = host()
     compared = [name for name in ROWS if name in results]
     losing = [(name, each) for name in compared for each in ROWS[name](results[name]) if each.ratio < 1]
@@ -197,7 +198,7 @@ def report(results: dict[str, dict[str, Any]], versions: dict[str, str]) -> tupl
 
 
 def added(results: dict[str, dict[str, Any]]) -> Iterator[str]:
-    """What the runtime adds, of the benchmarks without peers."""
+    """Write the section of what the runtime adds, from the benchmarks without peers."""
     yield from ("## What the runtime adds", "")
     if overhead := results.get("overhead"):
         added_us, invoke_us, imported = (overhead[key] for key in ("classify_added_us", "invoke_us", "import_ratio"))

@@ -1,4 +1,4 @@
-"""What the side-by-side benchmarks share: timing in turn, ratios with their range, running a script in the peers' venv."""
+"""Shared by the side-by-side benchmarks: medians by round, ratios with their range, running a script in the peers' venv."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import os
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,33 +22,32 @@ INSIDE = "EDGE_META_IN_PEERS"  # set where a script runs itself again, with the 
 Work = Callable[[], Any]
 
 
-def seconds(work: Work) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def round_medians(works: Mapping[str, Work], rounds: int, calls: int = 1) -> dict[str, list[float]]:
+    """Time works in turn, and return the median seconds of a call in each round.
+
+    Each call of a work comes directly after the others' calls, so that a change of the machine's speed, or of what is
+    cached, meets all alike.
+    """
+    # Not at the top: it imports NumPy, and scripts first set `ONE_THREAD`, which NumPy reads when it is imported.
+    from edge_meta.benchmarking import timing
+
+    samplers = {name: timing.sampler(work) for name, work in works.items()}
+    runs = rounds * calls
+    times = timing.in_turn(samplers, runs, rounds=runs, uncounted=0)
+    return {
+        name: [statistics.median(call for (call,) in each[first : first + calls]) for first in range(0, runs, calls)]
+        for name, each in times.items()
+    }
 
 
-def in_turn(works: Mapping[str, Work], rounds: int, calls: int = 1) -> dict[str, list[float]]:
-    """Median seconds of a call in each round. A round takes all works one after the other, and each call of a work comes
-    directly after the others' calls, so that a change of the machine's speed, or of what is cached, meets all alike."""
-    medians: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds):
-        times: dict[str, list[float]] = {name: [] for name in works}
-        for _ in range(calls):
-            for name, work in works.items():
-                times[name].append(seconds(work))
-        for name, each in times.items():
-            medians[name].append(statistics.median(each))
-    return medians
-
-
-def ratio(ours: list[float], peer: list[float]) -> dict[str, Any]:
-    """How many times as long the peer takes, median and range over rounds: above 1, ours is the faster."""
+def ratio(ours: Sequence[float], peer: Sequence[float]) -> dict[str, Any]:
+    """Return how many times as long the peer takes, median and range over rounds: above 1, ours is faster."""
     each = sorted(theirs / mine for mine, theirs in zip(ours, peer, strict=True))
     return {"ratio": round(statistics.median(each), 2), "range": [round(each[0], 2), round(each[-1], 2)]}
 
 
 def microseconds(times: Mapping[str, list[float]]) -> dict[str, float]:
+    """Return the median over rounds in µs, named NAME_us."""
     return {f"{name}_us": round(1e6 * statistics.median(each), 1) for name, each in times.items()}
 
 
@@ -58,7 +56,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def peers_python(venv: Path) -> Path:
-    """The peers' interpreter; ends the script with a message when it or a peer is not there."""
+    """Return the peers' interpreter; end the script with a message when it or a peer is not there."""
     python = venv / "bin" / "python"
     find = f"import importlib.util; print(*[name for name in {PEERS} if not importlib.util.find_spec(name)])"
     missing = "Python"
@@ -73,19 +71,19 @@ def peers_python(venv: Path) -> Path:
 
 
 def in_peers(venv: Path, script: str, *arguments: str) -> dict[str, Any]:
-    """What a script prints in JSON when the peers' interpreter runs it beside this edge_meta, on one thread."""
+    """Run a script with the peers' interpreter and this edge_meta, on one thread; return what it prints in JSON."""
     environment = {**os.environ, **ONE_THREAD, INSIDE: "1", "PYTHONPATH": str(ROOT)}
     run = subprocess.run([peers_python(venv), script, *arguments], stdout=subprocess.PIPE, env=environment, text=True)
     if run.returncode:
-        sys.exit(f"{Path(script).name} failed in {venv}; what it said is above.")
+        sys.exit(f"{Path(script).name} failed in {venv}; its output is above.")
     printed: dict[str, Any] = json.loads(run.stdout)
     return printed
 
 
 def options(doc: str | None, peers: bool = True, extra: str | None = None) -> argparse.Namespace:
-    """`peers` and `json` of the command line, and an extra argument for a script that runs itself in the peers' venv.
+    """Parse `--peers` and `--json`, and an extra argument for a script that runs itself in the peers' venv.
 
-    Not by click, which the peers' venv need not have.
+    Without click, which the peers' venv need not have.
     """
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if peers:
@@ -97,4 +95,5 @@ def options(doc: str | None, peers: bool = True, extra: str | None = None) -> ar
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:
+    """Print a result as JSON, on one line or indented."""
     print(json.dumps(result, indent=None if as_json else 1))

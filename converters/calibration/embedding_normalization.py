@@ -1,8 +1,8 @@
-"""The metric of an encoder that was not trained for squared distances: centring, unit length and a scale, in its file.
+"""Normalize the embeddings of an encoder that was not trained for squared distances, by operators in its file.
 
-Embeddings of other people's models lie off the origin and differ in length for reasons that have little to do with classes.
-Centring them and bringing them to unit length often helps (Wang et al. 2019, SimpleShot, "CL2N"), and a scale makes the
-softmax over squared distances as sure as it may be (temperature scaling, Guo et al. 2017).
+Embeddings of other makers' models lie off the origin and differ in length for reasons that have little to do with classes.
+Centring them and bringing them to unit length often helps (Wang et al. 2019, SimpleShot, "CL2N"). A scale makes the softmax
+over squared distances as certain as the data warrant (temperature scaling, Guo et al. 2017).
 """
 
 from __future__ import annotations
@@ -11,53 +11,65 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from converters.calibration.settings import SEED
-from converters.tflite.graph import Graph
+from converters.tflite.edit_graph import Graph
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.episode_heads import prototype_head
 from edge_meta.types import Array
 
+RANDOM_SEED = 7
 EPISODES = 200
 # Tried as multiples of 1 / mean ‖f(x)‖².
 SQUARED_SCALES = tuple(2.0**power for power in range(-2, 11))
 
 
 @dataclass(frozen=True)
-class Metric:
-    """What is done to embeddings: (x − mean) to unit length if there is a mean, then times `scale`."""
+class EmbeddingNormalization:
+    """Bring (x − mean) to unit length if there is a mean, then multiply by `scale`.
+
+    Attributes:
+        mean: (D,).
+    """
 
     mean: Array | None
     scale: float
 
     def apply(self, embeddings: Array) -> Array:
-        """Embeddings (n, D) as the file with this metric gives them."""
+        """Normalize embeddings (n, D)."""
         if self.mean is not None:
             embeddings = embeddings - self.mean
             embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-6)
         return (np.float32(self.scale) * embeddings).astype(np.float32)
 
-    def put_into(self, model: bytes, takes: str) -> bytes:
-        """A file with one vector as its output, with the metric's operators behind it; `takes` is its input's name."""
+    def add_to(self, model: bytes, input_name: str) -> bytes:
+        """Put the operators that normalize behind the output of a file, which is one vector.
+
+        Args:
+            input_name: of the file's signature.
+        """
         graph = Graph(model, "encoder.tflite")
         shape = graph.shape(graph.outputs[0])
         if self.mean is not None:
-            graph.follow("SUB", "float32", shape, self.mean)
-            graph.follow("L2_NORMALIZATION", "float32", shape)
-        graph.follow("MUL", "float32", shape, np.array([self.scale], np.float32))
-        return graph.save(takes)
+            graph.append("SUB", "float32", shape, self.mean)
+            graph.append("L2_NORMALIZATION", "float32", shape)
+        graph.append("MUL", "float32", shape, np.array([self.scale], np.float32))
+        return graph.save(input_name)
 
 
-def best_normalization(embeddings: Array, data: Dataset) -> Metric:
-    """Centring and unit length if 1-shot episodes of the data are classified better so, and the most likely scale."""
+def best_normalization(embeddings: Array, data: Dataset) -> EmbeddingNormalization:
+    """Choose centring and unit length if they classify 1-shot episodes of the data better, and the most likely scale.
+
+    Args:
+        embeddings: (n, D) of the data's examples.
+    """
     way, shot, query = data.protocol(shot=1)
-    sampler = EpisodeSampler(data, way, shot, query, SEED)
-    candidates = (Metric(None, 1.0), Metric(embeddings.mean(axis=0), 1.0))
-    best = max(candidates, key=lambda metric: accuracies(metric.apply(embeddings), sampler, EPISODES).mean())
+    sampler = EpisodeSampler(data, way, shot, query, RANDOM_SEED)
+    candidates = (EmbeddingNormalization(None, 1.0), EmbeddingNormalization(embeddings.mean(axis=0), 1.0))
+    best = max(candidates, key=lambda each: accuracies(each.apply(embeddings), sampler, EPISODES).mean())
     way, shot, query = data.protocol(shot=5)
     plain = best.apply(embeddings)
-    sampler = EpisodeSampler(data, way, shot, query, SEED)
+    sampler = EpisodeSampler(data, way, shot, query, RANDOM_SEED)
     logits = np.stack([prototype_head(plain[task.support], plain[task.query]) for task in sampler.episodes(EPISODES)])
     truth = np.repeat(np.arange(way), query)
 
@@ -69,4 +81,4 @@ def best_normalization(embeddings: Array, data: Dataset) -> Metric:
 
     unit = 1.0 / float(np.einsum("nd,nd->n", plain, plain, dtype=np.float64).mean())
     squared_scale = max((multiple * unit for multiple in SQUARED_SCALES), key=likelihood)
-    return Metric(best.mean, float(f"{squared_scale**0.5:.3g}"))
+    return EmbeddingNormalization(best.mean, float(f"{squared_scale**0.5:.3g}"))

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.datasets import Dataset
+from edge_meta.heads.prototypes import class_scatters, within_class_variance
 from edge_meta.heads.rejection import Rejection
 from edge_meta.types import Array, Array64, Integers
 
-SEED = 7
+RANDOM_SEED = 7
 EPISODES = 200
 STRANGERS = 30  # of an episode
 LABELS = (1, 2, 5, 10, 20, 50, 100)
@@ -22,7 +23,7 @@ HELD_OUT = 0.4  # of the groups, for strangers
 
 
 def calibrate_rejection(embeddings: Array, data: Dataset, enrolled: Array | None = None) -> Rejection | None:
-    """How far strangers are, by number of labels and false-accept rate, from episodes of 1 and 5 shots.
+    """Measure how far strangers are, by number of labels and false-accept rate, from episodes of 1 and 5 shots.
 
     In each episode 2/5 of the groups are put aside, drawn anew, and strangers are examples of those; where the data has a
     single group, the same with its classes.
@@ -38,18 +39,17 @@ def calibrate_rejection(embeddings: Array, data: Dataset, enrolled: Array | None
     counts = np.bincount(data.labels)
     if len(counts) < 4 or counts.min() < max(SHOTS) + 1:
         return None
-    means = np.add.reduceat(embeddings.astype(np.float64), np.cumsum(counts) - counts) / counts[:, None]
-    spread = float(((embeddings - means[data.labels]) ** 2).sum() / (counts - 1).sum())
-    spread = max(spread, float(np.finfo(np.float32).tiny))
-    rng = np.random.default_rng(SEED)
+    spread = max(within_class_variance(embeddings, data.labels), float(np.finfo(np.float32).tiny))
+    rng = np.random.default_rng(RANDOM_SEED)
     numbers = tuple(labels for labels in LABELS if labels <= _fewest_enrollable(data))
     # widths() needs no more than the spread, and the distances are measured in widths.
     draft = Rejection(FALSE_ACCEPT, numbers, RATES, SHOTS, (), spread)
-    far = []
+    thresholds = []
     for shot in SHOTS:
         found = [_to_nearest(embeddings, enrolled, data, labels, shot, draft, rng) for labels in numbers]
-        far.append(tuple(tuple(_rounded(max(value, 1e-6 * spread)) for value in np.quantile(row, RATES)) for row in found))
-    return replace(draft, far=tuple(far), spread=_rounded(spread))
+        table = [np.maximum(np.quantile(row, RATES), 1e-6 * spread).tolist() for row in found]
+        thresholds.append(tuple(tuple(map(_rounded, row)) for row in table))
+    return replace(draft, thresholds=tuple(thresholds), spread=_rounded(spread))
 
 
 def _to_nearest(
@@ -64,11 +64,10 @@ def _to_nearest(
         chosen = rng.permutation(np.flatnonzero(~foreign))[:labels]
         support = np.stack([starts[label] + rng.permutation(counts[label])[:shot] for label in chosen])
         prototypes = enrolled[support].mean(axis=1)
-        scatters = ((enrolled[support] - prototypes[:, None]) ** 2).sum(axis=(1, 2), dtype=np.float64)
         strangers = embeddings[rng.choice(np.flatnonzero(foreign[data.labels]), STRANGERS)]
         distances = ((strangers[:, None] - prototypes) ** 2).sum(axis=2)
         nearest = distances.argmin(axis=1)
-        widths = draft.widths(np.full(labels, shot), scatters)
+        widths = draft.widths(np.full(labels, shot), class_scatters(enrolled[support], prototypes))
         found.append(distances[np.arange(STRANGERS), nearest] / widths[nearest])
     return np.concatenate(found)
 
@@ -81,7 +80,7 @@ def _held_out(data: Dataset, rng: np.random.Generator) -> NDArray[np.bool_]:
 
 
 def _fewest_enrollable(data: Dataset) -> int:
-    """How many classes are left to enroll whichever groups are held out."""
+    """Count the classes left to enroll, whichever groups are held out."""
     _, sizes = np.unique(_kinds(data), return_counts=True)
     return int(np.sort(sizes)[: len(sizes) - max(1, int(HELD_OUT * len(sizes)))].sum())
 

@@ -1,1 +1,1 @@
-"""Other people's models as encoders."""
+"""Make encoders of other makers' models."""

@@ -1,8 +1,8 @@
-"""Other people's models: a .tflite file of theirs becomes an encoder that takes and gives what every device expects.
+"""Make an encoder of another maker's .tflite file, with the input and output that every device expects.
 
-The file's weights and quantization stay as they are. What differs from one model to the next is done by operators that are
-put in front of it and behind it, so that a device, a phone or a browser sees the same as with an encoder of ours: float32
-images (1, H, W, C) in RGB, float32 samples (1, N) from −1 to 1, or arrays as the manifest says; out comes float32 (1, D).
+The file's weights and quantization stay. Operators put before and behind it convert its own input and output, so a device, a
+phone or a browser sees the same as with an encoder trained here. It takes float32 images (1, H, W, C) in RGB, float32
+samples (1, N) from −1 to 1, or arrays as the manifest states; it gives float32 (1, D).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.external.input_spec import ModelOptions, feed
-from converters.tflite.graph import Graph
+from converters.external.input_spec import prepare_input
+from converters.options import ModelOptions
+from converters.tflite.edit_graph import Graph
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.inputs import InputSpec
 from edge_meta.runtime.backends import open_interpreter
@@ -31,15 +32,16 @@ LARGEST = 2.0**15  # of an embedding's values, the store's limit
 
 @dataclass(frozen=True)
 class ExternalEncoder:
-    """encoder.tflite made of somebody else's file, and what its manifest says.
+    """encoder.tflite made of another maker's file, with fields of its manifest.
 
     Attributes:
         source: the tensor that was the file's own input.
+        dim: the size of the embedding.
         squared_norm: mean ‖f(x)‖² over synthetic examples.
     """
 
     model: bytes
-    takes: InputSpec
+    input_spec: InputSpec
     source: int
     dim: int
     squared_norm: float
@@ -47,16 +49,16 @@ class ExternalEncoder:
 
 
 def external_encoder(content: bytes, name: str, options: ModelOptions, on_note: Callable[[str], None]) -> ExternalEncoder:
-    """Fit a .tflite file to what devices expect, and try it, in a child process first.
+    """Fit a .tflite file to what devices expect and run it on synthetic examples, in a child process first.
 
     Args:
-        content: of the file. name: what messages call it.
-        on_note: called with a line about each thing that was assumed.
+        content: of the file.
+        name: of the file, for messages.
+        on_note: called with a line about each assumption.
 
     Raises:
-        ExportError: it cannot be an encoder, and why.
+        ExportError: it cannot be an encoder.
     """
-    options.check()
     graph = Graph(content, name)
     graph.make_main(_main_subgraph(graph, name))
     embedding = _embedding_tensor(graph, name, options.output_tensor)
@@ -68,31 +70,31 @@ def external_encoder(content: bytes, name: str, options: ModelOptions, on_note: 
             f"(--output-tensor): {_candidates(graph)}"
         )
     source = _one_input(graph, name, on_note)
-    takes = feed(graph, source, name, options, on_note)
-    model = _one_vector(graph, name, takes.noun)
+    input_spec = prepare_input(graph, source, name, options, on_note)
+    model = _one_vector(graph, name, input_spec.noun)
     encoder = Encoder(model)
-    squared_norm = _try(encoder, takes, name)
+    squared_norm = _try(encoder, input_spec, name)
     provenance = {"source": name, "sha256": hashlib.sha256(content).hexdigest(), "tensor": graph.name(embedding)}
-    return ExternalEncoder(model, takes, source, encoder.dim, squared_norm, provenance)
+    return ExternalEncoder(model, input_spec, source, encoder.dim, squared_norm, provenance)
 
 
-def own_values(foreign: ExternalEncoder, values: NDArray[Any]) -> list[NDArray[Any]]:
-    """Normalized examples (n, ...) as the file's own input got them, each with its batch of one."""
-    graph = Graph(foreign.model, "encoder.tflite")
-    if foreign.source in graph.inputs:
+def source_inputs(external: ExternalEncoder, values: NDArray[Any]) -> list[NDArray[Any]]:
+    """Compute the file's own input for normalized examples (n, ...); each result has a batch of one."""
+    graph = Graph(external.model, "encoder.tflite")
+    if external.source in graph.inputs:
         return [value[None] for value in values]
-    graph.make_output(foreign.source)
-    _, interpreter = open_interpreter(graph.save(foreign.takes.noun))
+    graph.make_output(external.source)
+    _, interpreter = open_interpreter(graph.save(external.input_spec.noun))
     given, taken = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    own = []
+    computed = []
     for value in values:
         interpreter.set_tensor(given, value[None])
         interpreter.invoke()
-        own.append(interpreter.get_tensor(taken))
-    return own
+        computed.append(interpreter.get_tensor(taken))
+    return computed
 
 
-# Which part of the file
+# The part of the file that embeds
 
 
 def _main_subgraph(graph: Graph, name: str) -> int:
@@ -162,7 +164,7 @@ def _check_operators(graph: Graph, name: str) -> None:
 
 
 def _one_input(graph: Graph, name: str, on_note: Callable[[str], None]) -> int:
-    """The input that an example goes into; what goes with token ids is computed from them."""
+    """The input that takes an example; masks and segments of token ids are computed from the ids."""
     inputs = graph.inputs
     if not inputs:
         raise ExportError(f"{name} has no input that the embedding depends on.", "Choose another --output-tensor.")
@@ -185,23 +187,23 @@ def _one_input(graph: Graph, name: str, on_note: Callable[[str], None]) -> int:
     for tensor in masks:
         graph.set_shape(tensor, shape)
         present = graph.new_tensor(ids[0], "bool")
-        graph.derive("CAST", present, tensor)
-        graph.derive("NOT_EQUAL", ids[0], present, np.zeros(1, dtype))
+        graph.compute_input("CAST", present, tensor)
+        graph.compute_input("NOT_EQUAL", ids[0], present, np.zeros(1, dtype))
     for tensor in segments:
         graph.set_shape(tensor, shape)
-        graph.constant(tensor, np.zeros(shape, dtype))
+        graph.make_constant(tensor, np.zeros(shape, dtype))
     on_note(f"of the inputs ({described}), ids are given, the mask is 1 where an id is not 0, and segments are all 0")
     return ids[0]
 
 
-# What comes out
+# The output
 
 
-def _one_vector(graph: Graph, name: str, takes: str) -> bytes:
-    """The file with a float32 vector (1, D) as its output, after it has run in a child process."""
+def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
+    """Give the file a float32 vector (1, D) as its output, and run it in a child process."""
     (output,) = graph.outputs
     dtype, quantization = graph.dtype(output), graph.quantization(output)
-    shape = _run(graph.save(takes), name)
+    shape = _run(graph.save(input_name), name)
     described = f"{graph.name(output)!r} {list(shape)} {dtype}"
     dim = prod(shape)
     if dim != max(shape, default=0):
@@ -213,46 +215,46 @@ def _one_vector(graph: Graph, name: str, takes: str) -> bytes:
             f"{name} gives {described}; an embedding has 2 to 65536 values.", "Choose another --output-tensor."
         )
     if dtype in DEQUANTIZE and quantization is not None:
-        graph.follow("DEQUANTIZE", "float32", shape, version=DEQUANTIZE[dtype])
+        graph.append("DEQUANTIZE", "float32", shape, version=DEQUANTIZE[dtype])
     elif dtype == "float16":
-        graph.follow("DEQUANTIZE", "float32", shape, version=3)
+        graph.append("DEQUANTIZE", "float32", shape, version=3)
     elif dtype != "float32":
         raise ExportError(
             f"{name} gives {described} without a scale, which is no embedding.", "Choose another --output-tensor."
         )
     if graph.shape(graph.outputs[0]) != (1, dim):
-        graph.follow("RESHAPE", "float32", (1, dim), np.array([1, dim], np.int32))
-    model = graph.save(takes)
+        graph.append("RESHAPE", "float32", (1, dim), np.array([1, dim], np.int32))
+    model = graph.save(input_name)
     _run(model, name)
     return model
 
 
 def _run(model: bytes, name: str) -> tuple[int, ...]:
-    """The output's shape, from a run in a child process: an interpreter may crash on what others made."""
+    """The output's shape, from a run in a child process: an interpreter may crash on a file of unknown origin."""
     try:
         return check_model(model).main.outputs[0].shape
     except BundleError as error:
         raise ExportError(f"{name}: {error.cause}", "Convert it again for TFLite's own operators.") from None
 
 
-def _try(encoder: Encoder, takes: InputSpec, name: str) -> float:
-    """Mean ‖f(x)‖² over synthetic examples.
+def _try(encoder: Encoder, input_spec: InputSpec, name: str) -> float:
+    """Embed synthetic examples and return mean ‖f(x)‖².
 
     Raises:
-        ExportError: embeddings are not finite, too large for a store, all the same, or depend on what came before.
+        ExportError: embeddings are not finite, too large for a store, all the same, or depend on earlier calls.
     """
-    values = takes.normalize(takes.synthetic(np.random.default_rng(0), EXAMPLES))
+    values = input_spec.normalize(input_spec.synthetic(np.random.default_rng(0), EXAMPLES))
     # The first twice in a row, and once more after the others.
     embeddings = np.stack([encoder.embed(value[None]) for value in (values[0], *values, values[0])]).astype(np.float64)
     if not np.isfinite(embeddings).all():
         raise ExportError(f"{name} gives values that are not finite.", "Check --mean and --scale, or get the model again.")
     if (embeddings[[1, -1]] != embeddings[0]).any():
         raise ExportError(
-            f"{name} gives another embedding when it runs again on the same {takes.noun}: it keeps state, or is random.",
+            f"{name} gives another embedding when it runs again on the same {input_spec.noun}: it keeps state or is random.",
             "Convert it again without state, recurrent layers unrolled, and with dropout off.",
         )
     if not (embeddings[2:-1] != embeddings[0]).any():
-        raise ExportError(f"{name} gives the same embedding for every {takes.noun}.", "Choose another --output-tensor.")
+        raise ExportError(f"{name} gives the same embedding for every {input_spec.noun}.", "Choose another --output-tensor.")
     if np.abs(embeddings).max() >= LARGEST:
         raise ExportError(
             f"{name} gives values up to {np.abs(embeddings).max():.3g}, and a store holds embeddings below {LARGEST:g}.",

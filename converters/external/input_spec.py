@@ -1,66 +1,36 @@
-"""What somebody else's model takes: its kind, shape and range of values, as far as it can be told, and as the user says."""
+"""Find the input of another maker's model, its kind, shape and range of values, and fit it to what devices give."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
+from typing import TypeAlias
 
 import numpy as np
 
-from converters.tflite.graph import Graph
-from converters.tflite.normalization import stated_normalization
+from converters.options import ModelOptions
+from converters.tflite.edit_graph import Graph
+from converters.tflite.metadata import ENTRY, stated_normalization
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, InputSpec
+from edge_meta.types import Array64
 
-Note = Callable[[str], None]
+Note: TypeAlias = Callable[[str], None]
 
-KINDS = ("image", "audio", "array")
 LOWEST = {"uint8": 0, "int8": -128, "int16": -32768}  # of the dtypes that are quantized
 SHORTEST_WINDOW = 4000  # floats in a row from which on they are taken for samples: a quarter second at 16 kHz
 
 
-@dataclass(frozen=True)
-class ModelOptions:
-    """What a model does not say of itself; None where it does, or for the default.
+def prepare_input(graph: Graph, source: int, name: str, options: ModelOptions, on_note: Note) -> InputSpec:
+    """Put operators before a model's input so that it takes what devices give.
 
-    Attributes:
-        input_kind: one of `KINDS`; else it is told from the input's shape and dtype.
-        input_shape: without the batch, for inputs whose size is left open.
-        output_tensor: name or index of the tensor that is the embedding; else the only output.
-        mean, scale: the model's values are (x − mean) · scale; x is a pixel from 0 to 255, a sample from −1 to 1, or an
-            array's value. One number, or one a channel in the model's order.
-        channel_order: `rgb`, or `bgr` for models that want blue first.
-        sample_rate: of audio, in samples a second.
-    """
+    Args:
+        source: the input.
+        name: of the file, for messages.
+        on_note: called with a line about each assumption.
 
-    input_kind: str | None = None
-    input_shape: tuple[int, ...] | None = None
-    output_tensor: str | None = None
-    mean: tuple[float, ...] | None = None
-    scale: tuple[float, ...] | None = None
-    channel_order: str = "rgb"
-    sample_rate: int | None = None
-
-    def check(self) -> None:
-        """Raises ExportError for values that no model could have."""
-        if self.input_kind not in (None, *KINDS):
-            raise ExportError(f"There is no input kind {self.input_kind!r}.", f"Use one of {', '.join(KINDS)}.")
-        if self.channel_order not in ("rgb", "bgr"):
-            raise ExportError(f"There is no channel order {self.channel_order!r}.", "Use rgb or bgr.")
-        if self.sample_rate is not None and not 1 <= self.sample_rate <= 1_000_000:
-            raise ExportError(f"{self.sample_rate} Hz is no sample rate.", "Use 1 to 1000000; 16000 is usual for speech.")
-        if self.input_shape is not None and not all(1 <= size <= 10_000_000 for size in self.input_shape):
-            raise ExportError(f"{self.input_shape} is no shape.", "Give sizes above zero, without the batch.")
-        for values in (self.mean, self.scale):
-            if values is not None and not (np.isfinite(values).all() and len(values) > 0):
-                raise ExportError("The mean or the scale is not finite.", "Give one number, or one a channel.")
-        if self.scale is not None and not all(self.scale):
-            raise ExportError("A scale of zero leaves nothing of the input.", "Give 1 / standard deviation.")
-
-
-def feed(graph: Graph, source: int, name: str, options: ModelOptions, on_note: Note) -> InputSpec:
-    """Put operators before a model's input, so that it takes what devices give; returns that.
+    Returns:
+        The new input.
 
     Raises:
         ExportError: an input of open size, or of a shape, dtype or range that is none of the three kinds.
@@ -68,18 +38,18 @@ def feed(graph: Graph, source: int, name: str, options: ModelOptions, on_note: N
     shape = _fixed_shape(graph, source, name, options.input_shape)
     kind = options.input_kind or _kind(shape, graph.dtype(source), options)
     if kind == "image":
-        return _feed_image(graph, source, shape, name, options, on_note)
+        return _prepare_image(graph, source, shape, name, options, on_note)
     if options.channel_order != "rgb":
         raise ExportError(f"{name} takes no images, so that it has no channel order.", "Leave --channel-order out.")
     if kind == "audio":
-        return _feed_audio(graph, source, shape, name, options, on_note)
+        return _prepare_audio(graph, source, shape, name, options, on_note)
     if options.sample_rate is not None:
         raise ExportError(f"{name} takes arrays, which have no sample rate.", "Leave --sample-rate out.")
-    return _feed_array(graph, source, shape, name, options, on_note)
+    return _prepare_array(graph, source, shape, name, options, on_note)
 
 
 def _fixed_shape(graph: Graph, source: int, name: str, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The input's shape with nothing left open: a batch of one, and the rest as asked."""
+    """Fix the input's shape: a batch of one, and open sizes as asked."""
     stated = graph.shape(source)
     shape = stated
     if wanted is not None:
@@ -106,7 +76,7 @@ def _kind(shape: tuple[int, ...], dtype: str, options: ModelOptions) -> str:
     return "array"
 
 
-def _feed_image(
+def _prepare_image(
     graph: Graph, source: int, shape: tuple[int, ...], name: str, options: ModelOptions, on_note: Note
 ) -> ImageInput:
     sizes = shape[1:] if len(shape) == 4 and shape[0] == 1 else shape
@@ -120,9 +90,11 @@ def _feed_image(
     mean, scale = _pixel_range(graph, dtype, quantization, options, name, on_note)
     tensor = _to_float(graph, source, name)
     if len(shape) == 3:
-        tensor = graph.feed("RESHAPE", tensor, "float32", (1, *shape), np.array(shape, np.int32))
+        tensor = graph.prepend("RESHAPE", tensor, "float32", (1, *shape), np.array(shape, np.int32))
     if planes:
-        tensor = graph.feed("TRANSPOSE", tensor, "float32", (1, height, width, channels), np.array([0, 3, 1, 2], np.int32))
+        tensor = graph.prepend(
+            "TRANSPOSE", tensor, "float32", (1, height, width, channels), np.array([0, 3, 1, 2], np.int32)
+        )
     if max(mean.size, scale.size) > 1:
         _affine(graph, tensor, mean, scale, channels, name)
         mean, scale = np.zeros(1), np.ones(1)
@@ -130,14 +102,19 @@ def _feed_image(
         if channels != 3:
             raise ExportError(f"{name} takes one channel, which has no order.", "Leave --channel-order out.")
         (tensor,) = graph.inputs
-        graph.feed("REVERSE_V2", tensor, "float32", (1, height, width, channels), np.array([3], np.int32))
+        graph.prepend("REVERSE_V2", tensor, "float32", (1, height, width, channels), np.array([3], np.int32))
     return ImageInput(height, width, channels, float(mean[0]), float(scale[0]))
 
 
 def _pixel_range(
-    graph: Graph, dtype: str, quantization: tuple[float, int] | None, options: ModelOptions, name: str, on_note: Note
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and scale of (pixel − mean) · scale: as asked, or as the file says by metadata or its input's quantization."""
+    graph: Graph,
+    dtype: str,
+    quantization: tuple[float, int] | None,
+    options: ModelOptions,
+    name: str,
+    on_note: Note,
+) -> tuple[Array64, Array64]:
+    """Mean and scale of (pixel − mean) · scale: as asked, or as the metadata or the input's quantization state."""
     if options.mean is not None or options.scale is not None:
         return np.array(options.mean or (0.0,)), np.array(options.scale or (1.0,))
     if dtype in LOWEST and quantization is not None:
@@ -147,7 +124,7 @@ def _pixel_range(
         return np.array([(zero - LOWEST[dtype]) * scale / step]), np.array([step])
     if dtype != "float32":
         return np.array([-float(LOWEST.get(dtype, 0))]), np.ones(1)
-    stated = stated_normalization(graph.metadata("TFLITE_METADATA"))
+    stated = stated_normalization(graph.metadata(ENTRY))
     if stated is not None:
         mean, deviation = (values.astype(np.float64) for values in stated)
         return mean, 1.0 / deviation
@@ -155,7 +132,7 @@ def _pixel_range(
     return np.array([127.5]), np.array([1.0 / 127.5])
 
 
-def _feed_audio(
+def _prepare_audio(
     graph: Graph, source: int, shape: tuple[int, ...], name: str, options: ModelOptions, on_note: Note
 ) -> AudioInput:
     samples = max(shape)
@@ -174,12 +151,12 @@ def _feed_audio(
             on_note("samples from -1 to 1 are assumed (--scale 32768 gives the range of int16)")
     tensor = _to_float(graph, source, name)
     if shape != (1, samples):
-        tensor = graph.feed("RESHAPE", tensor, "float32", (1, samples), np.array(shape, np.int32))
+        tensor = graph.prepend("RESHAPE", tensor, "float32", (1, samples), np.array(shape, np.int32))
     _affine(graph, tensor, np.array(mean), np.array(scale), 1, name)
     return AudioInput(samples, rate)
 
 
-def _feed_array(
+def _prepare_array(
     graph: Graph, source: int, shape: tuple[int, ...], name: str, options: ModelOptions, on_note: Note
 ) -> ArrayInput:
     sizes = shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
@@ -189,7 +166,7 @@ def _feed_array(
     if dtype not in ("float32", "int32", "int64", "uint8", "int8", "int16"):
         raise ExportError(f"{name} takes values of dtype {dtype}.", "Convert it again for float32 or integers.")
     if sizes == shape:
-        tensor = graph.feed("RESHAPE", tensor, dtype, (1, *shape), np.array(shape, np.int32))
+        tensor = graph.prepend("RESHAPE", tensor, dtype, (1, *shape), np.array(shape, np.int32))
     if options.mean is not None or options.scale is not None:
         if dtype != "float32":
             raise ExportError(f"{name} takes {dtype} values as they are.", "Leave --mean and --scale out.")
@@ -198,19 +175,19 @@ def _feed_array(
 
 
 def _to_float(graph: Graph, source: int, name: str) -> int:
-    """A float32 input in place of one of another dtype."""
+    """Replace an input of another dtype by one in float32; returns it."""
     dtype, shape = graph.dtype(source), graph.shape(source)
     if dtype == "float32":
         return source
     if dtype in LOWEST and graph.quantization(source) is not None:
-        return graph.feed("QUANTIZE", source, "float32", shape)
+        return graph.prepend("QUANTIZE", source, "float32", shape)
     if dtype in (*LOWEST, "int32"):
-        return graph.feed("CAST", source, "float32", shape)
+        return graph.prepend("CAST", source, "float32", shape)
     raise ExportError(f"{name} takes values of dtype {dtype}.", "Convert it again for float32, uint8 or int8.")
 
 
-def _affine(graph: Graph, tensor: int, mean: np.ndarray, scale: np.ndarray, channels: int, name: str) -> None:
-    """(x − mean) · scale before an input."""
+def _affine(graph: Graph, tensor: int, mean: Array64, scale: Array64, channels: int, name: str) -> None:
+    """Put (x − mean) · scale before an input."""
     for values in (mean, scale):
         if values.size not in (1, channels):
             raise ExportError(
@@ -218,6 +195,6 @@ def _affine(graph: Graph, tensor: int, mean: np.ndarray, scale: np.ndarray, chan
             )
     shape = graph.shape(tensor)
     if (scale != 1.0).any():
-        tensor = graph.feed("MUL", tensor, "float32", shape, scale.astype(np.float32))
+        tensor = graph.prepend("MUL", tensor, "float32", shape, scale.astype(np.float32))
     if mean.any():
-        graph.feed("SUB", tensor, "float32", shape, mean.astype(np.float32))
+        graph.prepend("SUB", tensor, "float32", shape, mean.astype(np.float32))

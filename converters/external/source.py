@@ -1,4 +1,4 @@
-"""Other people's Keras models and SavedModels, converted to .tflite as they are."""
+"""Convert other makers' Keras models and SavedModels to .tflite as they are."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from edge_meta.errors import ExportError
 
 
 def is_saved_model(path: Path) -> bool:
+    """Whether a path is a SavedModel's folder."""
     return (path / "saved_model.pb").is_file()
 
 
-def converted(path: Path, samples: Sequence[NDArray[np.float32]] | None = None) -> bytes:
-    """A .tflite file of a SavedModel's folder or a .keras file; with samples of its input, in int8.
+def to_tflite(path: Path, samples: Sequence[NDArray[np.float32]] | None = None) -> bytes:
+    """Convert a SavedModel's folder or a .keras file.
 
-    No code that a .keras file carries is run: Keras's safe mode refuses such a file.
+    No code in a .keras file is run: Keras's safe mode refuses such a file.
+
+    Args:
+        samples: of its input, each with a batch of one, which int8 is calibrated on; None for float32.
 
     Raises:
         ExportError: it cannot be read, or has layers without operators of TFLite's own.
@@ -56,7 +60,7 @@ def _converter(path: Path) -> Any:
         traced = tf.function(lambda *inputs: model(list(inputs) if len(specs) > 1 else inputs[0], training=False))
         constant = convert_variables_to_constants_v2(traced.get_concrete_function(*specs))
         return tf.lite.TFLiteConverter.from_concrete_functions([constant])
-    # Both loaders raise whatever their parsing trips over.
+    # Both loaders raise errors of any type when parsing fails.
     except Exception as error:
         raise ExportError(
             f"{path} is not a model that can be read ({_reason(error)}).",
@@ -65,6 +69,6 @@ def _converter(path: Path) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """The first line that says something; Keras puts what happened inside of a layer behind much about the layer."""
+    """The first line with a cause; Keras puts an error inside a layer behind a long description of the layer."""
     lines = str(error).split("Exception encountered: ")[-1].splitlines()
     return next((line.strip().rstrip(".") for line in lines if line.strip()), type(error).__name__)[:200]

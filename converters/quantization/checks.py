@@ -1,12 +1,15 @@
-"""What must hold of every converted file; a converter can break each of these without a word."""
+"""Check a converted file and its embeddings for defects that a converter does not report."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from converters.quantization.formats import FORMATS
-from converters.tflite.model import ModelFile, Operator
+from converters.tflite.model import ModelFile, OperatorInfo
 from edge_meta.errors import ExportError
+from edge_meta.types import Array
 
 # tflite-runtime 2.14 is the last release for armv7l boards and Python up to 3.11.
 OLDEST_RUNTIME = (2, 14, 0)
@@ -19,7 +22,7 @@ LEFT_IN_FLOAT = 1024
 
 
 def check(model: ModelFile, quantize: str) -> None:
-    """Fail loudly if the file would not do on a device.
+    """Check that a file runs on devices and is quantized as asked.
 
     Raises:
         ExportError: weights left out, ops that no pip-installed runtime has, quantized heads, an encoder that is not
@@ -42,8 +45,17 @@ def check(model: ModelFile, quantize: str) -> None:
     _check_encoder(model.subgraphs[0], quantize)
 
 
-def _check_encoder(operators: tuple[Operator, ...], quantize: str) -> None:
-    """Every layer with weights has them, and its activations, in the types of the format."""
+def check_embeddings(embeddings: Array) -> None:
+    """Raises ExportError when embeddings (n, D) are not finite, or all the same."""
+    if not np.isfinite(embeddings).all() or not embeddings.std(axis=0).any():
+        raise ExportError(
+            "The encoder gives values that are not finite, or the same ones for every image.",
+            "Train again with a smaller learning rate, or for longer.",
+        )
+
+
+def _check_encoder(operators: tuple[OperatorInfo, ...], quantize: str) -> None:
+    """Check that each layer's weights and activations have the types of the format."""
     wanted = FORMATS[quantize]
     # float16 weights are widened when the file is loaded.
     narrow = {each.outputs[0].place: each.inputs[0] for each in operators if each.name == "DEQUANTIZE"}

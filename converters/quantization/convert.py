@@ -1,10 +1,11 @@
-"""Keras → TFLite: one static file with all signatures, its encoder quantized and its heads in float32."""
+"""Convert a Keras encoder to one static .tflite file with all signatures: the encoder quantized, the heads in float32."""
 
 from __future__ import annotations
 
 import tempfile
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,8 +13,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from converters.quantization.formats import FORMATS
-from converters.quantization.signatures import signatures
-from converters.tflite.join import join
+from converters.quantization.signatures import embed_signature, signatures
+from converters.tflite.edit import join
+from edge_meta.datasets import Dataset
+
+RANDOM_SEED = 7
+RANGE_EXAMPLES = 300
 
 
 def convert(
@@ -43,8 +48,25 @@ def convert(
     return join(embed, heads)
 
 
+def convert_encoder(encoder: keras.Model) -> bytes:
+    """Convert an encoder to a file in float32 with the signature `embed` alone."""
+    module = tf.Module()
+    functions = {"embed": embed_signature(module, encoder)}
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(module, folder, signatures=functions)
+        return _convert(folder, ["embed"], "float32", None)
+
+
+def range_examples(data: Dataset) -> NDArray[Any]:
+    """Choose at most 300 examples, (n, ...), that the ranges of activations are measured on."""
+    rng = np.random.default_rng(RANDOM_SEED)
+    count = min(RANGE_EXAMPLES, len(data.examples))
+    chosen: NDArray[Any] = data.examples[rng.choice(len(data.examples), count, replace=False)]
+    return chosen
+
+
 def _convert(folder: str, keys: list[str], quantize: str, calibration: NDArray[np.float32] | None) -> bytes:
-    """A file of some of a SavedModel's signatures."""
+    """Convert some of a SavedModel's signatures."""
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=keys)
     if quantize != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

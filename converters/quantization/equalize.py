@@ -40,7 +40,7 @@ def equalize(encoder: keras.Model, folded: keras.Model, norms: set[str]) -> None
 
 
 def consumers(encoder: keras.Model, layer: keras.Layer) -> list[keras.Operation]:
-    """What takes the layer's output within the encoder."""
+    """The layers that take a layer's output within the encoder."""
     inside = {id(operation) for operation in encoder.operations}
     return [node.operation for node in layer._outbound_nodes if id(node.operation) in inside]
 

@@ -15,7 +15,7 @@ from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.interval import Interval
 
 EPISODES = 1000
-SEED = 11
+RANDOM_SEED = 11
 
 
 def parity(float_embeddings: NDArray[np.float32], embeddings: NDArray[np.float32], data: Dataset) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _episodes(
     float_embeddings: NDArray[np.float32], embeddings: NDArray[np.float32], data: Dataset, shot: int
 ) -> dict[str, Any]:
     way, shot, query = data.protocol(shot)
-    sampler = EpisodeSampler(data, way, shot, query, SEED)
+    sampler = EpisodeSampler(data, way, shot, query, RANDOM_SEED)
     exact = accuracies(float_embeddings, sampler, EPISODES)
     quantized = accuracies(embeddings, sampler, EPISODES)
     result: dict[str, Any] = {"way": way, "shot": shot, "query": query, "episodes": EPISODES}

@@ -1,9 +1,9 @@
-"""Where quantization hurts: each layer of the quantized file against the float32 file, as signal to quantization noise.
+"""Measure quantization noise: each layer of a quantized file against the float32 file, as signal to noise in dB.
 
-The ratio is Σ (x − x̄)² / Σ (x − x̂)² over a channel's values x and the quantized x̂; its inverse is averaged over the
-channels, each of which counts alike and at most as all noise. At 20 dB noise is a hundredth of the signal's power, at 0 dB
-nothing is left of it. Each layer has two: one of its own, given the very inputs that it has in the quantized file, which
-tells where noise arises; and one in total, with all that came before, which tells what is left there.
+The ratio is Σ (x − x̄)² / Σ (x − x̂)² over a channel's values x and the quantized x̂. Its inverse is averaged over the
+channels; each channel counts the same, and at most as all noise. At 20 dB the noise has a hundredth of the signal's power,
+at 0 dB nothing of the signal is left. Each layer has two ratios: its own, from the inputs that it has in the quantized file,
+tells where noise arises; the total, with the noise of all layers before it, tells what is left there.
 """
 
 from __future__ import annotations
@@ -18,63 +18,48 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
-from converters.tflite.edit import packed, unpacked
-from converters.tflite.model import operator_name
+from converters.tflite.edit import serialize
+from converters.tflite.model import constant_data, operator_name, parse
 from edge_meta.types import Array, Array64
 
-SILENT = 90.0  # dB: what is above is rounding in float32
+SILENT = 90.0  # dB; above it is the rounding of float32
 
 
-def layer_errors(exact: bytes, quantized: bytes, images: Array, names: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Compare the encoders of two files that were converted from one network.
+def measure_noise(exact: bytes, quantized: bytes, images: Array, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Measure the noise of each layer of two files that were converted from one network.
 
     Args:
         exact: the file in float32.
         quantized: the file in another format.
         images: normalized, (n, H, W, C).
-        names: of the network's layers in their order, so that they are called as their author did.
+        names: the layers' names in the network, in order, to report them by.
 
     Returns:
-        For each layer that adds noise, worst first: `layer`, `operator`, `own_db`, `total_db`. The converter may have made
-        other operators for one file than for the other; what follows the first that differ is left out.
+        For each layer that adds noise, worst first: `layer`, `operator`, `own_db`, `total_db`. Layers behind the first
+        operator that the converter made differently in the two files are left out.
     """
-    model, other = unpacked(exact), unpacked(quantized)
+    model, other = parse(exact), parse(quantized)
     graph, theirs = model.subgraphs[0], _computing(other)
     every = zip(graph.operators, theirs, strict=False)
-    both = list(takewhile(lambda pair: _name(model, pair[0]) == _name(other, pair[1]), every))
+    both = list(takewhile(lambda pair: operator_name(model, pair[0]) == operator_name(other, pair[1]), every))
     pairs = {int(graph.inputs[0]): int(other.subgraphs[0].inputs[0])}
     pairs |= {int(ours.outputs[0]): int(its.outputs[0]) for ours, its in both}
     right, found = _run(exact, [images], pairs), _run(quantized, [images], pairs.values())
-    errors = []
+    noise = []
     for operator, _ in both:
         output, given = int(operator.outputs[0]), _computed(model, operator)
         noisy = found[pairs[output]]
         alone = _run(_alone(model, operator), [found[pairs[index]] for index in given], [output])[output]
         if (own := _decibels(alone, noisy)) < SILENT:
-            layer = {"layer": _layer(graph.tensors[output].name.decode(), names), "operator": _name(model, operator)}
-            errors.append(layer | {"own_db": own, "total_db": _decibels(right[output], noisy)})
-    return sorted(errors, key=lambda error: error["own_db"])
-
-
-def explain(layers: Sequence[dict[str, Any]]) -> list[str]:
-    """The errors as lines for people, worst first."""
-    if not layers:
-        return ["No layer's quantization adds noise, or none can be told apart."]
-    worst = layers[0]
-    lines = [
-        f"Quantization hurts most at {worst['layer']} ({worst['operator']}): {worst['own_db']:.1f} dB of signal to its own "
-        f"noise, {worst['total_db']:.1f} dB with what came before.",
-        f"{'own dB':>8}{'total dB':>10}  layer",
-    ]
-    return lines + [
-        f"{each['own_db']:>8.1f}{each['total_db']:>10.1f}  {each['layer']} ({each['operator']})" for each in layers
-    ]
+            layer = {"layer": _layer(graph.tensors[output].name.decode(), names), "operator": operator_name(model, operator)}
+            noise.append(layer | {"own_db": own, "total_db": _decibels(right[output], noisy)})
+    return sorted(noise, key=lambda row: row["own_db"])
 
 
 def _run(content: bytes, given: Sequence[NDArray[Any]], wanted: Iterable[int]) -> dict[int, Array64]:
     """Run a file's first subgraph on the values for its inputs, each (n, ...): tensor's number → its values, (n, ...)."""
-    graph = unpacked(content).subgraphs[0]
-    # Delegates keep what they compute to themselves.
+    graph = parse(content).subgraphs[0]
+    # Delegates do not show the tensors that they compute.
     interpreter = Interpreter(
         model_content=content,
         experimental_preserve_all_tensors=True,
@@ -97,26 +82,20 @@ def _alone(model: Any, operator: Any) -> bytes:
     single, graph = copy.copy(model), copy.copy(model.subgraphs[0])
     graph.operators, graph.inputs, graph.outputs = [operator], _computed(model, operator), operator.outputs
     single.subgraphs, single.signatureDefs = [graph], []
-    return packed(single)
+    return serialize(single)
 
 
 def _computing(model: Any) -> list[Any]:
     """The encoder's operators without those that only change a type."""
-    return [each for each in model.subgraphs[0].operators if _name(model, each) not in ("QUANTIZE", "DEQUANTIZE")]
+    return [each for each in model.subgraphs[0].operators if operator_name(model, each) not in ("QUANTIZE", "DEQUANTIZE")]
 
 
 def _computed(model: Any, operator: Any) -> list[int]:
     """The operator's inputs that are no constants, each once."""
     tensors = model.subgraphs[0].tensors
     return [
-        int(index)
-        for index in dict.fromkeys(operator.inputs)
-        if index >= 0 and model.buffers[tensors[index].buffer].data is None
+        int(index) for index in dict.fromkeys(operator.inputs) if index >= 0 and not constant_data(model, tensors[index])
     ]
-
-
-def _name(model: Any, operator: Any) -> str:
-    return operator_name(model.operatorCodes[operator.opcodeIndex])
 
 
 def _real(values: NDArray[Any], quantization: Any) -> Array64:
@@ -129,16 +108,16 @@ def _decibels(exact: Array64, found: Array64) -> float:
     channels = tuple(range(exact.ndim - 1))
     signal = np.sum((exact - exact.mean(axis=channels)) ** 2, axis=channels)
     noise = np.sum((exact - found) ** 2, axis=channels)
-    alive = signal > 1e-12 * np.max(signal)  # a channel that never changes tells nothing
+    alive = signal > 1e-12 * np.max(signal)  # not the channels that never change
     lost = np.minimum(noise[alive] / signal[alive], 1.0).mean() if alive.any() else 0.0
     return round(float(-10.0 * np.log10(max(lost, 1e-12))), 1) + 0.0  # never -0.0
 
 
 def _layer(tensor: str, names: Sequence[str]) -> str:
-    """The layers that a tensor's name tells of: the converter makes one operator of several.
+    """The layers in a tensor's name: the converter fuses several into one operator.
 
-    A tensor is called `model_1/second_1/Relu;model_1/first_1/convolution`; numbers are put behind a name when it is used
-    again. What the network gives has no name of its own.
+    A tensor is named `model_1/second_1/Relu;model_1/first_1/convolution`; a name that is used again gets a number.
+    The network's output has no name of its own.
     """
     if names and "/" not in tensor:
         return names[-1]

@@ -25,10 +25,10 @@ from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
 from edge_meta.training.methods.protonet import ProtoNet
-from edge_meta.training.trainer import Progress
+from edge_meta.training.progress import Progress
 
 LEARNING_RATE = 3e-4
-SEED = 17
+RANDOM_SEED = 17
 MOMENTUM = 0.99  # of the ranges; a batch counts a hundredth
 LEVELS = 127  # of a weight on either side of zero
 
@@ -73,7 +73,7 @@ def fine_tune(
     way, shot, query = data.protocol(shot=1)
     learner = ProtoNet(aware, input_spec)
     learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, episodes)))
-    learner.fit(EpisodeSampler(data, way, shot, query, SEED), episodes, on_progress=on_progress)
+    learner.fit(EpisodeSampler(data, way, shot, query, RANDOM_SEED), episodes, on_progress=on_progress)
     return aware
 
 

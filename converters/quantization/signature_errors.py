@@ -1,4 +1,4 @@
-"""What the file's signatures compute, against a float64 reference: the largest error of each."""
+"""Compare the file's signatures with a float64 reference: the largest error of each."""
 
 from __future__ import annotations
 

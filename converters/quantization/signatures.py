@@ -30,33 +30,39 @@ def frozen(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     return lambda image: constant(image)[0]
 
 
+def embed_signature(module: tf.Module, encoder: keras.Model) -> Any:
+    """Add the function `embed` to a module; returns its concrete function."""
+    embed = frozen(encoder)
+    module.embed = tf.function(lambda image: {"embedding": embed(image)})
+    return module.embed.get_concrete_function(image=_spec(1, *encoder.input_shape[1:]))
+
+
 def signatures(encoder: keras.Model, max_classes: int, max_shots: int) -> tuple[tf.Module, dict[str, Any]]:
     """A module that owns the functions, and its concrete functions by signature name."""
     dim = encoder.output_shape[-1]
     n, m = max_classes, max_shots
-    embed = frozen(encoder)
-
-    def spec(*shape: int) -> tf.TensorSpec:
-        return tf.TensorSpec(shape, tf.float32)
-
     module = tf.Module()
-    module.embed = tf.function(lambda image: {"embedding": embed(image)})
+    embed = embed_signature(module, encoder)
     module.enroll = tf.function(enroll)
     module.score = tf.function(score)
     module.train_step = tf.function(train_step)
     return module, {
-        "embed": module.embed.get_concrete_function(image=spec(1, *encoder.input_shape[1:])),
+        "embed": embed,
         "enroll": module.enroll.get_concrete_function(
-            embedding=spec(1, dim), onehot=spec(n), prototypes=spec(n, dim), counts=spec(n)
+            embedding=_spec(1, dim), onehot=_spec(n), prototypes=_spec(n, dim), counts=_spec(n)
         ),
         "score": module.score.get_concrete_function(
-            embedding=spec(1, dim), prototypes=spec(n, dim), counts=spec(n)
+            embedding=_spec(1, dim), prototypes=_spec(n, dim), counts=_spec(n)
         ),
         "train_step": module.train_step.get_concrete_function(
-            embeddings=spec(m, dim), onehot=spec(m, n), class_mask=spec(n), W=spec(dim, n), b=spec(n),
-            learning_rate=spec(),
+            embeddings=_spec(m, dim), onehot=_spec(m, n), class_mask=_spec(n), W=_spec(dim, n), b=_spec(n),
+            learning_rate=_spec(),
         ),
     }  # fmt: skip
+
+
+def _spec(*shape: int) -> tf.TensorSpec:
+    return tf.TensorSpec(shape, tf.float32)
 
 
 def enroll(embedding: tf.Tensor, onehot: tf.Tensor, prototypes: tf.Tensor, counts: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -1,6 +1,6 @@
-"""What an encoder is exported for, other than LiteRT: a finished bundle's encoder in the form that the target takes.
+"""Make bundles for targets other than LiteRT: a finished bundle's encoder in the form that the target takes.
 
-All targets of one bundle have its encoder id, so that what one device has enrolled another can use.
+All targets of one bundle have its encoder id, so one device can use what another has enrolled.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from converters.bundle_writer import check_output, is_bundle, write
+from converters.bundle_writer import check_output, is_finished, write
 from converters.model_card import model_card
+from converters.options import ExportOptions
 from converters.pipeline import export_bundle
 from converters.targets import edgetpu, tflm, web
 from converters.targets.imprint import imprint
 from edge_meta.errors import ExportError
-from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle, shipped
+from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle
 
-__all__ = ["TARGETS", "export_target", "imprint", "is_finished", "opened"]
+__all__ = ["TARGETS", "export_target", "imprint", "opened"]
 
 TARGETS = {"tflm": tflm.make, "web": web.make, "edgetpu": edgetpu.make}
 
@@ -68,16 +68,13 @@ def export_target(
     return Bundle.open(output)
 
 
-def is_finished(source: str | Path) -> bool:
-    """Whether there is a bundle at a path, or a shipped one of that name."""
-    return is_bundle(Path(source)) or str(source) in shipped()
-
-
 @contextmanager
-def opened(source: str | Path, **settings: Any) -> Iterator[Bundle]:
-    """A bundle by its path or shipped name; or one made for the moment of what `export_bundle` takes, with its settings."""
+def opened(
+    source: str | Path, options: ExportOptions, on_note: Callable[[str], None] = lambda note: None
+) -> Iterator[Bundle]:
+    """Open a bundle by its path or shipped name, or export one to a temporary folder."""
     if is_finished(source):
         yield Bundle.open(source)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        yield export_bundle(source, Path(scratch) / f"{Path(source).stem}.bundle", **settings)
+        yield export_bundle(source, Path(scratch) / f"{Path(source).stem}.bundle", options, on_note)

@@ -1,4 +1,4 @@
-"""What every target gives."""
+"""The result that every target gives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Made:
+class TargetFiles:
     """A target's part of a bundle.
 
     Attributes:

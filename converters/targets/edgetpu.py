@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from converters.targets.base import Made
+from converters.targets.base import TargetFiles
 from converters.targets.integer import IntegerEncoder
-from converters.tflite.model import Operator, Tensor
+from converters.tflite.model import OperatorInfo, TensorInfo
 from edge_meta.runtime.bundle import MODEL, Bundle
 
 REPORT, TEXT = "edgetpu.json", "edgetpu.txt"
@@ -31,10 +31,10 @@ USAGE = """\
 `edgetpu.txt` lists the operators. {not_run}
 """
 
-Rule = Callable[[Operator], "str | None"]
+Rule = Callable[[OperatorInfo], "str | None"]
 
 
-def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
+def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
     """The int8 file and the report, as JSON and as text.
 
     Raises:
@@ -52,10 +52,10 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
     }
     ends = {"input": encoder.input.to_manifest(), "output": encoder.output.to_manifest()}
     facts = {**ends, "on_tpu": found["on_tpu"], "on_cpu": found["on_cpu"]}
-    return Made(files, facts, USAGE.format(summary=found["summary"], not_run=NOT_RUN))
+    return TargetFiles(files, facts, USAGE.format(summary=found["summary"], not_run=NOT_RUN))
 
 
-def report(operators: tuple[Operator, ...]) -> dict[str, Any]:
+def report(operators: tuple[OperatorInfo, ...]) -> dict[str, Any]:
     """Where each operator will run by the documentation.
 
     Returns:
@@ -97,7 +97,7 @@ def as_text(found: dict[str, Any]) -> str:
     return "\n".join([*rows, "", found["summary"], f"{found['note']} Source: {found['source']}"]) + "\n"
 
 
-def _obstacle(operator: Operator) -> str | None:
+def _obstacle(operator: OperatorInfo) -> str | None:
     """Why an operator does not map, whatever comes before it; None if it does."""
     if operator.name not in RULES:
         return "is not among the operators of the Edge TPU"
@@ -113,33 +113,33 @@ def _obstacle(operator: Operator) -> str | None:
     return rule(operator) if rule else None
 
 
-def _constant(tensor: Tensor | None) -> list[int]:
+def _constant(tensor: TensorInfo | None) -> list[int]:
     return [] if tensor is None or not tensor.data else np.frombuffer(tensor.data, "<i4").tolist()
 
 
-def _unfused(operator: Operator) -> str | None:
+def _unfused(operator: OperatorInfo) -> str | None:
     return "has a fused activation function" if operator.options.get("fusedActivationFunction") else None
 
 
-def _same_dilation(operator: Operator) -> str | None:
+def _same_dilation(operator: OperatorInfo) -> str | None:
     factors = {operator.options.get(key, 1) for key in ("dilationHFactor", "dilationWFactor")}
     return "has different dilations in x and y" if len(factors) > 1 else None
 
 
-def _fully_connected(operator: Operator) -> str | None:
+def _fully_connected(operator: OperatorInfo) -> str | None:
     if operator.options.get("weightsFormat"):
         return "has weights in another format than the default"
     return "has an output of more than one dimension" if any(size > 1 for size in operator.outputs[0].shape[:-1]) else None
 
 
-def _concatenation(operator: Operator) -> str | None:
+def _concatenation(operator: OperatorInfo) -> str | None:
     constants = [tensor for tensor in operator.inputs if tensor is not None and tensor.data]
     if constants and (len(operator.inputs) > 2 or any(any(tensor.data) for tensor in constants)):
         return "has a constant input that is not mere padding"
     return _unfused(operator)
 
 
-def _reduction(operator: Operator) -> str | None:
+def _reduction(operator: OperatorInfo) -> str | None:
     shape = operator.inputs[0].shape if operator.inputs[0] else ()
     axes = {axis % max(1, len(shape)) for axis in _constant(operator.inputs[1])}
     if 0 in axes:
@@ -149,7 +149,7 @@ def _reduction(operator: Operator) -> str | None:
     return None
 
 
-def _softmax(operator: Operator) -> str | None:
+def _softmax(operator: OperatorInfo) -> str | None:
     shape = operator.outputs[0].shape
     return "works on more than one dimension" if any(size > 1 for size in shape[:-1]) or shape[-1] > 16_000 else None
 

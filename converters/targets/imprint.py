@@ -9,15 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
-from converters.tflite.edit import add_operator, add_tensor, encoder_alone, packed
-from converters.tflite.metadata import licence_of, with_labels
+from converters.model_card import licence_of
+from converters.tflite.edit import add_constant, add_tensor, encoder_alone, new_operator, serialize
+from converters.tflite.metadata import with_labels
 from edge_meta.errors import ExportError, LabelError
 from edge_meta.files import replacing
 from edge_meta.heads import linear
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.store.database import ENROLL_FIRST
+from edge_meta.store.messages import ENROLL_FIRST
 from edge_meta.store.reader import Snapshot
 
 
@@ -62,16 +62,16 @@ def classifier(bundle: Bundle, snapshot: Snapshot) -> bytes:
     model = encoder_alone(bundle.model)
     graph = model.subgraphs[0]
     count, embedding = len(snapshot.labels), int(graph.outputs[0])
-    dense = schema.FullyConnectedOptionsT()
-    softmax = schema.SoftmaxOptionsT()
-    softmax.beta = 1.0
-    kernel = add_tensor(model, "prototypes", (count, bundle.manifest.dim), weights.T)
-    offsets = add_tensor(model, "bias", (count,), bias)
-    logits = add_operator(model, dense, [embedding, kernel, offsets], "logits", (1, count))
-    scores = add_operator(model, softmax, [logits], "scores", (1, count))
+    kernel = add_constant(model, "prototypes", weights.T.astype(np.float32))
+    offsets = add_constant(model, "bias", bias.astype(np.float32))
+    logits, scores = (add_tensor(model, name, "float32", (1, count)) for name in ("logits", "scores"))
+    graph.operators += [
+        new_operator(model, "FULLY_CONNECTED", [embedding, kernel, offsets], [logits]),
+        new_operator(model, "SOFTMAX", [logits], [scores], beta=1.0),
+    ]
     graph.outputs = np.array([scores], np.int32)
     for signature in model.signatureDefs:
         signature.outputs[0].name, signature.outputs[0].tensorIndex = "scores", scores
         signature.signatureKey = "serving_default"
     manifest = bundle.manifest
-    return with_labels(packed(model), manifest.input_spec, snapshot.labels, licence_of(manifest.training))
+    return with_labels(serialize(model), manifest.input_spec, snapshot.labels, licence_of(manifest.training))

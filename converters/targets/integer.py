@@ -1,4 +1,4 @@
-"""What targets without floats have in common: the encoder alone, with int8 in and out."""
+"""The encoder alone, with int8 in and out, for targets without floats."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.tflite.edit import encoder_alone, packed, with_integer_ends
-from converters.tflite.model import ModelFile, Operator, Tensor
+from converters.tflite.edit import encoder_alone, serialize, with_integer_ends
+from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo
 from edge_meta.runtime.bundle import Bundle
 
 
@@ -21,7 +21,7 @@ class End:
     zero_point: int
 
     @classmethod
-    def of(cls, tensor: Tensor) -> End:
+    def of(cls, tensor: TensorInfo) -> End:
         return cls(tensor.scales[0], tensor.zero_points[0])
 
     def quantized(self, values: NDArray[np.float32]) -> NDArray[np.int8]:
@@ -44,14 +44,14 @@ class IntegerEncoder:
     """
 
     model: bytes
-    operators: tuple[Operator, ...]
+    operators: tuple[OperatorInfo, ...]
     input: End
     output: End
 
     @classmethod
     def of(cls, bundle: Bundle) -> IntegerEncoder:
         """Raises ExportError when the bundle's encoder is not in int8 from end to end."""
-        model = packed(with_integer_ends(encoder_alone(bundle.model)))
+        model = serialize(with_integer_ends(encoder_alone(bundle.model)))
         operators = ModelFile.parse(model).subgraphs[0]
         first = operators[0].inputs[0]
         assert first is not None

@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from converters.targets import cpp
-from converters.targets.base import Made
+from converters.targets.base import TargetFiles
 from converters.targets.integer import IntegerEncoder
 from edge_meta.errors import BackendError, ExportError
 from edge_meta.runtime.bundle import MODEL, Bundle
@@ -30,7 +30,7 @@ LARGEST_ARENA = 1 << 26
 MOST_STEPS = 1.01  # of the output's quantization
 
 
-def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
+def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
     """The int8 file, a header and a source for it.
 
     Raises:
@@ -60,7 +60,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
         cpp.HEADER: cpp.header(bundle.manifest, encoder, arena).encode(),
         cpp.SOURCE: cpp.source(encoder.model).encode(),
     }
-    return Made(files, facts, cpp.USAGE.format(arena=arena))
+    return TargetFiles(files, facts, cpp.USAGE.format(arena=arena))
 
 
 def embed(model: bytes, image: NDArray[np.int8], arena_bytes: int = LARGEST_ARENA) -> NDArray[np.int8]:
@@ -77,7 +77,7 @@ def embed(model: bytes, image: NDArray[np.int8], arena_bytes: int = LARGEST_AREN
 
 
 def compared(encoder: IntegerEncoder, bundle: Bundle) -> tuple[float, float]:
-    """How embeddings of random images in TensorFlow Lite Micro compare with those of the bundle's own file.
+    """Compare embeddings of random images in TensorFlow Lite Micro with those of the bundle's own file.
 
     Returns:
         The largest difference from the reference kernels, in steps of the output's quantization; and the smallest cosine to

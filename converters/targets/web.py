@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.targets.base import Made
-from converters.tflite.edit import unpacked
+from converters.targets.base import TargetFiles
+from converters.tflite.model import parse
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MODEL, Bundle
 
@@ -29,7 +29,7 @@ $ python -m http.server      # then open localhost:8000
 """
 
 
-def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
+def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
     """The file itself, a module and a page.
 
     Raises:
@@ -37,12 +37,12 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> Made:
     """
     check_file(bundle.model)
     files = {MODEL: bundle.model, **{path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}}
-    return Made(files, {}, USAGE)
+    return TargetFiles(files, {}, USAGE)
 
 
 def check_file(content: bytes) -> None:
     """Raises ExportError when a shape is open, an end is not in float32, or an operator is none of TFLite's own."""
-    model = unpacked(content)
+    model = parse(content)
     if any(code.customCode for code in model.operatorCodes):
         raise ExportError("The file needs operators that LiteRT.js does not have.", "Use an encoder of other layers.")
     for graph in model.subgraphs:

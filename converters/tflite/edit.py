@@ -1,8 +1,11 @@
-"""Changes to a finished .tflite file that leave its encoder as it is: other subgraphs out, integer inputs and outputs,
-operators added."""
+"""Edit a finished .tflite file and leave its encoder as it is: remove subgraphs and float ends, join two files, add parts.
+
+A file is edited as a tree of the schema's objects (ModelT), from `model.parse` to `serialize`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers
@@ -10,12 +13,14 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from converters.tflite.model import DTYPES, MIN_RUNTIME, OPERATOR_CODES, min_runtime, operator_name, parse
 from edge_meta.errors import ExportError
 
 ALIGNMENT = 16  # of a buffer's data, as the schema demands; kernels on boards rely on it
 
-
-OPERATOR_OF = {"FullyConnectedOptions": "FULLY_CONNECTED", "SoftmaxOptions": "SOFTMAX"}
+_TYPES = {dtype: code for code, dtype in DTYPES.items()}
+# Options are called like their operator, ReverseV2Options for REVERSE_V2, but for these.
+_OPTIONS = {"L2_NORMALIZATION": "L2Norm"}
 
 
 class _Buffer(schema.BufferT):
@@ -34,53 +39,102 @@ class _Buffer(schema.BufferT):
         return int(schema.BufferEnd(builder))
 
 
-def unpacked(content: bytes) -> Any:
-    """A file as a tree of the schema's objects (ModelT)."""
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-
-
-def packed(model: Any) -> bytes:
-    """The file of a tree, which it changes: buffers and operator codes that nothing uses are left out."""
+def serialize(model: Any) -> bytes:
+    """Write a tree as a file. The tree loses the buffers and operator codes that nothing uses."""
     _drop_unused(model)
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
+# Add parts
+
+
 def add_buffer(model: Any, data: bytes) -> int:
-    """Adds a buffer and returns its index."""
+    """Add a buffer and return its index."""
     model.buffers.append(_buffer(data))
     return len(model.buffers) - 1
 
 
+def add_tensor(model: Any, name: str, dtype: str, shape: Sequence[int]) -> int:
+    """Add a tensor to the first subgraph and return its index."""
+    quantization = schema.QuantizationParametersT()
+    tensors = model.subgraphs[0].tensors
+    tensors.append(schema.TensorT(list(shape), _TYPES[dtype], name=name.encode(), quantization=quantization))
+    return len(tensors) - 1
+
+
+def add_constant(model: Any, name: str, values: NDArray[Any]) -> int:
+    """Add a tensor that holds values to the first subgraph and return its index."""
+    index = add_tensor(model, name, values.dtype.name, values.shape)
+    set_constant(model, index, values)
+    return index
+
+
+def set_constant(model: Any, tensor: int, values: NDArray[Any]) -> None:
+    """Let a tensor of the first subgraph hold values, in place of being computed or given."""
+    model.subgraphs[0].tensors[tensor].buffer = add_buffer(model, np.ascontiguousarray(values).tobytes())
+
+
+def add_metadata(model: Any, name: str, data: bytes) -> None:
+    """Set an entry of the file's metadata, in place of one of the same name."""
+    entry = schema.MetadataT(name=name, buffer=add_buffer(model, data))
+    model.metadata = [*(other for other in model.metadata or [] if other.name != name.encode()), entry]
+
+
+def new_operator(
+    model: Any, name: str, inputs: Sequence[int], outputs: Sequence[int], version: int = 1, **options: Any
+) -> Any:
+    """Make an operator of TFLite's own, for the caller to place among a subgraph's operators.
+
+    Args:
+        name: as `operator_name` gives it.
+        inputs, outputs: tensors' indices.
+        options: fields of the schema's table of options, such as beta=1.0 for SOFTMAX.
+    """
+    code = OPERATOR_CODES[name]
+    model.operatorCodes.append(schema.OperatorCodeT(min(code, 127), version=version, builtinCode=code))
+    table = _OPTIONS.get(name) or "".join(part.capitalize() for part in name.split("_"))
+    return schema.OperatorT(
+        opcodeIndex=len(model.operatorCodes) - 1,
+        inputs=list(inputs),
+        outputs=list(outputs),
+        builtinOptionsType=getattr(schema.BuiltinOptions, f"{table}Options"),
+        builtinOptions=getattr(schema, f"{table}OptionsT")(**options),
+    )
+
+
+# Change a whole file
+
+
 def encoder_alone(content: bytes) -> Any:
-    """The tree of the file with nothing but its first subgraph, the encoder, and that one's signature."""
-    model = unpacked(content)
+    """Parse a file without any subgraph but its first, the encoder, and without the other signatures."""
+    model = parse(content)
     del model.subgraphs[1:]
     model.signatureDefs = [entry for entry in model.signatureDefs or [] if entry.subgraphIndex == 0]
     return model
 
 
 def with_short_names(content: bytes) -> bytes:
-    """The file with each tensor named by the first of the operations that were fused into it, and no longer by all of them,
-    which takes a few kilobytes."""
-    model = unpacked(content)
+    """Name each tensor by the first of the operations that were fused into it: the list of all takes a few kilobytes."""
+    model = parse(content)
     for graph in model.subgraphs:
         for tensor in graph.tensors:
             tensor.name = tensor.name.split(b";")[0]
-    return packed(model)
+    return serialize(model)
 
 
 def with_integer_ends(model: Any) -> Any:
-    """The tree with the encoder's inputs and outputs in int8: the first QUANTIZE and the last DEQUANTIZE are left out, and
-    who calls it does what they did.
+    """Give the encoder int8 inputs and outputs: remove the first QUANTIZE and the last DEQUANTIZE.
+
+    The program that runs the file does then what these two did.
 
     Raises:
         ExportError: the encoder does not begin and end so.
     """
     graph = model.subgraphs[0]
     first, last = graph.operators[0], graph.operators[-1]
-    names = [_name(model, operator) for operator in (first, last)]
+    names = [operator_name(model, operator) for operator in (first, last)]
     inner, result = int(first.outputs[0]), int(last.inputs[0])
     types = {graph.tensors[index].type for index in (inner, result)}
     if names != ["QUANTIZE", "DEQUANTIZE"] or types != {schema.TensorType.INT8}:
@@ -88,36 +142,43 @@ def with_integer_ends(model: Any) -> Any:
     replaced = {int(first.inputs[0]): inner, int(last.outputs[0]): result}
     graph.operators = graph.operators[1:-1]
     graph.inputs, graph.outputs = _renumbered(graph.inputs, replaced), _renumbered(graph.outputs, replaced)
-    for signature in model.signatureDefs:
-        for end in (*signature.inputs, *signature.outputs):
-            end.tensorIndex = replaced[end.tensorIndex]
+    _renumber_signatures(model, replaced)
     _drop_tensors(model, graph)
     return model
 
 
-def add_operator(model: Any, options: Any, inputs: list[int], label: str, shape: tuple[int, ...]) -> int:
-    """Appends the operator that `options`, such as SoftmaxOptionsT, are of; returns the index of its float32 output."""
-    kind = type(options).__name__.removesuffix("T")
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, OPERATOR_OF[kind])
-    code.version = 1
-    model.operatorCodes.append(code)
-    operator = schema.OperatorT()
-    operator.opcodeIndex = len(model.operatorCodes) - 1
-    operator.inputs = np.array(inputs, np.int32)
-    operator.builtinOptionsType, operator.builtinOptions = getattr(schema.BuiltinOptions, kind), options
-    operator.outputs = np.array([add_tensor(model, label, shape)], np.int32)
-    model.subgraphs[0].operators.append(operator)
-    return int(operator.outputs[0])
+def join(encoder: bytes, heads: bytes) -> bytes:
+    """Join two files, both with static shapes and no variables: all subgraphs and signatures, the encoder's first.
+
+    The converter quantizes a whole file. In float16 the heads' constants would overflow, and int16x8 wants every signature
+    calibrated, so encoder and heads are converted apart.
+    """
+    joined, added = parse(encoder), parse(heads)
+    codes = {_code_key(code): index for index, code in enumerate(joined.operatorCodes)}
+    for code in added.operatorCodes:
+        if _code_key(code) not in codes:
+            codes[_code_key(code)] = len(joined.operatorCodes)
+            joined.operatorCodes.append(code)
+    for subgraph in added.subgraphs:
+        for operator in subgraph.operators:
+            operator.opcodeIndex = codes[_code_key(added.operatorCodes[operator.opcodeIndex])]
+        for tensor in subgraph.tensors:
+            if tensor.buffer:  # the first buffer is the empty one in every file
+                joined.buffers.append(added.buffers[tensor.buffer])
+                tensor.buffer = len(joined.buffers) - 1
+    for signature in added.signatureDefs:
+        signature.subgraphIndex += len(joined.subgraphs)
+    joined.subgraphs += added.subgraphs
+    joined.signatureDefs += added.signatureDefs
+    for entry in joined.metadata or []:
+        if entry.name == MIN_RUNTIME.encode():
+            newest = max(min_runtime(joined), min_runtime(added))
+            joined.buffers[entry.buffer].data = ".".join(map(str, newest)).encode().ljust(16, b"\0")
+    return serialize(joined)
 
 
-def add_tensor(model: Any, label: str, shape: tuple[int, ...], values: NDArray[np.float32] | None = None) -> int:
-    """Adds a float32 tensor to the first subgraph, constant if it has values, and returns its index."""
-    tensor = schema.TensorT()
-    tensor.name, tensor.shape, tensor.type = label, np.array(shape, np.int32), schema.TensorType.FLOAT32
-    tensor.buffer = 0 if values is None else add_buffer(model, np.ascontiguousarray(values, "<f4").tobytes())
-    model.subgraphs[0].tensors.append(tensor)
-    return len(model.subgraphs[0].tensors) - 1
+def _code_key(code: Any) -> tuple[Any, ...]:
+    return code.builtinCode, code.deprecatedBuiltinCode, code.customCode, code.version
 
 
 def _buffer(data: Any) -> Any:
@@ -126,29 +187,28 @@ def _buffer(data: Any) -> Any:
     return buffer
 
 
-def _name(model: Any, operator: Any) -> str:
-    code = model.operatorCodes[operator.opcodeIndex]
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return next(name for name, value in vars(schema.BuiltinOperator).items() if value == builtin)
-
-
 def _renumbered(indices: Any, new: dict[int, int]) -> NDArray[np.int32]:
     return np.array([new.get(int(index), int(index)) for index in indices], np.int32)
 
 
-def _drop_tensors(model: Any, graph: Any) -> None:
-    """Leave out the tensors that no operator uses any more."""
-    used = {int(index) for operator in graph.operators for index in (*operator.inputs, *operator.outputs)} - {-1}
-    new = {old: index for index, old in enumerate(sorted(used))} | {-1: -1}
-    graph.tensors = [graph.tensors[old] for old in sorted(used)]
-    for holder in (*graph.operators, graph):
-        holder.inputs, holder.outputs = _renumbered(holder.inputs, new), _renumbered(holder.outputs, new)
+def _renumber_signatures(model: Any, new: dict[int, int]) -> None:
     for signature in model.signatureDefs:
         for end in (*signature.inputs, *signature.outputs):
             end.tensorIndex = new[end.tensorIndex]
 
 
+def _drop_tensors(model: Any, graph: Any) -> None:
+    """Drop the tensors that no operator uses any more."""
+    used = {int(index) for operator in graph.operators for index in (*operator.inputs, *operator.outputs)} - {-1}
+    new = {old: index for index, old in enumerate(sorted(used))} | {-1: -1}
+    graph.tensors = [graph.tensors[old] for old in sorted(used)]
+    for holder in (*graph.operators, graph):
+        holder.inputs, holder.outputs = _renumbered(holder.inputs, new), _renumbered(holder.outputs, new)
+    _renumber_signatures(model, new)
+
+
 def _drop_unused(model: Any) -> None:
+    """Drop the buffers and operator codes that nothing uses any more."""
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     operators = [operator for graph in model.subgraphs for operator in graph.operators]
     entries = list(model.metadata or [])

@@ -1,22 +1,24 @@
-"""TFLite metadata: what a model's input and output mean, for programs that read it, such as MediaPipe.
+"""Write and read TFLite metadata: what a model's input and output mean, for programs that use it, such as MediaPipe.
 
-A flatbuffer of its own (file identifier M001, TensorFlow's metadata_schema.fbs 1.5) lies in the model's buffer that the
-entry TFLITE_METADATA names; files that it speaks of, such as labels, are a zip after the model's end.
+It is a flatbuffer of its own (file identifier M001, TensorFlow's metadata_schema.fbs 1.5) in the model's buffer that the
+entry TFLITE_METADATA names. Files that it refers to, such as labels, are a zip archive after the model's end.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flatbuffers
-from ai_edge_litert import schema_py_generated as schema
+import numpy as np
+from flatbuffers import number_types
+from flatbuffers.table import Table
+from numpy.typing import NDArray
 
-from converters.model_card import LICENCES
-from converters.tflite.edit import add_buffer, packed, unpacked
-from edge_meta import __version__
+from converters.tflite.edit import add_metadata, serialize
+from converters.tflite.model import parse
 from edge_meta.inputs import ImageInput
 
 ENTRY = "TFLITE_METADATA"
@@ -29,11 +31,6 @@ NORMALIZATION = 1
 TENSOR_AXIS_LABELS = 2
 
 
-def licence_of(training: Mapping[str, Any]) -> str:
-    """The licence of the data that an encoder was trained on, from the manifest's field."""
-    return LICENCES.get(str(training.get("dataset")), "not stated")
-
-
 def with_metadata(content: bytes, input_spec: ImageInput, dim: int, licence: str) -> bytes:
     """An encoder's file with metadata, in place of any that it had. The encoder id stays.
 
@@ -42,7 +39,7 @@ def with_metadata(content: bytes, input_spec: ImageInput, dim: int, licence: str
         dim: of the embedding.
         licence: of the data that the encoder was trained on.
     """
-    table = _Table()
+    table = _Writer()
     shape = "×".join(str(side) for side in input_spec.shape)
     output = table.of({0: "embedding", 1: f"{dim} values; images of one class lie near each other", 3: table.features()})
     description = f"A few-shot encoder: a {shape} image in, an embedding of {dim} values out. Compare by squared distance."
@@ -51,7 +48,7 @@ def with_metadata(content: bytes, input_spec: ImageInput, dim: int, licence: str
 
 def with_labels(content: bytes, input_spec: ImageInput, labels: Sequence[str], licence: str) -> bytes:
     """A classifier's file with metadata, and its labels as the associated file labels.txt, a label a line."""
-    table = _Table()
+    table = _Writer()
     file = table.of({0: LABELS, 1: "a label a line, in the order of the scores"}, {2: TENSOR_AXIS_LABELS})
     facts = {0: "scores", 1: f"the probability of each of {len(labels)} labels", 3: table.features()}
     output = table.of({**facts, 5: table.of({0: table.floats([1.0]), 1: table.floats([0.0])}), 6: table.vector([file])})
@@ -64,15 +61,58 @@ def with_labels(content: bytes, input_spec: ImageInput, labels: Sequence[str], l
 
 
 def _attached(content: bytes, metadata: bytes) -> bytes:
-    model = unpacked(content)
-    model.metadata = [entry for entry in model.metadata or [] if entry.name != ENTRY.encode()]
-    entry = schema.MetadataT()
-    entry.name, entry.buffer = ENTRY, add_buffer(model, metadata)
-    model.metadata.append(entry)
-    return packed(model)
+    model = parse(content)
+    add_metadata(model, ENTRY, metadata)
+    return serialize(model)
 
 
-class _Table:
+def stated_normalization(metadata: bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Read the mean and standard deviation that the first input's pixels are normalized with (NormalizationOptions).
+
+    Args:
+        metadata: the entry TFLITE_METADATA.
+
+    Returns:
+        Each one value or one a channel; None where nothing usable is stated.
+    """
+    try:
+        root = Table(bytearray(metadata), flatbuffers.encode.Get(flatbuffers.packer.uoffset, metadata, 0))
+        for subgraph in _tables(root, 3):
+            for tensor in list(_tables(subgraph, 2))[:1]:
+                for unit in _tables(tensor, 4):
+                    kind, options = _field(unit, 0), _field(unit, 1)
+                    if kind and options and unit.Get(number_types.Uint8Flags, unit.Pos + kind) == NORMALIZATION:
+                        found = Table(unit.Bytes, unit.Indirect(unit.Pos + options))
+                        mean, std = _floats(found, 0), _floats(found, 1)
+                        usable = mean.size and std.size and np.isfinite(mean).all() and np.isfinite(std).all() and std.all()
+                        return (mean, std) if usable else None
+    # Offsets of a damaged buffer lead anywhere.
+    except Exception:
+        return None
+    return None
+
+
+def _field(table: Table, number: int) -> int:
+    """A field's offset in its table, 0 if it is not there."""
+    return int(table.Offset(4 + 2 * number))
+
+
+def _tables(table: Table, number: int) -> Iterator[Table]:
+    field = _field(table, number)
+    if field:
+        start = table.Vector(field)
+        for index in range(table.VectorLen(field)):
+            yield Table(table.Bytes, table.Indirect(start + 4 * index))
+
+
+def _floats(table: Table, number: int) -> NDArray[np.float32]:
+    field = _field(table, number)
+    if not field:
+        return np.zeros(0, np.float32)
+    return np.frombuffer(bytes(table.Bytes), "<f4", table.VectorLen(field), table.Vector(field)).astype(np.float32)
+
+
+class _Writer:
     """Writes the schema's tables from their innermost outwards; fields go by their number in the schema."""
 
     def __init__(self) -> None:
@@ -126,7 +166,7 @@ class _Table:
         graph = self.of({2: self.vector([image]), 3: self.vector([output])})
         root = self.of(
             {
-                0: name, 1: description, 2: "1", 3: self.vector([graph]), 4: f"edge_meta {__version__}", 5: licence,
+                0: name, 1: description, 2: "1", 3: self.vector([graph]), 4: "edge_meta", 5: licence,
                 7: "1.0.0",
             }
         )  # fmt: skip

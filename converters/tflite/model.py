@@ -1,4 +1,4 @@
-"""What stands in a .tflite file: operators, tensors, signatures; and the encoder id that is derived from them."""
+"""Read a .tflite file: its operators, tensors, signatures and metadata, and the encoder id derived from them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,55 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-_OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-MIN_RUNTIME = b"min_runtime_version"
+MIN_RUNTIME = "min_runtime_version"
 
-_TYPES = {code: name for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
+# Names of the schema's enums: CONV_2D → its number, a tensor type's number → float32 or the like.
+OPERATOR_CODES = {name: code for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+DTYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
+
+_OPERATOR_NAMES = {code: name for name, code in OPERATOR_CODES.items()}
+
+
+def parse(content: bytes) -> Any:
+    """Parse a file into a tree of the schema's objects (ModelT); `edit.serialize` turns it back into bytes."""
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+
+
+def operator_name(model: Any, operator: Any) -> str:
+    """CONV_2D or the like, `custom NAME` for an operator that is not TFLite's own, or `operator N` for an unknown one."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    if code.customCode:
+        return f"custom {code.customCode.decode(errors='replace')}"
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return _OPERATOR_NAMES.get(builtin, f"operator {builtin}")
+
+
+def constant_data(model: Any, tensor: Any) -> bytes:
+    """The bytes of a tensor's or metadata entry's buffer, b"" for a tensor that is computed."""
+    data = model.buffers[tensor.buffer].data
+    return b"" if data is None else bytes(bytearray(data))
+
+
+def metadata_entry(model: Any, name: str) -> bytes:
+    """The bytes of an entry of the file's metadata, b"" if there is none of that name."""
+    entries = (entry for entry in model.metadata or [] if entry.name == name.encode())
+    return next((constant_data(model, entry) for entry in entries), b"")
+
+
+def min_runtime(model: Any) -> tuple[int, ...]:
+    """The oldest TFLite release that has all operators in their versions, as the converter noted it; else (0,)."""
+    text = metadata_entry(model, MIN_RUNTIME).split(b"\0")[0].decode()
+    return tuple(int(part) for part in text.split(".")) if text else (0,)
 
 
 @dataclass(frozen=True)
-class Tensor:
+class TensorInfo:
     """A tensor of a subgraph.
 
     Attributes:
-        place: its number in the order in which operators first use the subgraph's tensors, which tells how they are wired.
+        place: its number in the order in which operators first use the subgraph's tensors; it identifies the wiring.
         scales, zero_points: () when it is not quantized.
-        data: a constant's bytes, b"" for what is computed.
+        data: a constant's bytes, b"" for a computed tensor.
     """
 
     place: int
@@ -34,44 +69,48 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Operator:
+class OperatorInfo:
+    """An operator of a subgraph; an optional input that is left out is None."""
+
     name: str
     options: dict[str, Any]
-    inputs: tuple[Tensor | None, ...]
-    outputs: tuple[Tensor, ...]
+    inputs: tuple[TensorInfo | None, ...]
+    outputs: tuple[TensorInfo, ...]
 
     @property
     def weights(self) -> bytes:
+        """The bytes of all its constants."""
         return b"".join(tensor.data for tensor in self.inputs if tensor)
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A parsed .tflite file.
+    """A .tflite file's content, to read and compare.
 
     Attributes:
         subgraphs: the operators of each, in order of execution.
         signatures: name → index into `subgraphs`.
-        min_runtime: the oldest TFLite release that has all operators in their versions, as the converter noted it.
+        min_runtime: see `min_runtime`.
     """
 
-    subgraphs: tuple[tuple[Operator, ...], ...]
+    subgraphs: tuple[tuple[OperatorInfo, ...], ...]
     signatures: dict[str, int]
     min_runtime: tuple[int, ...]
 
     @classmethod
     def parse(cls, content: bytes) -> ModelFile:
-        model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
-        names = [operator_name(code) for code in model.operatorCodes]
+        """Read a file's bytes."""
+        model = parse(content)
         return cls(
-            subgraphs=tuple(_operators(model, subgraph, names) for subgraph in model.subgraphs),
+            subgraphs=tuple(_operators(model, subgraph) for subgraph in model.subgraphs),
             signatures={entry.signatureKey.decode(): entry.subgraphIndex for entry in model.signatureDefs or []},
-            min_runtime=version_of(model),
+            min_runtime=min_runtime(model),
         )
 
     @property
     def quantization(self) -> str:
-        """In which dtype the operator with the most weights computes; `dynamic`, `float16`: its weights alone are less."""
+        """The dtype that the operator with the most weights computes in; `float16` or `dynamic` if only its weights are
+        narrower than float32."""
         heaviest = max(self.subgraphs[self.signatures.get("embed", 0)], key=lambda operator: len(operator.weights))
         dtype, weights = heaviest.outputs[0].dtype, {tensor.dtype for tensor in heaviest.inputs if tensor and tensor.data}
         if dtype != "float32":
@@ -83,6 +122,9 @@ class ModelFile:
 
         Tensor names, operator versions, file layout and other signatures do not count, so that all targets made from one
         export have the same id.
+
+        Args:
+            input_spec: the manifest's field `input`.
         """
         sha = hashlib.sha256(repr(sorted(input_spec.items())).encode())
         for operator in self.subgraphs[self.signatures.get("embed", 0)]:
@@ -94,37 +136,14 @@ class ModelFile:
         return sha.hexdigest()[:32]
 
 
-def operator_name(code: Any) -> str:
-    """CONV_2D or the like, or `custom NAME`, of the schema's operator code."""
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return f"custom {code.customCode.decode()}" if code.customCode else _OPERATORS[builtin]
-
-
-def version_of(model: Any) -> tuple[int, ...]:
-    """The oldest TFLite release that has all operators of a schema's object, as the converter noted it; else (0,)."""
-    for entry in model.metadata or []:
-        if entry.name == MIN_RUNTIME:
-            text = bytes(model.buffers[entry.buffer].data).split(b"\0")[0].decode()
-            return tuple(int(part) for part in text.split("."))
-    return (0,)
-
-
-def _operators(model: Any, subgraph: Any, names: list[str]) -> tuple[Operator, ...]:
+def _operators(model: Any, subgraph: Any) -> tuple[OperatorInfo, ...]:
     used = [index for operator in subgraph.operators for index in (*operator.inputs, *operator.outputs) if index >= 0]
-    tensors = {
-        index: _tensor(model, subgraph.tensors[index], place) for place, index in enumerate(dict.fromkeys(map(int, used)))
-    }
-
-    def options(operator: Any) -> dict[str, Any]:
-        return {
-            key: value.tolist() if isinstance(value, np.ndarray) else value
-            for key, value in vars(operator.builtinOptions or object.__new__(_Empty)).items()
-        }
-
+    places = enumerate(dict.fromkeys(map(int, used)))
+    tensors = {index: _tensor(model, subgraph.tensors[index], place) for place, index in places}
     return tuple(
-        Operator(
-            name=names[operator.opcodeIndex],
-            options=options(operator),
+        OperatorInfo(
+            name=operator_name(model, operator),
+            options=_options(operator),
             inputs=tuple(None if index < 0 else tensors[index] for index in operator.inputs),
             outputs=tuple(tensors[index] for index in operator.outputs),
         )
@@ -132,19 +151,21 @@ def _operators(model: Any, subgraph: Any, names: list[str]) -> tuple[Operator, .
     )
 
 
-class _Empty:
-    """Stands in for the options of an operator that has none."""
+def _options(operator: Any) -> dict[str, Any]:
+    if operator.builtinOptions is None:
+        return {}
+    fields = vars(operator.builtinOptions).items()
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in fields}
 
 
-def _tensor(model: Any, tensor: Any, place: int) -> Tensor:
+def _tensor(model: Any, tensor: Any, place: int) -> TensorInfo:
     quantization = tensor.quantization
     has_scale = quantization is not None and quantization.scale is not None
-    data = model.buffers[tensor.buffer].data
-    return Tensor(
+    return TensorInfo(
         place=place,
-        dtype=_TYPES[tensor.type].lower(),
+        dtype=DTYPES[tensor.type],
         shape=tuple(int(size) for size in (tensor.shape if tensor.shape is not None else ())),
         scales=tuple(float(scale) for scale in quantization.scale) if has_scale else (),
         zero_points=tuple(int(point) for point in quantization.zeroPoint) if has_scale else (),
-        data=b"" if data is None else bytes(bytearray(data)),
+        data=constant_data(model, tensor),
     )

@@ -1,1 +1,1 @@
-"""How long a bundle takes on this machine, stage by stage, and how much memory it needs."""
+"""Measure time, memory and energy of a bundle on this machine."""

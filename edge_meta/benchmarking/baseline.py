@@ -1,9 +1,10 @@
-"""Comparing a benchmark with an earlier one: of another version, or of another machine."""
+"""Compare a benchmark with an earlier one: of another version, or of another machine."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,31 @@ NOISE_US = 5.0  # a difference below this comes from caches and the clock, not f
 SAME = ("bundle", "backend", "threads", "xnnpack", "delegate", "model_bytes", "host")
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A benchmark's medians set against an earlier one's.
+
+    Attributes:
+        max_regression: the ratio above which a stage counts as slower.
+        ratios: stage → median over the earlier median, for the stages of both.
+        slower: stages whose ratio is above max_regression, by more than noise.
+        differs: other facts that are not the same, such as the host.
+    """
+
+    max_regression: float
+    ratios: Mapping[str, float]
+    slower: Sequence[str]
+    differs: Sequence[str]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
 def read(path: str | Path) -> dict[str, Any]:
-    """An earlier output of `edge-meta benchmark --json`.
+    """Read what `edge-meta benchmark --json` printed earlier.
 
     Raises:
-        InputError: it is not there, or is something else.
+        InputError: the file is not there, or holds something else.
     """
     remedy = "Make one with: edge-meta benchmark BUNDLE --json > FILE"
     try:
@@ -32,30 +53,33 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def medians(result: Mapping[str, Any]) -> dict[str, float]:
-    """Stage → median in µs: the stages, scoring by number of classes, and the cold start."""
+    """Return medians in µs: of the stages, of scoring by number of classes, and of the cold start.
+
+    Args:
+        result: as `Benchmark.to_json` returns it, or an earlier version did.
+    """
     found = {name: float(stage["p50_us"]) for name, stage in result["stages"].items()}
     for classes, stage in result.get("score_by_classes", {}).items():
         found[f"score of {int(classes):,} classes"] = float(stage["p50_us"])
-    # Outputs of before these were stages have them too.
+    # Older results have these here alone.
     found.setdefault("enroll", float(result["enroll_us"]))
     found.setdefault("adapt_step", float(result["adapt_step_us"]))
     found["cold_start"] = 1e3 * float(result["cold_start_ms"])
     return found
 
 
-def compare(result: Mapping[str, Any], earlier: Mapping[str, Any], max_regression: float) -> dict[str, Any]:
+def compare(result: Mapping[str, Any], earlier: Mapping[str, Any], max_regression: float) -> Comparison:
     """Set a benchmark's medians against an earlier one's.
 
-    Returns:
-        ratios, stage → median over the earlier median, for the stages of both; slower, the stages whose ratio is above
-        max_regression by more than noise; differs, what else is not the same, such as the host.
+    Args:
+        result: as `Benchmark.to_json` returns it.
+        earlier: as `read` returns it.
     """
     now, then = medians(result), medians(earlier)
     ratios = {stage: now[stage] / then[stage] for stage in now if stage in then}
-    slower = [stage for stage, ratio in ratios.items() if ratio > max_regression and now[stage] - then[stage] > NOISE_US]
-    return {
-        "max_regression": max_regression,
-        "ratios": {stage: round(ratio, 3) for stage, ratio in ratios.items()},
-        "slower": slower,
-        "differs": [fact for fact in SAME if fact in earlier and earlier[fact] != result.get(fact)],
-    }
+    return Comparison(
+        max_regression,
+        {stage: round(ratio, 3) for stage, ratio in ratios.items()},
+        [stage for stage, ratio in ratios.items() if ratio > max_regression and now[stage] - then[stage] > NOISE_US],
+        [fact for fact in SAME if fact in earlier and earlier[fact] != result.get(fact)],
+    )

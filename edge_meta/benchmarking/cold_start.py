@@ -1,9 +1,11 @@
-"""What a bundle costs a fresh process: the time until its first answer, split, and its memory."""
+"""Measure what a bundle costs a fresh process: the time until its first answer, in parts, and its memory."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,47 +21,69 @@ from edge_meta.runtime.child_process import run_python
 STARTS = 5
 CLASSIFICATIONS = 50  # before memory counts as steady
 PARTS = ("process_ms", "import_ms", "load_ms", "first_inference_ms", "first_answer_ms")
+# Run as text, so that nothing is imported before its clock starts.
+PROGRAM = Path(__file__).parent / "cold_start_child.py"
 
 
-def fresh_processes(
-    bundle: Bundle, store: Path, options: RuntimeOptions, image: NDArray[Any], folder: Path
-) -> dict[str, Any]:
-    """Start processes that each classify one image with a store, one after the other.
+@dataclass(frozen=True)
+class ColdStart:
+    """Medians over fresh processes. The bundle and the packages are in the system's file cache.
+
+    Attributes:
+        total_ms: from the start of a process to its first answer.
+        parts: milliseconds of each of `PARTS`: until Python runs; importing edge_meta, NumPy and the interpreter's package;
+            loading the bundle, the interpreter with tensors allocated, and the store; the first embedding; scoring it.
+        peak_rss_mb: memory of the whole process, at most.
+        steady_rss_mb: the same after 50 more classifications. Both are None where the system does not tell.
+    """
+
+    total_ms: float
+    parts: Mapping[str, float]
+    peak_rss_mb: float | None
+    steady_rss_mb: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "cold_start_ms": self.total_ms,
+            "cold_start": dict(self.parts),
+            "peak_rss_mb": self.peak_rss_mb,
+            "steady_rss_mb": self.steady_rss_mb,
+        }
+
+
+def measure(
+    bundle: Bundle, store: Path, options: RuntimeOptions, image: NDArray[Any], folder: Path, starts: int = STARTS
+) -> ColdStart:
+    """Start processes, one after the other, that each classify one image with a store.
 
     Args:
         options: with the backend that was taken.
         folder: for temporary files.
-
-    Returns:
-        cold_start_ms, from the start until the first answer; cold_start, its parts: `process_ms` (until Python runs),
-        `import_ms` (edge_meta, NumPy and the interpreter's package), `load_ms` (bundle, interpreter with tensors allocated,
-        store), `first_inference_ms`, `first_answer_ms` (scoring). Medians; bundle and packages are in the system's file
-        cache. peak_rss_mb, and steady_rss_mb after 50 more classifications, of the whole process; None where the system does
-        not tell.
+        starts: number of processes.
 
     Raises:
         BackendError: a process ended without an answer.
     """
-    saved = folder / "image.npy"
-    np.save(saved, image)
-    arguments = json.dumps([str(bundle.path), str(store), vars(options), str(saved), CLASSIFICATIONS], default=str)
-    program = (Path(__file__).parent / "cold_start_child.py").read_text(encoding="utf-8")
-    splits, answers = [], []
-    for _ in range(STARTS):
+    image_file = folder / "image.npy"
+    np.save(image_file, image)
+    arguments = json.dumps([str(bundle.path), str(store), vars(options), str(image_file), CLASSIFICATIONS], default=str)
+    program = PROGRAM.read_text(encoding="utf-8")
+    times, answers = [], []
+    for _ in range(starts):
         started = time.monotonic()
         child = run_python("-c", program, arguments)
         if child.answer is None:
             raise BackendError(f"A fresh process could not classify ({child.reason}).", "Try another --backend.")
         answers.append(child.answer)
-        splits.append(1e3 * np.diff([started, *answers[-1]["moments"]]))
-    return {
-        "cold_start_ms": round(median(float(split.sum()) for split in splits), 1),
-        "cold_start": {part: round(median(float(split[at]) for split in splits), 2) for at, part in enumerate(PARTS)},
-        "peak_rss_mb": _median([answer["peak_rss_mb"] for answer in answers]),
-        "steady_rss_mb": _median([answer["steady_rss_mb"] for answer in answers]),
-    }
+        times.append(1e3 * np.diff([started, *answers[-1]["moments"]]))
+    return ColdStart(
+        total_ms=round(median(float(parts.sum()) for parts in times), 1),
+        parts={name: round(median(float(parts[at]) for parts in times), 2) for at, name in enumerate(PARTS)},
+        peak_rss_mb=_median([answer["peak_rss_mb"] for answer in answers]),
+        steady_rss_mb=_median([answer["steady_rss_mb"] for answer in answers]),
+    )
 
 
-def _median(megabytes: list[float | None]) -> float | None:
+def _median(megabytes: Sequence[float | None]) -> float | None:
     known = [each for each in megabytes if each is not None]
     return round(median(known), 1) if known else None

@@ -1,6 +1,6 @@
-"""The whole life of a fresh process up to its first answer, which it tells with the moments on the way. Run as a program.
+"""Classify one image in a fresh process, and print the moments on the way as JSON. A program: `python -c` runs its text.
 
-Nothing is imported before the first moment but the clock and what the interpreter has imported for itself.
+Before the first moment nothing is imported but the clock, and what Python imports for itself.
 """
 
 import time
@@ -15,6 +15,25 @@ import numpy as np  # noqa: E402
 from edge_meta import Classifier  # noqa: E402
 from edge_meta.runtime.backends import backend_module  # noqa: E402
 
+
+def memory_mb() -> tuple[float | None, float | None]:
+    """Peak and current memory of this process; None where the system does not tell."""
+    try:
+        # Not getrusage: on Linux it counts the memory that the parent held before it became this process.
+        with open("/proc/self/status", encoding="utf-8") as file:
+            status = file.read()
+        peak, current = (int(status.split(f"{name}:")[1].split()[0]) * 1024 / 1e6 for name in ("VmHWM", "VmRSS"))
+        return peak, current
+    except OSError:
+        pass
+    try:
+        import resource
+    except ImportError:
+        return None, None
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, None
+
+
 bundle, store, options, image_file, runs = json.loads(sys.argv[1])
 backend_module(options["backend"])
 image = np.load(image_file)
@@ -28,18 +47,5 @@ with Classifier.load(bundle, store, **options) as classifier:
 
     for _ in range(runs):
         classifier.classify(image)
-    steady = peak = None
-    try:
-        # Not getrusage: there Linux counts what the parent held before it became this process.
-        with open("/proc/self/status", encoding="utf-8") as file:
-            status = file.read()
-        peak, steady = (int(status.split(f"{name}:")[1].split()[0]) * 1024 / 1e6 for name in ("VmHWM", "VmRSS"))
-    except OSError:
-        try:
-            import resource
-
-            # In units of 1,024 bytes, but in bytes on macOS.
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-        except ImportError:
-            pass
-print(json.dumps({"moments": moments, "peak_rss_mb": peak, "steady_rss_mb": steady}))
+    peak_rss_mb, steady_rss_mb = memory_mb()
+print(json.dumps({"moments": moments, "peak_rss_mb": peak_rss_mb, "steady_rss_mb": steady_rss_mb}))

@@ -1,4 +1,4 @@
-"""A second opinion on `embed`: the benchmark that comes with ai-edge-litert, which runs the file through CompiledModel."""
+"""Get a second opinion on `embed` from the benchmark in ai-edge-litert, which runs the file through CompiledModel."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ TOOL = "ai_edge_litert.tools.benchmark_litert_model"
 SECONDS = 60.0
 
 
-def litert_benchmark_us(bundle: Bundle, runs: int, threads: int, folder: Path) -> float:
-    """Its median of so many runs of `embed`, which it tells in hundredths of a millisecond.
+def median_us(bundle: Bundle, runs: int, threads: int, folder: Path, tool: str = TOOL) -> float:
+    """Return the tool's median µs of `runs` calls of `embed`, which it prints to 10 µs.
 
     Args:
         folder: for temporary files.
+        tool: the module that is run.
 
     Raises:
-        BackendError: it is not installed, or does not run, with the reason.
+        BackendError: the tool is not installed, or does not run, with the reason.
     """
     remedy = "Run: pip install ai-edge-litert"
-    if not _installed():
+    if not _installed(tool):
         raise BackendError("litert-benchmark is not installed.", remedy)
     model, result = folder / "encoder.tflite", folder / "litert-benchmark.json"
     model.write_bytes(bundle.model)
-    arguments = ["-m", TOOL, f"--model={model}", f"--num_runs={runs}", f"--num_threads={threads}"]
-    if "embed" in bundle.manifest.signatures:  # without any, it runs the first, as we do
+    arguments = ["-m", tool, f"--model={model}", f"--num_runs={runs}", f"--num_threads={threads}"]
+    if "embed" in bundle.manifest.signatures:  # without any, the tool runs the first subgraph, as we do
         arguments.append("--signature=embed")
     try:
         child = run_python(*arguments, f"--result_json={result}", seconds=SECONDS)
@@ -41,8 +42,8 @@ def litert_benchmark_us(bundle: Bundle, runs: int, threads: int, folder: Path) -
         raise BackendError(f"litert-benchmark does not run here ({child.reason}).", remedy) from None
 
 
-def _installed() -> bool:
+def _installed(tool: str) -> bool:
     try:
-        return importlib.util.find_spec(TOOL) is not None
-    except ModuleNotFoundError:  # of the package that it would be in
+        return importlib.util.find_spec(tool) is not None
+    except ModuleNotFoundError:  # the package around the tool
         return False

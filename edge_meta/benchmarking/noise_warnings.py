@@ -1,20 +1,18 @@
-"""What about a machine spoils a measurement."""
+"""Find what on a machine makes a measurement unreliable, and warn of it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 CPUFREQ = Path("/sys/devices/system/cpu")
 MOUNTS = Path("/proc/mounts")
 SPREAD = 1.25  # between rounds of a stage; on a quiet machine they differ by a few percent
-IN_ROUNDS = ("embed", "total")
 
 
-def load() -> float | None:
-    """Processes that wanted to run, averaged over the last minute; None where the system does not tell."""
+def system_load() -> float | None:
+    """Return how many processes wanted to run, averaged over the last minute; None where the system does not tell."""
     try:
         return os.getloadavg()[0]
     except (AttributeError, OSError):
@@ -22,7 +20,7 @@ def load() -> float | None:
 
 
 def governors(folder: Path = CPUFREQ) -> set[str]:
-    """The frequency governors of the CPUs; empty where there are none, as in most virtual machines."""
+    """Return the frequency governors of the CPUs; none where there are none, as in most virtual machines."""
     found = set()
     for file in folder.glob("cpu[0-9]*/cpufreq/scaling_governor"):
         try:
@@ -32,23 +30,24 @@ def governors(folder: Path = CPUFREQ) -> set[str]:
     return found
 
 
-def warnings(
+def noise_warnings(
     load_before: float | None,
     threads: int,
-    stages: Mapping[str, Mapping[str, Any]],
+    spreads: Mapping[str, float | None],
     folder: Path,
     cores: int | None = None,
     cpufreq: Path = CPUFREQ,
     mounts: Path = MOUNTS,
 ) -> list[str]:
-    """What spoils a run, a sentence for each.
+    """Return a sentence for each thing that makes a run's figures unreliable.
 
     Args:
-        load_before: what `load` gave before the run began to load the machine itself.
+        load_before: `system_load` before the run, which loads the machine itself.
         threads: that the run needs.
-        stages: its figures, as `timing.summary` gives them.
+        spreads: stage → `StageTiming.spread`, of stages that were timed in rounds.
         folder: where the temporary stores are.
-        cores: that the machine has, unless it is to be asked.
+        cores: of the machine; asked of the system by default.
+        cpufreq, mounts: where the system tells of its CPUs' frequencies and its file systems.
     """
     cores = cores or os.cpu_count() or 1
     found = []
@@ -62,7 +61,7 @@ def warnings(
         found.append(
             f"Other programs load the machine: {load_before:.1f} processes wanted to run on {cores} cores before this began."
         )
-    moving = {name: stages[name]["spread"] for name in IN_ROUNDS if (stages[name]["spread"] or 1.0) > SPREAD}
+    moving = {stage: spread for stage, spread in spreads.items() if (spread or 1.0) > SPREAD}
     if moving:
         told = " and ".join(f"{spread} times as long in one round as in another ({name})" for name, spread in moving.items())
         found.append(f"The machine's speed changed during the run: its median was {told}.")
@@ -74,7 +73,7 @@ def warnings(
 
 
 def in_memory(folder: Path, mounts: Path = MOUNTS) -> bool:
-    """Whether a folder is in a file system that has no disk; False where the system does not tell."""
+    """Tell whether a folder is in a file system that has no disk; False where the system does not tell."""
     try:
         lines = [line.split() for line in mounts.read_text().splitlines()]
     except OSError:

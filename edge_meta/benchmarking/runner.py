@@ -1,4 +1,4 @@
-"""How long a bundle takes on this machine, stage by stage, and how much memory: will it be fast enough on my board?"""
+"""Time bundles on this machine, stage by stage, and measure their memory: will it be fast enough on my board?"""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from edge_meta.benchmarking import energy_counters, noise_warnings, stages, timing
-from edge_meta.benchmarking.cold_start import fresh_processes
-from edge_meta.benchmarking.litert_benchmark import litert_benchmark_us
+from edge_meta.benchmarking import cold_start, energy_counters, litert_benchmark, stages, timing
+from edge_meta.benchmarking.energy_counters import Counters, Energy
+from edge_meta.benchmarking.noise_warnings import noise_warnings, system_load
+from edge_meta.benchmarking.results import Benchmark, BundleTiming
 from edge_meta.benchmarking.stages import Subject
-from edge_meta.benchmarking.sweep import installed, side_by_side, variants
+from edge_meta.benchmarking.sweep import VariantTiming, installed, side_by_side, variants
+from edge_meta.benchmarking.timing import StageTiming
 from edge_meta.errors import BackendError, InputError
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
@@ -24,124 +27,148 @@ from edge_meta.runtime.machine import host
 RUNS = 500
 LIMIT = 5.0  # seconds a stage, unless a number of runs is asked for
 SIDE_LIMIT = 2.0  # seconds for adapting, for each number of classes, and for each variant
+WATCHED = ("embed", "total")  # stages whose rounds show whether the machine's speed changed
+
+Measured = TypeVar("Measured")
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """The amount of measuring.
+
+    Attributes:
+        runs: calls of each stage; None for 500, or as many as fit into five seconds.
+        warmup: calls before those.
+        sweep: whether to run the first bundle in every installed backend too, with and without XNNPACK, and with other
+            numbers of threads.
+        energy: whether to read the CPU's energy counters.
+        shots: of each of the 20 synthetic classes.
+        class_counts: numbers of classes to score.
+        adaptations: the most runs of the stage `adapt`, which takes long.
+        starts: fresh processes for each bundle.
+        powercap: folder of the energy counters.
+
+    Raises:
+        InputError: runs or warmup out of range.
+    """
+
+    runs: int | None = None
+    warmup: int = 50
+    sweep: bool = True
+    energy: bool = False
+    shots: int = stages.SHOTS
+    class_counts: Sequence[int] = stages.CLASS_COUNTS
+    adaptations: int = stages.ADAPTATIONS
+    starts: int = cold_start.STARTS
+    powercap: Path = energy_counters.POWERCAP
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.warmup < 0:
+            raise InputError(
+                f"{self.count} runs after {self.warmup} for warm-up are not possible.", "Use 1 or more, and 0 or more."
+            )
+
+    @property
+    def count(self) -> int:
+        """Calls of each stage, if time allows."""
+        return RUNS if self.runs is None else self.runs
 
 
 def benchmark(
     bundles: Sequence[Bundle],
-    runs: int | None = None,
-    warmup: int = 50,
+    config: BenchmarkConfig | None = None,
     options: RuntimeOptions = DEFAULT,
-    sweep: bool = True,
-    energy: bool = False,
-    on_note: Callable[[str], None] = lambda note: None,
-) -> dict[str, Any]:
-    """Time bundles against 20 synthetic classes of 5 shots each, in temporary stores.
+    on_note: Notify = lambda note: None,
+) -> Benchmark:
+    """Time bundles against 20 synthetic classes, in temporary stores.
 
     The stages of all bundles are timed in turn, round by round, so that a change of the machine's speed meets all alike.
 
     Args:
         bundles: the first is the one that is looked at most closely.
-        runs: calls of each stage; 500, or as many as fit into five seconds, unless given.
-        warmup: calls before those.
-        sweep: whether to run the first bundle in every installed back end too, with and without XNNPACK, and with other
-            numbers of threads.
-        energy: whether to read the CPU's energy counters.
         on_note: told what is going on.
 
-    Returns:
-        backend, threads, xnnpack, delegate; runs; and of the first bundle: bundle, quantization, model_bytes; stages, those
-        of `stages.Subject` → `timing.summary`; bare_us, the interpreter's invoke alone, and embed_over_bare; enroll_us and
-        adapt_step_us, medians; what `fresh_processes` gives. Then score_by_classes, number of classes → `timing.summary`;
-        litert_benchmark_us; side_by_side, a list of variants; energy; others, for further bundles what is said of the first;
-        warnings, what spoils the figures; notes, what could not be measured, which is None then; host.
-
     Raises:
-        InputError: no bundle, or runs or warmup out of range.
+        InputError: no bundle.
         BundleError, BackendError, StoreError: see `Classifier.load`.
     """
-    count = RUNS if runs is None else runs
-    if count < 1 or warmup < 0 or not bundles:
-        raise InputError(f"{count} runs after {warmup} for warm-up are not possible.", "Use 1 or more, and 0 or more.")
-    load_before = noise_warnings.load()
+    if not bundles:
+        raise InputError("There is no bundle to time.", "Name one or more.")
+    config = config or BenchmarkConfig()
+    load_before = system_load()
     notes: list[str] = []
     with tempfile.TemporaryDirectory(prefix="edge-meta-") as temporary:
         folder = Path(temporary).resolve()
         with ExitStack() as opened:
             subjects = []
             for at, bundle in enumerate(bundles):
-                subjects.append(Subject.load(bundle, folder / f"{at}.db", options))
+                subjects.append(Subject.load(bundle, folder / f"{at}.db", options, config.shots))
                 opened.enter_context(subjects[-1].classifier)
-            on_note(f"enrolling {stages.CLASSES} synthetic classes")
-            for subject in subjects:
-                subject.enroll()
-            first, ran = subjects[0].classifier, [subject.classifier.encoder.options for subject in subjects]
-            on_note(f"timing {count} runs of each stage on {ran[0].backend}")
-            works = {(at, name): work for at, each in enumerate(subjects) for name, work in each.works().items()}
-            samplers = {key: timing.sampler(work) for key, work in works.items()}
-            limit = LIMIT if runs is None else float("inf")
-            for (at, name), rounds in timing.in_turn(samplers, count, warmup, limit).items():
-                subjects[at].timed[name] = rounds
-            for subject in subjects:
-                subject.adapt(count, SIDE_LIMIT)
-            on_note(f"scoring up to {stages.BY_CLASSES[-1]:,} classes")
-            by_classes = stages.score_by_classes(first, folder, count, SIDE_LIMIT)
-            joules = _or_note(notes, partial(_energy, subjects[0])) if energy else None
+            first = subjects[0].classifier
+            _time_stages(subjects, config, on_note)
+            on_note(f"scoring up to {config.class_counts[-1]:,} classes")
+            by_classes = stages.score_by_classes(first, folder, config.count, SIDE_LIMIT, config.class_counts)
+            energy = _or_note(notes, partial(_energy, subjects[0], config.powercap)) if config.energy else None
         on_note("starting fresh processes")
-        facts = [
-            {**_facts(subject), **fresh_processes(subject.bundle, subject.store, how, subject.images[0, 0], folder)}
-            for subject, how in zip(subjects, ran, strict=True)
-        ]
-        opinion = _or_note(notes, partial(litert_benchmark_us, bundles[0], count, ran[0].threads, folder))
-        rows = []
-        if sweep:
-            on_note("running it in other ways")
-            rows = side_by_side(bundles[0], variants(ran[0], installed(), os.cpu_count() or 1), count, SIDE_LIMIT)
-        warnings = noise_warnings.warnings(load_before, ran[0].threads, facts[0]["stages"], folder)
-    if not isinstance(bundles[0].manifest.input_spec, ImageInput):
-        notes.append("Decoding and resizing are not timed: the encoder takes no images.")
-    elif not stages.has_pillow():
-        notes.append('Decoding is not timed: Pillow is not installed (pip install "edge-meta[image]").')
-    return {
-        "backend": ran[0].backend,
-        "threads": ran[0].threads,
-        "xnnpack": ran[0].xnnpack,
-        "delegate": None if ran[0].delegate is None else str(ran[0].delegate),
-        "runs": count,
-        **facts[0],
-        "score_by_classes": by_classes,
-        "litert_benchmark_us": opinion,
-        "side_by_side": rows,
-        "energy": joules,
-        "others": facts[1:],
-        "warnings": warnings,
-        "notes": notes,
-        "host": host(),
+        timed = [_figures(subject, config.starts, folder) for subject in subjects]
+        ran = first.encoder.options
+        opinion = _or_note(notes, partial(litert_benchmark.median_us, bundles[0], config.count, ran.threads, folder))
+        side = _side_by_side(bundles[0], ran, config.count, on_note) if config.sweep else []
+        spreads = {stage: timed[0].stages[stage].spread for stage in WATCHED}
+        warnings = noise_warnings(load_before, ran.threads, spreads, folder)
+    notes += _unmeasured(bundles[0])
+    return Benchmark(ran, config.count, timed[0], timed[1:], by_classes, opinion, side, energy, warnings, notes, host())
+
+
+def _time_stages(subjects: Sequence[Subject], config: BenchmarkConfig, on_note: Notify) -> None:
+    on_note(f"enrolling {stages.CLASSES} synthetic classes")
+    for subject in subjects:
+        subject.enroll()
+    on_note(f"timing {config.count} runs of each stage on {subjects[0].classifier.encoder.backend}")
+    samplers = {
+        (at, name): timing.sampler(work) for at, subject in enumerate(subjects) for name, work in subject.works().items()
     }
+    limit = LIMIT if config.runs is None else float("inf")
+    for (at, name), rounds in timing.in_turn(samplers, config.count, config.warmup, limit).items():
+        subjects[at].timed[name] = rounds
+    for subject in subjects:
+        subject.adapt(min(config.count, config.adaptations), SIDE_LIMIT)
 
 
-def _facts(subject: Subject) -> dict[str, Any]:
-    bundle, figures = subject.bundle, {name: timing.summary(rounds) for name, rounds in subject.timed.items()}
-    bare = figures.pop("bare")["p50_us"]
-    return {
-        "bundle": bundle.name,
-        "quantization": bundle.manifest.quantization,
-        "model_bytes": len(bundle.model),
-        "stages": {name: figures[name] for name in stages.ORDER if name in figures},
-        "bare_us": bare,
-        "embed_over_bare": round(figures["embed"]["p50_us"] / bare, 3),
-        "enroll_us": figures["enroll"]["p50_us"],
-        "adapt_step_us": figures["adapt_step"]["p50_us"],
-    }
-
-
-def _energy(subject: Subject) -> dict[str, Any]:
-    return energy_counters.energy(
-        partial(subject.classifier.classify, subject.images[0, 0]), energy_counters.Counters(energy_counters.POWERCAP)
+def _figures(subject: Subject, starts: int, folder: Path) -> BundleTiming:
+    bundle, figures = subject.bundle, {name: StageTiming.of(rounds) for name, rounds in subject.timed.items()}
+    options = subject.classifier.encoder.options
+    return BundleTiming(
+        bundle.name,
+        bundle.manifest.quantization,
+        len(bundle.model),
+        {name: figures[name] for name in stages.STAGES if name in figures},
+        figures[stages.BARE].p50_us,
+        cold_start.measure(bundle, subject.store, options, subject.images[0, 0], folder, starts),
     )
 
 
-def _or_note(notes: list[str], measure: Callable[[], Any]) -> Any:
-    """What is measured; or None, and a note why it could not be."""
+def _energy(subject: Subject, powercap: Path) -> Energy:
+    return energy_counters.measure(partial(subject.classifier.classify, subject.images[0, 0]), Counters(powercap))
+
+
+def _side_by_side(bundle: Bundle, options: RuntimeOptions, runs: int, on_note: Notify) -> list[VariantTiming]:
+    on_note("running it in other ways")
+    return side_by_side(bundle, variants(options, installed(), os.cpu_count() or 1), runs, SIDE_LIMIT)
+
+
+def _unmeasured(bundle: Bundle) -> list[str]:
+    """Return a note if there are stages that this encoder, or this installation, does not have."""
+    if not isinstance(bundle.manifest.input_spec, ImageInput):
+        return ["Decoding and resizing are not timed: the encoder takes no images."]
+    if not stages.has_pillow():
+        return ['Decoding is not timed: Pillow is not installed (pip install "edge-meta[image]").']
+    return []
+
+
+def _or_note(notes: list[str], measure: Callable[[], Measured]) -> Measured | None:
+    """Measure; or return None, with a note why it cannot be measured."""
     try:
         return measure()
     except BackendError as error:

@@ -1,4 +1,7 @@
-"""The command line. Results go to stdout, progress and notes to stderr; exit codes: 0 done, 1 a user's problem, 2 usage."""
+"""The command line, edge-meta.
+
+Results go to stdout, progress and notes to stderr. Exit codes: 0 done, 1 an error that the user can act on, 2 wrong usage.
+"""
 
 from __future__ import annotations
 
@@ -13,56 +16,71 @@ import click
 from edge_meta import __version__
 from edge_meta.errors import EdgeMetaError
 
-# Verb -> module of edge_meta.cli that defines it. Modules load when their verb is called, so that classifying on a board
-# never pays for what training needs.
-VERBS = {
-    "train": "train",
-    "export": "export",
-    "evaluate": "evaluate",
-    "enroll": "device",
-    "classify": "device",
-    "adapt": "device",
-    "forget": "device",
-    "undo": "device",
-    "inspect": "inspect",
-    "merge": "store",
-    "migrate": "store",
-    "export-store": "store",
-    "import-store": "store",
-    "benchmark": "benchmark",
-    "data": "data",
-    "demo": "demo",
+# Section of the help -> verb -> module of edge_meta.cli that defines it, in the order in which a newcomer needs them. A
+# module loads when one of its verbs is called, so that classifying on a board does not pay for what training needs.
+SECTIONS = {
+    "On a device": {
+        "enroll": "device",
+        "classify": "device",
+        "adapt": "device",
+        "undo": "device",
+        "forget": "device",
+        "inspect": "inspect",
+        "benchmark": "benchmark",
+    },
+    "Between stores": {
+        "merge": "store",
+        "migrate": "store",
+        "export-store": "store",
+        "import-store": "store",
+    },
+    "On a workstation": {
+        "demo": "demo",
+        "data": "data",
+        "train": "train",
+        "export": "export",
+        "evaluate": "evaluate",
+    },
 }
+VERBS = {verb: module for verbs in SECTIONS.values() for verb, module in verbs.items()}
 
 
 class LazyGroup(click.Group):
-    """A group that imports a verb's module when it is needed."""
+    """A group that imports a verb's module when it is needed, and lists the verbs by section."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        module = importlib.import_module(f"edge_meta.cli.{VERBS[cmd_name]}")
-        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
-        return command
+        return load(cmd_name) if cmd_name in VERBS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, verbs in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(verb, load(verb).get_short_help_str(limit=200)) for verb in verbs])
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            with native_output_hushed():
+            with native_output_silenced():
                 return super().invoke(ctx)
         except EdgeMetaError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)
 
 
-@contextmanager
-def native_output_hushed() -> Iterator[None]:
-    """Drop what native libraries print to stderr, while Python's own messages still get there.
+def load(verb: str) -> click.Command:
+    """Import the module of one of `VERBS`; returns its command."""
+    module = importlib.import_module(f"edge_meta.cli.{VERBS[verb]}")
+    command: click.Command = getattr(module, verb.replace("-", "_"))
+    return command
 
-    TensorFlow tells of every GPU driver that it does not find, and interpreters of every delegate that they make. Who wants
-    to read that sets TF_CPP_MIN_LOG_LEVEL, as for TensorFlow itself.
+
+@contextmanager
+def native_output_silenced() -> Iterator[None]:
+    """Drop what native libraries print to stderr; Python's own messages still get there.
+
+    TensorFlow reports every GPU driver that it does not find, and interpreters every delegate that they make. To read these
+    messages, set TF_CPP_MIN_LOG_LEVEL, as for TensorFlow itself.
     """
     try:
         real = os.dup(2)
@@ -71,25 +89,28 @@ def native_output_hushed() -> Iterator[None]:
     if real is None or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    before = sys.stderr
+    python_stderr = sys.stderr
     with open(os.devnull, "w") as nowhere, open(real, "w", buffering=1, encoding="utf-8", errors="replace") as messages:
-        if before is sys.__stderr__:
+        if python_stderr is sys.__stderr__:
             sys.stderr = messages
         os.dup2(nowhere.fileno(), 2)
         try:
             yield
         finally:
             os.dup2(real, 2)
-            sys.stderr = before
+            sys.stderr = python_stderr
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="edge-meta")
 def main() -> None:
     """Teach a phone or a board new classes from a handful of examples, on the device.
 
     \b
-    On a workstation:  edge-meta demo                 see everything work, in a few minutes
-                       edge-meta train, export        make an encoder, make a bundle of it
-    On a device:       edge-meta enroll, classify     show it a thing, ask what a thing is
+    Examples:
+      edge-meta enroll omniglot alef alef1.png alef2.png    # show it a thing
+      edge-meta classify omniglot what.png                  # ask which thing this is
+      edge-meta demo                                        # see everything work, in a few minutes
+
+    Every verb has help with examples, such as edge-meta enroll -h.
     """

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options
 from edge_meta.cli.progress import note
 from edge_meta.runtime.backends import RuntimeOptions
+
+if TYPE_CHECKING:
+    from edge_meta.benchmarking.baseline import Comparison
 
 
 @click.command()
@@ -20,13 +23,13 @@ from edge_meta.runtime.backends import RuntimeOptions
 )
 @click.option("--warmup", default=50, show_default=True, type=click.IntRange(min=0), help="Calls of each before those.")
 @click.option(
-    "--sweep/--no-sweep", default=True, help="Run it in other back ends and on other numbers of threads.  [default: yes]"
+    "--sweep/--no-sweep", default=True, help="Run it in other backends and on other numbers of threads.  [default: yes]"
 )
 @click.option("--energy", is_flag=True, help="Measure joules, where the CPU has counters that this user may read.")
 @click.option("--baseline", metavar="FILE", help="Compare with what an earlier run printed with --json.")
 @click.option(
     "--max-regression", default=1.2, show_default=True, type=click.FloatRange(min=1.0),
-    help="With --baseline: a stage that takes more than so many times as long as then is an error.",
+    help="With --baseline: it is an error if a stage takes more than this many times as long.",
 )  # fmt: skip
 @click.option("--report", metavar="FILE", help="Write a page with charts, .html.")
 @runtime_options
@@ -49,9 +52,9 @@ def benchmark(
     Examples:
       edge-meta benchmark omniglot
       edge-meta benchmark omniglot --report benchmark.html --energy
-      edge-meta benchmark float32.bundle int8.bundle              side by side, timed in turn
+      edge-meta benchmark float32.bundle int8.bundle    # side by side, timed in turn
       edge-meta benchmark omniglot --json > before.json
-      edge-meta benchmark omniglot --baseline before.json         exit code 1 if a stage has become slower
+      edge-meta benchmark omniglot --baseline before.json    # exit code 1 if a stage is slower
 
     \b
     decode       a PNG of the encoder's size, in memory; needs Pillow
@@ -64,11 +67,11 @@ def benchmark(
     adapt_step   one gradient step over all shots
     adapt        a whole adaptation, until it is on the disk
 
-    The first bundle is looked at most closely. Warnings tell what about the machine spoils the figures.
+    The first bundle is looked at most closely. Warnings tell what on the machine makes the figures unreliable.
     """
     from edge_meta import files
     from edge_meta.benchmarking import baseline as baselines
-    from edge_meta.benchmarking.runner import benchmark
+    from edge_meta.benchmarking.runner import BenchmarkConfig, benchmark
     from edge_meta.errors import InputError
     from edge_meta.reports.benchmark_page import render
     from edge_meta.reports.benchmark_text import lines
@@ -77,23 +80,24 @@ def benchmark(
     earlier = None if baseline is None else baselines.read(baseline)
     if report is not None and not Path(report).absolute().parent.is_dir():
         raise InputError(f"The folder of {report} does not exist.", "Make it first.")
-    result = benchmark([Bundle.open(bundle) for bundle in bundles], runs, warmup, options, sweep, energy, note)
+    config = BenchmarkConfig(runs, warmup, sweep, energy)
+    result = benchmark([Bundle.open(bundle) for bundle in bundles], config, options, note)
     if earlier is not None:
-        result["baseline"] = baselines.compare(result, earlier, max_regression)
+        result = replace(result, baseline=baselines.compare(result.to_json(), earlier, max_regression))
     if report is not None:
         files.write_text(Path(report), render(result))
         note(f"{report} written")
-    emit(result, as_json, lines(result))
-    if earlier is not None:
-        _judge(result["baseline"], str(baseline))
+    emit(result.to_json(), as_json, lines(result))
+    if result.baseline is not None:
+        _raise_if_slower(result.baseline, str(baseline))
 
 
-def _judge(compared: Mapping[str, Any], name: str) -> None:
+def _raise_if_slower(compared: Comparison, name: str) -> None:
     from edge_meta.errors import RegressionError
 
-    if compared["slower"]:
-        told = ", ".join(f"{stage} {compared['ratios'][stage]:.2f}" for stage in compared["slower"])
+    if compared.slower:
+        told = ", ".join(f"{stage} {compared.ratios[stage]:.2f}" for stage in compared.slower)
         raise RegressionError(
-            f"Slower than {name} by more than a factor of {compared['max_regression']:g}: {told}.",
-            "Run it again when nothing else runs on the machine; if it stays so, what changed since has made it slower.",
+            f"Slower than {name} by more than a factor of {compared.max_regression:g}: {told}.",
+            "Run it again when nothing else runs on the machine. If it stays slower, look at what changed since.",
         )

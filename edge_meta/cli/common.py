@@ -1,4 +1,4 @@
-"""What the verbs share: options, and the way results are printed."""
+"""Options that several verbs have, and the printing of results."""
 
 from __future__ import annotations
 
@@ -11,28 +11,31 @@ from typing import Any
 
 import click
 
+from edge_meta.choices import BACKENDS, FALLBACKS, SOLVERS
 from edge_meta.errors import FallbackWarning
-from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
+from edge_meta.runtime.backends import RuntimeOptions
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
 def emit(result: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
-    """Print a result to stdout: as one JSON object, or as lines for people."""
+    """Print a result to stdout: as one JSON object, or as lines of text."""
     if as_json:
         click.echo(json.dumps(result))
     else:
         for line in lines:
-            # File names may hold bytes that are no text in any encoding.
+            # A file name may hold bytes that no encoding can print.
             click.echo(line.encode(errors="replace"))
 
 
-store_option = click.option("--store", metavar="FILE", help="The store's .db file.  [default: in the user's data folder]")
+store_option = click.option(
+    "--store", metavar="FILE", help="Use this .db file as the store.  [default: one in the user's data folder]"
+)
 solver_option = click.option(
     "--solver",
-    type=click.Choice(["lda", "gradient", "ridge"]),
-    help="How the last layer is fitted: linear discriminant analysis, gradient steps from the prototypes, or ridge "
-    "regression.  [default: gradient where steps or rates are given or were learned with the encoder, else lda]",
+    type=click.Choice(SOLVERS),
+    help="Fit the last layer by linear discriminant analysis, by gradient steps from the prototypes, or by ridge "
+    "regression.  [default: gradient if steps or a rate are given, or were learned with the encoder; else lda]",
 )
 
 
@@ -44,7 +47,7 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
 
 
 def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
-    """A verb that runs an encoder: its function is given `options`, a `RuntimeOptions`, for what --backend and so on say."""
+    """Add the options of the interpreter to a verb; its function gets them as `options`, a `RuntimeOptions`."""
 
     @wraps(command)
     def with_options(*arguments: Any, **given: Any) -> None:
@@ -62,18 +65,18 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
 _RUNTIME = [
     click.option(
         "--backend",
-        type=click.Choice(list(BACKENDS)),
-        help="Interpreter to use.  [default: the first of these that is installed]",
+        type=click.Choice(BACKENDS),
+        help="Run the encoder in this interpreter.  [default: the first of these that is installed]",
     ),
-    click.option("--threads", default=1, show_default=True, help="Threads of the interpreter."),
+    click.option("--threads", default=1, show_default=True, help="Let the interpreter use this many threads."),
     click.option("--xnnpack/--no-xnnpack", default=True, help="Let XNNPACK run what it can.  [default: yes]"),
     click.option(
         "--delegate", metavar="LIBRARY",
-        help="External delegate (Edge TPU, GPU, NPU) that runs what it can: a path, or a name such as libedgetpu.so.1.",
+        help="Let an external delegate (Edge TPU, GPU, NPU) run what it can: a path, or a name such as libedgetpu.so.1.",
     ),
     click.option(
         "--delegate-option", "delegate_options", metavar="KEY=VALUE", multiple=True, callback=_pairs,
-        help="For the delegate, as its maker documents; may be given several times.",
+        help="Pass an option to the delegate, as its maker documents; may be given several times.",
     ),
-    click.option("--fallback", type=click.Choice(["cpu"]), help="What runs it if the delegate cannot.  [default: nothing]"),
+    click.option("--fallback", type=click.Choice(FALLBACKS), help="Use the CPU if the delegate fails."),
 ]  # fmt: skip

@@ -5,37 +5,58 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
 from edge_meta import files
-from edge_meta.benchmarking.runner import benchmark
+from edge_meta.benchmarking.runner import BenchmarkConfig, benchmark
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, duration, note
-from edge_meta.datasets import Dataset, load_dataset
+from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.enrolled_task import TASK_SHOT, TASK_WAY, enroll_and_classify
 from edge_meta.evaluation.interval import Interval
+from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
 from edge_meta.runtime.embedding import embed_all
-
-# A few minutes on two cores. A run for use takes ten times as long: edge-meta train.
-EPISODES = 320
-WAY, SHOT, QUERY = 60, 1, 2
+from edge_meta.types import Array
 
 CASES = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}
 SHOTS = (1, 2, 3, 5, 10)
-JUDGED_EPISODES = 600
-JUDGED_QUERIES = 10
+QUERIES = 10  # of each class in an episode that accuracy is measured on
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """The amount of training and evaluation: a few minutes on two cores. A run for use takes ten times as long.
+
+    Attributes:
+        way, shot, query, episodes: of training.
+        evaluated_episodes: that each accuracy is measured on.
+        benchmark: how much the benchmark measures.
+    """
+
+    way: int = 60
+    shot: int = 1
+    query: int = 2
+    episodes: int = 320
+    evaluated_episodes: int = 600
+    benchmark: BenchmarkConfig = field(default_factory=lambda: BenchmarkConfig(sweep=False))
 
 
 @click.command()
-@click.option("--dataset", default="glyphs", show_default=True, type=click.Choice(["glyphs", "omniglot"]))
+@click.option(
+    "--dataset",
+    default="glyphs",
+    show_default=True,
+    type=click.Choice(["glyphs", "omniglot"]),
+    help="Learn from this dataset.",
+)
 @click.option("--output", default="demo", show_default=True, metavar="DIR", help="Where the results go.")
 @json_option
 def demo(dataset: str, output: str, as_json: bool) -> None:
@@ -49,75 +70,76 @@ def demo(dataset: str, output: str, as_json: bool) -> None:
 
     Look at DIR/report.html afterwards; DIR/NAME.bundle can be used with the other verbs.
     """
+    result = run_demo(dataset, Path(output))
+    emit(result, as_json, account(result, Path(output)))
+
+
+def run_demo(dataset: str, folder: Path, config: DemoConfig | None = None) -> dict[str, Any]:
+    """Write run, bundle, report.html and result.json into a folder, and return the content of result.json."""
     from converters import export_bundle
     from edge_meta.reports import demo_page
-    from edge_meta.training.base import embed
-    from edge_meta.training.config import TrainingConfig, train
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.embeddings import embed_images
+    from edge_meta.training.pipeline import train
 
     started = time.monotonic()
-    folder = Path(output)
-    _clear_run(folder / "run")
+    config = config or DemoConfig()
+    remove_run(folder / "run")
 
-    note(f"1/5  Meta-learning an encoder on {dataset}: {EPISODES} episodes of {WAY} classes, {SHOT} example each")
-    config = TrainingConfig(dataset=dataset, way=WAY, shot=SHOT, query=QUERY, episodes=EPISODES)
-    run = train(config, folder / "run", on_progress=TrainingProgress())
+    episodes = f"{config.episodes} episodes of {config.way} classes, {config.shot} example each"
+    note(f"1/5  Meta-learning an encoder on {dataset}: {episodes}")
+    training = TrainingConfig(
+        dataset=dataset, way=config.way, shot=config.shot, query=config.query, episodes=config.episodes
+    )
+    run = train(training, folder / "run", on_progress=TrainingProgress())
 
     note("2/5  Exporting it to int8 for devices")
-    bundle = export_bundle(run.path, folder / f"{dataset}.bundle", "int8", overwrite=True, on_note=_detail)
+    bundle = export_bundle(run.path, folder / f"{dataset}.bundle", quantize="int8", overwrite=True, on_note=_detail)
 
-    note("3/5  Judging float32 and int8 on classes that neither has seen")
-    test = load_dataset(dataset, "test", bundle.manifest.input_spec)
-    store = folder / "demo.db"
-    for journal in ("", "-wal", "-shm"):
-        Path(f"{store}{journal}").unlink(missing_ok=True)
-    with Classifier.load(bundle, store) as classifier:
+    note("3/5  Evaluating float32 and int8 on classes that neither has seen")
+    input_spec = bundle.manifest.input_spec
+    test = load_dataset(dataset, "test", input_spec)
+    with _new_classifier(bundle, folder / "demo.db") as classifier:
         embeddings = {
-            "float32": embed(run.load_encoder(), bundle.manifest.input_spec, test.examples),
-            "int8": embed_all(classifier.encoder, bundle.manifest.input_spec, test.examples),
+            "float32": embed_images(run.load_encoder(), input_spec, test.examples),
+            "int8": embed_all(classifier.encoder, input_spec, test.examples),
         }
-        accuracy = {
-            kind: {case: _judge(values, test, *CASES[case]) for case in CASES} for kind, values in embeddings.items()
-        }
-        by_shots = {shot: tuple(_judge(values, test, 20, shot) for values in embeddings.values()) for shot in SHOTS}
+
+        def accuracy(values: Array, way: int, shot: int) -> Interval:
+            sampler = EpisodeSampler(test, min(way, len(test.class_names)), shot, QUERIES, seed=0)
+            return Interval.of(accuracies(values, sampler, config.evaluated_episodes))
+
+        by_case = {kind: {case: accuracy(values, *CASES[case]) for case in CASES} for kind, values in embeddings.items()}
+        by_shots = {shot: [accuracy(values, 20, shot) for values in embeddings.values()] for shot in SHOTS}
 
         note(f"4/5  Enrolling {TASK_WAY} of those classes from {TASK_SHOT} examples each, on the device's side")
         task = enroll_and_classify(classifier, test)
-    timing = benchmark([bundle], sweep=False)
+    timing = benchmark([bundle], config.benchmark)
 
     note("5/5  Drawing the report")
-    seconds = round(time.monotonic() - started, 1)
     result: dict[str, Any] = {
         "dataset": dataset,
-        "accuracy": {kind: {case: cell.mean for case, cell in cells.items()} for kind, cells in accuracy.items()},
-        "ci95": {kind: {case: cell.ci95 for case, cell in cells.items()} for kind, cells in accuracy.items()},
-        "protocol": f"test classes, {JUDGED_QUERIES} queries, {JUDGED_EPISODES} episodes, prototypes, frozen batch norm",
+        "accuracy": {kind: {case: cell.mean for case, cell in cells.items()} for kind, cells in by_case.items()},
+        "ci95": {kind: {case: cell.ci95 for case, cell in cells.items()} for kind, cells in by_case.items()},
+        "protocol": f"test classes, {QUERIES} queries, {config.evaluated_episodes} episodes, prototypes, frozen batch norm",
         "task": task.summary(),
-        "benchmark": timing,
-        "seconds": seconds,
+        "benchmark": timing.to_json(),
+        "seconds": round(time.monotonic() - started, 1),
     }
     history = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-    page = demo_page.render(result, test, task, history, by_shots)
-    files.write_text(folder / "report.html", page)
+    files.write_text(folder / "report.html", demo_page.render(result, timing, test, task, history, by_shots))
     files.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
-    emit(result, as_json, _account(result, folder))
+    return result
 
 
-def _judge(embeddings: NDArray[np.float32], data: Dataset, way: int, shot: int) -> Interval:
-    sampler = EpisodeSampler(data, min(way, len(data.class_names)), shot, JUDGED_QUERIES, seed=0)
-    return Interval.of(accuracies(embeddings, sampler, JUDGED_EPISODES))
-
-
-def _clear_run(path: Path) -> None:
+def remove_run(path: Path) -> None:
     """Remove the run of an earlier demo, and nothing that is not one."""
     if (path / "run.json").exists():
         shutil.rmtree(path)
 
 
-def _detail(text: str) -> None:
-    note(f"     {text}")
-
-
-def _account(result: dict[str, Any], folder: Path) -> list[str]:
+def account(result: Mapping[str, Any], folder: Path) -> Sequence[str]:
+    """Return the lines that sum up a demo for people."""
     task, timing = result["task"], result["benchmark"]
     lines = ["", f"{'accuracy on new classes':<26}{'float32':>18}{'int8':>18}"]
     for case, (way, shot) in CASES.items():
@@ -137,3 +159,14 @@ def _account(result: dict[str, Any], folder: Path) -> list[str]:
         f"Took {duration(result['seconds'])}. Report: {folder / 'report.html'}",
         f"Try it: edge-meta enroll {folder / result['dataset']}.bundle LABEL FILE...",
     ]
+
+
+def _new_classifier(bundle: Bundle, store: Path) -> Classifier:
+    """Open a bundle with an empty store in place of an earlier demo's."""
+    for journal in ("", "-wal", "-shm"):
+        Path(f"{store}{journal}").unlink(missing_ok=True)
+    return Classifier.load(bundle, store)
+
+
+def _detail(text: str) -> None:
+    note(f"     {text}")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option, store_option
-from edge_meta.heads.adaptation import Adapted
+from edge_meta.heads.adapted import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
@@ -17,7 +17,7 @@ from edge_meta.runtime.classifier import Classifier
 @click.argument("bundle")
 @click.argument("label")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--no-shots", is_flag=True, help="Keep sums of embeddings alone, in a store that is made so from the start.")
+@click.option("--no-shots", is_flag=True, help="Store only each class's sum and count, not its shots.")
 @store_option
 @runtime_options
 @json_option
@@ -30,7 +30,7 @@ def enroll(
     options: RuntimeOptions,
     as_json: bool,
 ) -> None:
-    """Teach BUNDLE the class LABEL from examples; add to it if it is there already.
+    """Teach BUNDLE the class LABEL from examples, or add examples to it.
 
     \b
     Examples:
@@ -38,9 +38,10 @@ def enroll(
       edge-meta enroll letters.bundle mug photos/mug/*.jpg --store kitchen.db
       edge-meta enroll sounds.bundle bell bell1.wav bell2.wav
 
-    All files (images, .wav or .flac recordings, or .npy arrays, as the encoder takes them) are added, or none when one of
-    them cannot be read. Only embeddings are stored, never the examples. A store that is made with --no-shots keeps one sum
-    for each label; there is no adapting then, and no forgetting of one shot.
+    FILEs are images, .wav or .flac recordings, or .npy arrays, as the encoder takes them. If one of them cannot be read,
+    none is added. Only embeddings are stored, never the examples.
+
+    --no-shots is for a new store. Nothing in that store can be adapted, and no single shot can be forgotten.
     """
     with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
         done = classifier.enroll(label, list(files))
@@ -50,8 +51,8 @@ def enroll(
 @click.command()
 @click.argument("bundle")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-@click.option("--top-k", default=3, show_default=True, type=click.IntRange(min=1), help="Nearest labels to list.")
-@click.option("--false-accept", type=float, help="Share of strangers that may count as known.  [default: the bundle's]")
+@click.option("--top-k", default=3, show_default=True, type=click.IntRange(min=1), help="List this many nearest labels.")
+@click.option("--false-accept", type=float, help="Accept this share of strangers as known.  [default: the bundle's]")
 @store_option
 @runtime_options
 @json_option
@@ -64,15 +65,16 @@ def classify(
     options: RuntimeOptions,
     as_json: bool,
 ) -> None:
-    """Say which enrolled class each example is, or that it is unknown.
+    """Name the enrolled class of each example, or call it unknown.
 
     \b
     Examples:
       edge-meta classify omniglot what.png
       edge-meta classify letters.bundle *.png --top-k 5 --json
-      edge-meta classify omniglot what.png --false-accept 0.01      rather unknown than wrong
+      edge-meta classify omniglot what.png --false-accept 0.01    # rather unknown than wrong
 
-    The score is the softmax over all enrolled labels; an example too far from all of them is unknown (label null).
+    The score is the softmax over all enrolled labels. An example that is too far from all of them is unknown: its label is
+    null in JSON.
     """
     results = []
     with Classifier.load(bundle, store, false_accept, **vars(options)) as classifier:
@@ -90,14 +92,14 @@ def classify(
 @click.command()
 @click.argument("bundle")
 @solver_option
-@click.option("--steps", type=int, help="Gradient steps, at most.  [default: the bundle's]")
-@click.option("--learning-rate", type=float, help="The same for all steps.  [default: the bundle's]")
+@click.option("--steps", type=int, help="Take at most this many gradient steps.  [default: the bundle's]")
+@click.option("--learning-rate", type=float, help="Use this rate in all steps.  [default: the bundle's]")
 @store_option
 @json_option
 def adapt(
     bundle: str, solver: str | None, steps: int | None, learning_rate: float | None, store: str | None, as_json: bool
 ) -> None:
-    """Fit the last layer to all enrolled shots, if it then does better than the prototypes on shots held out.
+    """Fit the last layer to all enrolled shots, or go back to the prototypes where they do best on shots held out.
 
     \b
     Examples:
@@ -105,25 +107,28 @@ def adapt(
       edge-meta adapt letters.bundle --steps 20 --learning-rate 0.01
       edge-meta adapt letters.bundle --solver ridge
 
-    Labels need two shots or more to be held out. `edge-meta undo` takes an adaptation back.
+    Shots that are held out decide which of the two is better. Only labels with two shots or more can spare one. edge-meta
+    undo takes an adaptation back.
     """
     with Classifier.load(bundle, store) as classifier:
         done = classifier.adapt(steps, learning_rate, solver)
-    emit(done._asdict(), as_json, [_adapted(done)])
+    emit(done._asdict(), as_json, [_adaptation(done)])
 
 
-def _adapted(done: Adapted) -> str:
+def _adaptation(done: Adapted) -> str:
+    """The result in one line: by which head, judged on which shots, and whether it is kept."""
     fitted = f"{done.solver} on {done.shots} shots of {done.classes} classes"
     if done.steps_allowed:
         fitted = f"{done.steps} of {done.steps_allowed} steps by {fitted}"
+    prototypes = "The head is that of the prototypes"
     if done.held_out_loss_after is None:
         nothing = "no label has two shots, so none could be held out to judge by"
         if done.changed:
             return f"{fitted}: loss {done.loss_before:.4f} → {done.loss_after:.4f}; {nothing}"
-        return f"Nothing was changed: {nothing}."
+        return f"{prototypes}: {nothing}."
     if not done.changed:
         return (
-            f"Nothing was changed: on {done.held_out} held-out shots, {done.solver} did no better than the prototypes "
+            f"{prototypes}: on {done.held_out} held-out shots, {done.solver} did no better "
             f"(loss {done.held_out_loss_before:.4f}, {done.held_out_accuracy_before:.1%} right)."
         )
     return (
@@ -136,21 +141,22 @@ def _adapted(done: Adapted) -> str:
 @click.command()
 @click.argument("bundle")
 @click.argument("label")
-@click.option("--shot", metavar="ID", help="Remove only this shot; edge-meta inspect --shots lists them.")
+@click.option("--shot", metavar="ID", help="Remove only this shot; edge-meta inspect --shots lists their ids.")
 @store_option
 @json_option
 def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json: bool) -> None:
-    """Remove LABEL, or one shot of it, for good: undo does not bring it back.
+    """Remove LABEL, or one shot of it, for good.
 
     \b
     Examples:
       edge-meta forget omniglot alef
       edge-meta forget omniglot alef --shot 5f0c9a...
+
+    edge-meta undo does not bring it back.
     """
-    opened = Bundle.open(bundle)
-    with opened.open_store(store) as kept:
-        removed = kept.forget(label, shot)
-        classes = len(kept.snapshot().labels)
+    with Bundle.open(bundle).open_store(store) as opened:
+        removed = opened.forget(label, shot)
+        classes = len(opened.snapshot().labels)
     emit(
         {"label": label, "removed": removed, "classes": classes}, as_json,
         [f"{label}: {removed} shots removed; {classes} classes"],
@@ -162,15 +168,16 @@ def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json
 @store_option
 @json_option
 def undo(bundle: str, store: str | None, as_json: bool) -> None:
-    """Take back the last enroll or adapt; again for the one before.
+    """Take back the last enroll or adapt.
 
     \b
     Example:
       edge-meta undo omniglot
+
+    Call it again to take back the one before.
     """
-    opened = Bundle.open(bundle)
-    with opened.open_store(store) as kept:
-        undone = kept.undo()
-        classes = len(kept.snapshot().labels)
-    what = f"{undone.shots} shots of {undone.label}" if undone.action == "enroll" else "the adapted last layer"
-    emit({**vars(undone), "classes": classes}, as_json, [f"Undone: {undone.action} ({what}); {classes} classes"])
+    with Bundle.open(bundle).open_store(store) as opened:
+        undone = opened.undo()
+        classes = len(opened.snapshot().labels)
+    removed = f"{undone.shots} shots of {undone.label}" if undone.action == "enroll" else "the adapted last layer"
+    emit({**vars(undone), "classes": classes}, as_json, [f"Undone: {undone.action} ({removed}); {classes} classes"])

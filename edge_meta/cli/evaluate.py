@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from edge_meta.choices import HEADS, SPLITS_AND_ALL
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option
 from edge_meta.cli.progress import Counter
-from edge_meta.datasets import SPLITS, names
+from edge_meta.datasets import names
 from edge_meta.evaluation.protocol import EpisodeProtocol
 
 if TYPE_CHECKING:
@@ -23,13 +24,19 @@ USUAL = EpisodeProtocol()
 @click.command()
 @click.argument("bundle")
 @click.option("--dataset", required=True, metavar="D", help=f"{names.NAMES}.")
-@click.option("--split", default=USUAL.split, show_default=True, type=click.Choice([*SPLITS, "all"]))
+@click.option(
+    "--split",
+    default=USUAL.split,
+    show_default=True,
+    type=click.Choice(SPLITS_AND_ALL),
+    help="Classes to draw from.",
+)
 @click.option("--way", default=USUAL.way, show_default=True, help="Classes in an episode.")
 @click.option("--shot", default=USUAL.shot, show_default=True, help="Support examples of each class.")
 @click.option("--query", default=USUAL.query, show_default=True, help="Query examples of each class.")
 @click.option("--episodes", default=USUAL.episodes, show_default=True, help="Episodes to draw.")
 @click.option("--seed", default=USUAL.seed, show_default=True, help="Seed of the draw.")
-@click.option("--head", default="prototype", show_default=True, type=click.Choice(["prototype", "linear"]))
+@click.option("--head", default="prototype", show_default=True, type=click.Choice(HEADS), help="Classify by this head.")
 @solver_option
 @click.option("--steps", type=int, help="Gradient steps of the linear head, at most.  [default: the bundle's]")
 @click.option(
@@ -48,9 +55,9 @@ def evaluate(ctx: click.Context, /, bundle: str, dataset: str, as_json: bool, **
     \b
     Examples:
       edge-meta evaluate omniglot --dataset omniglot --way 5 --shot 1
-      edge-meta evaluate omniglot --dataset lake         Lake's 20 one-shot runs, in which people err at 4.5 %
-      edge-meta evaluate omniglot --dataset omniglot --within-alphabet --query 1     runs like Lake's, drawn at random
-      edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear     as edge-meta adapt would leave it
+      edge-meta evaluate omniglot --dataset lake    # Lake's 20 runs, where people err in 4.5 %
+      edge-meta evaluate omniglot --dataset omniglot --within-alphabet --query 1    # like Lake's
+      edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear    # after adapting
       edge-meta evaluate omniglot --dataset omniglot --shot 5 --strangers omniglot --false-accept 0.05
       edge-meta evaluate letters.bundle --dataset folder:photos --split all --way 5 --shot 3 --query 5
 

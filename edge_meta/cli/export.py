@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
+from edge_meta.choices import CHANNEL_ORDERS, INPUT_KINDS, QUANTIZATIONS, TARGETS
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, note
-from edge_meta.cli.targets import derived
+from edge_meta.cli.targets import check_usage, export_to_target
+from edge_meta.runtime.bundle import Bundle
 
-FORMATS = ["float32", "float16", "dynamic", "int8", "int16x8"]
+# Fields of ModelOptions.
+MODEL_OPTIONS = ("output_tensor", "input_kind", "input_shape", "mean", "scale", "channel_order", "sample_rate")
 
 
 def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
@@ -36,13 +39,13 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
     "--target",
     default="litert",
     show_default=True,
-    type=click.Choice(["litert", "tflm", "web", "edgetpu", "imprint"]),
+    type=click.Choice(TARGETS),
     help="What the encoder is exported for.",
 )
 @click.option("--store", metavar="FILE", help="For imprint: the store's .db file.  [default: in the user's data folder]")
 @click.option(
     "--quantize",
-    type=click.Choice(FORMATS),
+    type=click.Choice(QUANTIZATIONS),
     help="Format of the encoder's weights and arithmetic.  [default: int8; a .tflite file keeps its own]",
 )
 @click.option("--calibration", metavar="D", help="Dataset to calibrate on.  [default: the run's]")
@@ -62,11 +65,11 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 )  # fmt: skip
 @click.option("--explain", is_flag=True, help="Print which layers' quantization adds how much noise, worst first.")
 @click.option("--output-tensor", metavar="T", help="Name or index of the embedding's tensor.  [default: the only output]")
-@click.option("--input-kind", type=click.Choice(["image", "audio", "array"]), help="[default: by the input's shape]")
+@click.option("--input-kind", type=click.Choice(INPUT_KINDS), help="[default: by the input's shape]")
 @click.option("--input-shape", metavar="N,...", callback=_numbers(int), help="Where the model leaves it open; no batch.")
 @click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="The model takes (x − mean) · scale.")
 @click.option("--scale", metavar="X[,...]", callback=_numbers(float), help="See --mean.  [default for both: by the file]")
-@click.option("--channel-order", type=click.Choice(["rgb", "bgr"]), help="Of images.  [default: rgb]")
+@click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS), help="Of images.  [default: rgb]")
 @click.option("--sample-rate", type=int, metavar="HZ", help="Of audio.  [default: 16000]")
 @click.option(
     "--upgrade-from", multiple=True, metavar="BUNDLE",
@@ -79,18 +82,9 @@ def export(
     output: str,
     target: str,
     store: str | None,
-    quantize: str | None,
-    calibration: str | None,
-    mirror: bool,
-    quantize_aware: int,
-    max_classes: int,
-    max_shots: int,
-    max_drop: float,
     explain: bool,
-    upgrade_from: tuple[str, ...],
-    overwrite: bool,
     as_json: bool,
-    **of_model: Any,
+    **given: Any,
 ) -> None:
     """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it), or of a model of yours.
 
@@ -102,7 +96,7 @@ def export(
       edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
       edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
-      edge-meta export speech.tflite --sample-rate 16000 --calibration folder:words --output speech.bundle
+      edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
@@ -120,27 +114,26 @@ def export(
     """
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
-    from converters import export_bundle
-    from converters.external.input_spec import ModelOptions
-    from converters.quantization import quantization_noise
-
-    given = {name: value for name, value in of_model.items() if value is not None}
-    options = ModelOptions(**given) if given else None
     if target != "litert":
-        settings = {
-            "quantize": quantize, "calibration": calibration, "mirror": mirror, "quantize_aware": quantize_aware,
-            "max_classes": max_classes, "max_shots": max_shots, "max_drop": max_drop, "model_options": options,
-            "upgrade_from": upgrade_from,
-        }  # fmt: skip
-        result, lines = derived(source, output, target, store, overwrite, settings)
+        check_usage(source, target)
+    from converters.options import ExportOptions, ModelOptions
+
+    of_model = {name: value for name in MODEL_OPTIONS if (value := given.pop(name)) is not None}
+    options = ExportOptions(**given, model_options=ModelOptions(**of_model) if of_model else None)
+    if target != "litert":
+        result, lines = export_to_target(source, output, target, store, options)
         emit(result, as_json, lines)
         return
-    bundle = export_bundle(
-        source, output, quantize, calibration, mirror, quantize_aware, max_classes, max_shots, max_drop, overwrite, note,
-        TrainingProgress(), options, upgrade_from,
-    )  # fmt: skip
+    from converters import export_bundle
+
+    bundle = export_bundle(source, output, options, note, TrainingProgress())
+    lines = [*_summary(bundle), *(_noise(bundle.manifest.parity.get("layers", [])) if explain else [])]
+    emit(_fields(bundle), as_json, [*lines, f"Next: edge-meta enroll {output} LABEL FILE..."])
+
+
+def _fields(bundle: Bundle) -> dict[str, Any]:
     manifest = bundle.manifest
-    result = {
+    return {
         "bundle": str(bundle.path),
         "encoder_id": manifest.encoder_id,
         "quantization": manifest.quantization,
@@ -150,6 +143,10 @@ def export(
         "parity": manifest.parity,
         "upgrades": [record.to_manifest() for record in manifest.embedding_maps],
     }
+
+
+def _summary(bundle: Bundle) -> list[str]:
+    manifest = bundle.manifest
     lines = [f"{bundle.path}: {manifest.quantization}, {len(bundle.model):,} bytes, {manifest.dim} dimensions"]
     for entry in manifest.parity.get("episodes", []):
         lines.append(
@@ -158,10 +155,20 @@ def export(
         )
     for record in manifest.embedding_maps:
         lines.append(f"takes stores of encoder {record.encoder_id[:12]} by edge-meta migrate: {record.accuracy}")
-    if explain:
-        lines += quantization_noise.explain(manifest.parity.get("layers", []))
-    lines.append(f"Next: edge-meta enroll {output} LABEL FILE...")
-    emit(result, as_json, lines)
+    return lines
+
+
+def _noise(layers: Sequence[dict[str, Any]]) -> list[str]:
+    """The quantization noise of each layer, worst first."""
+    if not layers:
+        return ["No layer's quantization adds noise, or none can be told apart."]
+    worst = layers[0]
+    return [
+        f"Quantization hurts most at {worst['layer']} ({worst['operator']}): {worst['own_db']:.1f} dB of signal to its own "
+        f"noise, {worst['total_db']:.1f} dB with that of all layers before it.",
+        f"{'own dB':>8}{'total dB':>10}  layer",
+        *(f"{row['own_db']:>8.1f}{row['total_db']:>10.1f}  {row['layer']} ({row['operator']})" for row in layers),
+    ]
 
 
 def _percent(interval: dict[str, float]) -> str:

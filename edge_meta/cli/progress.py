@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from edge_meta.training.trainer import Progress
+    from edge_meta.training.progress import Progress
 
 
 class TrainingProgress:
-    """Prints a line at each validation, and on a terminal a line in place between them."""
+    """Print a line at each validation; on a terminal, update a line in place between them."""
 
     def __init__(self) -> None:
         self._shown = 0.0
@@ -36,13 +36,13 @@ class TrainingProgress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 12 min 05 s."""
+    """Write seconds as people do: 45 s, 12 min 05 s."""
     whole = round(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 
 class Counter:
-    """Counts work in place on a terminal; silent elsewhere."""
+    """Count work in place on a terminal; print nothing elsewhere."""
 
     def __init__(self, what: str) -> None:
         self._what, self._shown, self._live = what, 0.0, sys.stderr.isatty()
@@ -54,5 +54,5 @@ class Counter:
 
 
 def note(text: str) -> None:
-    """A line about what is going on."""
+    """Print a line about the work that is going on."""
     click.echo(text, err=True)

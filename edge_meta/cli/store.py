@@ -1,4 +1,4 @@
-"""The verbs that join and move stores: merge, migrate, export-store, import-store."""
+"""The verbs between stores: merge, migrate, export-store, import-store."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from edge_meta.store.archive import read_archive, write_archive
 @store_option
 @json_option
 def merge(bundle: str, stores: tuple[str, ...], store: str | None, as_json: bool) -> None:
-    """Take what is enrolled in other STOREs of BUNDLE's encoder into this one, and forget what is forgotten there.
+    """Add the shots of other STOREs of the same encoder to the store of BUNDLE.
 
     \b
     Examples:
       edge-meta merge omniglot phone.db
       edge-meta merge letters.bundle shop1.db shop2.db --store all.db --json
 
-    Each shot counts once, however often and in whatever order stores are merged. What was forgotten or undone in any of them
-    is gone. An adapted last layer returns to the prototypes. STOREs are only read.
+    Each shot counts once, however often and in whatever order stores are merged. A label or shot that was forgotten or
+    undone in one of the stores is removed. An adapted last layer returns to the prototypes. STOREs are not changed.
     """
-    with Bundle.open(bundle).open_store(store) as kept:
-        done = kept.merge(*stores)
+    with Bundle.open(bundle).open_store(store) as opened:
+        done = opened.merge(*stores)
     lines = [f"{done.added} shots added, {done.removed} removed; {done.shots} shots of {done.classes} classes"]
     if done.head_reset:
         lines.append("The last layer was adapted to other shots: it is back at the prototypes. Adapt again if you like.")
@@ -42,16 +42,17 @@ def merge(bundle: str, stores: tuple[str, ...], store: str | None, as_json: bool
 @store_option
 @json_option
 def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> None:
-    """Make a new store for BUNDLE of OLD_STORE, a store of an older encoder that BUNDLE has a map from.
+    """Make a new store for BUNDLE from OLD_STORE, a store of an older encoder.
 
     \b
     Examples:
       edge-meta migrate better.bundle letters.db
       edge-meta migrate better.bundle letters.db --store better.db --json
 
-    Such a bundle is made by edge-meta export --upgrade-from; edge-meta inspect BUNDLE says what it keeps of the accuracy.
-    Labels, shots and what was forgotten come along. An adapted last layer and the undo log do not. OLD_STORE is only read;
-    what is forgotten in the new store afterwards is still in it.
+    BUNDLE must have a map from the older encoder: edge-meta export --upgrade-from makes it, and edge-meta inspect BUNDLE
+    shows how much accuracy is kept. The new store has the labels, the shots and the marks of what was forgotten, but no
+    adapted last layer and no undo log. OLD_STORE is not changed: what is later
+    forgotten in the new store stays in the old one.
     """
     done = migrate_store(Bundle.open(bundle), old_store, store)
     lines = [
@@ -80,17 +81,17 @@ def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> No
 @store_option
 @json_option
 def export_store(bundle: str, output: str, store: str | None, as_json: bool) -> None:
-    """Write the store of BUNDLE, with all that is in it, into one .npz file of plain arrays.
+    """Write the whole store of BUNDLE to an .npz file of plain arrays.
 
     \b
     Examples:
       edge-meta export-store omniglot backup.npz
       edge-meta export-store letters.bundle letters.npz --store kitchen.db
 
-    A file that is there is replaced.
+    An OUT.npz that exists is replaced.
     """
-    with Bundle.open(bundle).open_store(store) as kept:
-        done = write_archive(kept, output)
+    with Bundle.open(bundle).open_store(store) as opened:
+        done = write_archive(opened, output)
     emit({"file": output, **done}, as_json, [f"{output}: {done['shots']} shots of {done['classes']} classes"])
 
 
@@ -100,14 +101,14 @@ def export_store(bundle: str, output: str, store: str | None, as_json: bool) -> 
 @store_option
 @json_option
 def import_store(bundle: str, source: str, store: str | None, as_json: bool) -> None:
-    """Make a new store for BUNDLE from a file that export-store wrote.
+    """Make a new store for BUNDLE from a file of export-store.
 
     \b
     Examples:
       edge-meta import-store omniglot backup.npz
       edge-meta import-store letters.bundle letters.npz --store kitchen.db
 
-    A store that is there already is never touched: import beside it, then merge.
+    A store that exists is not changed: import to another --store, then merge the two.
     """
     opened = Bundle.open(bundle)
     path = opened.store_path(store)

@@ -8,18 +8,16 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from edge_meta.choices import ENCODERS, METHODS, PRECISIONS
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.errors import TrainingError
 
-ENCODERS = ["conv4", "resnet7", "resnet8"]
-METHODS = ["protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised"]
-
 
 @click.command()
 @click.option("--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH or npz:PATH.")
-@click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS))
-@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS))
+@click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS), help="Train by this method.")
+@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS), help="Train this network.")
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
 @click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
 @click.option("--way", default=100, show_default=True, help="Classes in a training episode.")
@@ -48,12 +46,12 @@ METHODS = ["protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil"
     "--transductive", is_flag=True, help="maml's: normalize queries by their own batch, which tells of each other."
 )
 @click.option(
-    "--precision", default="float32", show_default=True, type=click.Choice(["float32", "bfloat16"]),
+    "--precision", default="float32", show_default=True, type=click.Choice(PRECISIONS),
     help="Of the encoder's arithmetic; weights stay float32. bfloat16 pays on GPUs that have it.",
 )  # fmt: skip
 @click.option("--xla", is_flag=True, help="Compile the step with XLA; on one device. May pay on GPUs, does not on CPUs.")
 @click.option("--start", metavar="RUN", help="Begin with the encoder of another run, to go on with new data or methods.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Seed of weights, episodes and augmentation.")
 @click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN; its own settings count.")
 @json_option
@@ -63,17 +61,18 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
 
     \b
     Examples:
-      edge-meta train --output runs/omniglot                        six minutes on two current cores
+      edge-meta train --output runs/omniglot             # six minutes on two current cores
       edge-meta train --dataset glyphs --way 20 --episodes 300 --output runs/try
-      edge-meta train --dataset folder:photos --rgb --image-size 84 --way 5 --shot 5 --output runs/photos
-      edge-meta train --method maml --way 5 --shot 1 --query 15 --tasks 4 --episodes 20000 --output runs/maml
-      edge-meta train --output runs/omniglot --resume               after an interruption
+      edge-meta train --dataset folder:photos --rgb --image-size 84 --way 5 --output runs/photos
+      edge-meta train --method maml --way 5 --shot 1 --query 15 --tasks 4 --output runs/maml
+      edge-meta train --output runs/omniglot --resume    # after an interruption
 
     The folder holds the encoder (best on validation classes), the curve, a checkpoint, and run.json, which says how it was
     made. Ctrl-C saves a checkpoint first. Several GPUs share the tasks of a step (--tasks must be a multiple of them);
     several hosts do, too, if each runs this command with its own TF_CONFIG and all see the folder RUN.
     """
-    from edge_meta.training.config import TrainingConfig, train
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.pipeline import train
     from edge_meta.training.run import RunFolder
 
     if resume:

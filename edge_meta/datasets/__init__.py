@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_meta.choices import SPLITS, SPLITS_AND_ALL
 from edge_meta.datasets import names
-from edge_meta.datasets.base import SPLITS, Dataset
+from edge_meta.datasets.base import Dataset
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import ImageInput, InputSpec
 
@@ -24,7 +25,7 @@ def load_dataset(name: str, split: str, input_spec: InputSpec | None = None) -> 
         DatasetError: no such dataset or split, or its data is missing or damaged.
     """
     input_spec = input_spec or ImageInput()
-    if split not in (*SPLITS, "all"):
+    if split not in SPLITS_AND_ALL:
         raise DatasetError(f"There is no split {split!r}.", "Use train, val, test or all.")
     kind, _, path = name.partition(":")
     if kind == "folder" and path:

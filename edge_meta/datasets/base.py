@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import DatasetError
 
-SPLITS = ("train", "val", "test")
-
 
 @dataclass(frozen=True)
 class Dataset:

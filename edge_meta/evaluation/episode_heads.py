@@ -19,15 +19,14 @@ EpisodeHead = Callable[[Array, Array], Array]
 
 def prototype_head(support: Array, query: Array) -> Array:
     """Logits −‖f(x) − c_k‖² (Snell et al. 2017), up to a constant for each query, which no arg max or softmax sees."""
-    return _logits(query, *linear.linear_from_prototypes(support.mean(axis=1)))
+    return linear.linear_from_prototypes(support.mean(axis=1)).logits(_flat(query))
 
 
-def adapted_head(plan: AdaptationConfig) -> EpisodeHead:
-    """The head that `Classifier.adapt` would leave after enrolling the support set."""
+def adapted_head(config: AdaptationConfig) -> EpisodeHead:
+    """The head that `Classifier.adapt` leaves after enrolling the support set."""
 
     def head(support: Array, query: Array) -> Array:
-        fit = plan.fit(*_shots(support))
-        return _logits(query, fit.weights, fit.bias)
+        return config.fit(*_shots(support)).head.logits(_flat(query))
 
     return head
 
@@ -37,17 +36,17 @@ def linear_head(learning_rates: Sequence[float]) -> EpisodeHead:
 
     def head(support: Array, query: Array) -> Array:
         weights, bias, _ = linear.adapt(*_shots(support), learning_rates)
-        return _logits(query, weights, bias)
+        return linear.LinearHead(weights, bias).logits(_flat(query))
 
     return head
 
 
 def _shots(support: Array) -> tuple[Array, Integers, Array]:
     """Embeddings (way · shot, D), their labels (way · shot,), and the prototypes (way, D)."""
-    way, shot, dim = support.shape
-    return support.reshape(-1, dim), np.repeat(np.arange(way), shot), support.mean(axis=1)
+    way, shot, _ = support.shape
+    return _flat(support), np.repeat(np.arange(way), shot), support.mean(axis=1)
 
 
-def _logits(query: Array, weights: Array, bias: Array) -> Array:
-    logits: Array = query.reshape(-1, query.shape[-1]) @ weights + bias
-    return logits
+def _flat(embeddings: Array) -> Array:
+    """(way, examples, D) as (way · examples, D)."""
+    return embeddings.reshape(-1, embeddings.shape[-1])

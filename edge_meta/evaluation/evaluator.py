@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge_meta.choices import HEADS
 from edge_meta.datasets import Dataset, lake, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import InputError
@@ -103,8 +104,8 @@ def evaluate(
 
 def _adaptation(manifest: Manifest, head: str, solver: str | None, steps: int | None) -> AdaptationConfig | None:
     """The linear head's adaptation; None for the prototype head."""
-    if head not in ("prototype", "linear"):
-        raise InputError(f"There is no head {head!r}.", "Use prototype or linear.")
+    if head not in HEADS:
+        raise InputError(f"There is no head {head!r}.", f"Use {' or '.join(HEADS)}.")
     if head == "linear":
         return AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps)
     if steps is not None or solver is not None:

@@ -11,6 +11,7 @@ from edge_meta.datasets.episodes import Episode, EpisodeSampler
 from edge_meta.errors import DatasetError
 from edge_meta.evaluation.episode_heads import EpisodeHead
 from edge_meta.evaluation.interval import Interval
+from edge_meta.heads.prototypes import class_scatters
 from edge_meta.heads.rejection import Rejection
 from edge_meta.types import Array, Array64
 
@@ -64,8 +65,7 @@ def judge_strangers(
     for episode, strangers in _with_strangers(sampler, episodes, embeddings, elsewhere):
         support = enrolled[episode.support]
         prototypes = support.mean(axis=1)
-        scatters = ((support - prototypes[:, None]) ** 2).sum(axis=(1, 2), dtype=np.float64)
-        limits = rejection.limits(counts, scatters, false_accept)
+        limits = rejection.limits(counts, class_scatters(support, prototypes), false_accept)
         for found, examples in ((known, embeddings[episode.query].reshape(-1, prototypes.shape[1])), (strange, strangers)):
             nearest = head(support, examples[None]).argmax(axis=1)
             distances = ((examples - prototypes[nearest]) ** 2).sum(axis=1)

@@ -1,11 +1,9 @@
-"""Fit the last layer to enrolled shots, and judge it by shots held out: what `adapt` does, and `evaluate` with it.
+"""Fit the last layer to enrolled shots, and choose among the prototypes and a solver's heads by held-out shots.
 
-A solver offers heads to choose from. Each shot is held out once: the head that judges it was neither started from it nor
-trained on it. A label with one shot cannot spare it; the shot is trained on and not judged. A head is chosen if it
-gets no fewer of the held-out shots right than the prototypes, and its mean cross-entropy on them is the least; else the
-prototypes stay.
+Choose the head with the least mean cross-entropy on held-out shots, among those that get no fewer of them right than the
+prototypes; see `edge_meta.heads.held_out`. If none does better than the prototypes, the head is theirs.
 
-Shapes: D is the embedding's dimension, N the number of labels, M the number of shots, J of those that are judged.
+Shapes: D is the embedding's dimension, N the number of labels, M the number of shots.
 """
 
 from __future__ import annotations
@@ -17,37 +15,30 @@ from typing import NamedTuple
 
 import numpy as np
 
+from edge_meta.choices import SOLVERS
 from edge_meta.errors import InputError
 from edge_meta.heads import linear
-from edge_meta.heads.closed_form import Head, discriminant_heads, ridge_heads
+from edge_meta.heads.closed_form import discriminant_heads, ridge_heads
+from edge_meta.heads.held_out import HeldOutScore, folds, held_out_logits, temperature
+from edge_meta.heads.linear import LinearHead
+from edge_meta.heads.prototypes import class_means
 from edge_meta.types import Array, Integers
 
-SOLVERS = ("lda", "gradient", "ridge")
 CLOSED_FORMS = {"lda": discriminant_heads, "ridge": ridge_heads}
-FOLDS = 10
-PATIENCE = 10
-MARGINS = 2.0 ** np.arange(-2.0, 7.0, 0.5)  # tried by `temperature`
-
-
-class HeldOutScore(NamedTuple):
-    """How a head does on held-out shots: mean cross-entropy, and the fraction that it gets right."""
-
-    loss: float
-    accuracy: float
+PATIENCE = 10  # gradient steps, at least, to wait for a new minimum of the loss
 
 
 class Fit(NamedTuple):
     """The head to use from now on.
 
     Attributes:
-        weights, bias: float32 (D, N) and (N,); those of the prototypes if nothing did better.
+        head: of the N labels; the prototypes' if no head did better.
         chosen: which of the solver's heads it is, from 1; with gradient steps, after how many of them. 0: the prototypes.
         judged: how many shots were held out.
         before, after: the prototypes and this head on the held-out shots; None if there were none.
     """
 
-    weights: Array
-    bias: Array
+    head: LinearHead
     chosen: int
     judged: int
     before: HeldOutScore | None
@@ -56,10 +47,10 @@ class Fit(NamedTuple):
 
 @dataclass(frozen=True)
 class AdaptationConfig:
-    """How to adapt: what was asked for, completed by what the bundle says.
+    """The settings of an adaptation: those asked for, and the bundle's for the rest.
 
     Attributes:
-        solver: one of `SOLVERS`.
+        solver: one of `choices.SOLVERS`.
         learning_rates: of the gradient steps allowed; none for the other solvers.
         trusted: the rates were learned with the encoder, so that all steps are taken where no shot can be held out.
     """
@@ -103,13 +94,13 @@ class AdaptationConfig:
         with np.errstate(over="ignore", invalid="ignore"):
             head, fit = self._choose(embeddings, labels, prototypes)
             if all(np.isfinite(part).all() for part in head):
-                return fit._replace(weights=head[0], bias=head[1])
+                return fit._replace(head=head)
             return fit._replace(chosen=0, after=fit.before)
 
-    def _choose(self, embeddings: Array, labels: Integers, prototypes: Array) -> tuple[Head, Fit]:
-        """The best head, and the prototypes' with what is known of both."""
+    def _choose(self, embeddings: Array, labels: Integers, prototypes: Array) -> tuple[LinearHead, Fit]:
+        """Choose the best head; return it, and a fit with the prototypes' head and the scores of both."""
         held = folds(labels)
-        fit = Fit(*linear.linear_from_prototypes(prototypes), len(self.learning_rates) * self.trusted, 0, None, None)
+        fit = Fit(linear.linear_from_prototypes(prototypes), len(self.learning_rates) * self.trusted, 0, None, None)
         scale = 1.0
         if held:
             candidates = list(self._candidates(embeddings, labels, len(prototypes), held))
@@ -119,36 +110,35 @@ class AdaptationConfig:
             after, scale = candidates[chosen]
             fit = fit._replace(chosen=chosen, judged=sum(map(len, held)), before=before, after=after)
         if not fit.chosen:
-            return (fit.weights, fit.bias), fit
+            return fit.head, fit
         weights, bias = next(islice(self._heads(embeddings, labels, prototypes), fit.chosen - 1, None))
-        return (np.float32(scale) * weights, np.float32(scale) * bias), fit
+        return LinearHead(np.float32(scale) * weights, np.float32(scale) * bias), fit
 
-    def _heads(self, embeddings: Array, labels: Integers, prototypes: Array) -> Iterator[Head]:
+    def _heads(self, embeddings: Array, labels: Integers, prototypes: Array) -> Iterator[LinearHead]:
         if self.solver == "gradient":
-            steps = linear.descent(embeddings, labels, prototypes, self.learning_rates)
-            return ((weights, bias) for weights, bias, _ in steps)
+            return (head for head, _ in linear.descent(embeddings, labels, prototypes, self.learning_rates))
         return CLOSED_FORMS[self.solver](embeddings, labels, prototypes)
 
     def _candidates(
         self, embeddings: Array, labels: Integers, count: int, held: Sequence[Integers]
     ) -> Iterator[tuple[HeldOutScore, float]]:
-        """The prototypes and the solver's heads: how each does on held-out shots, and the factor on its logits.
+        """Score the prototypes, then each of the solver's heads: its score on held-out shots, and the factor on its logits.
 
-        Gradient steps end when the loss has found no new minimum for as many steps as it took to the last, and `PATIENCE`.
+        Gradient steps end when the loss has had no new minimum for as many steps as it took to the last, and `PATIENCE`.
         """
         truth = labels[np.concatenate(held)]
         starts, paths = [], []
         for fold in held:
             kept = np.delete(np.arange(len(labels)), fold)
-            prototypes = means(embeddings[kept], labels[kept], count)
+            prototypes = class_means(embeddings[kept], labels[kept], count)
             starts.append(linear.linear_from_prototypes(prototypes))
             paths.append(self._heads(embeddings[kept], labels[kept], prototypes))
-        best, best_at = _judged(_logits(embeddings, held, starts), truth), 0
+        best, best_at = HeldOutScore.of(held_out_logits(embeddings, held, starts), truth), 0
         yield best, 1.0
         for index, made in enumerate(zip(*paths, strict=False), start=1):
-            logits = _logits(embeddings, held, made)
+            logits = held_out_logits(embeddings, held, made)
             scale = 1.0 if self.learning_rates else temperature(logits, truth)
-            judged = _judged(np.float32(scale) * logits, truth)
+            judged = HeldOutScore.of(np.float32(scale) * logits, truth)
             if not np.isfinite(judged.loss):
                 return
             yield judged, scale
@@ -156,100 +146,3 @@ class AdaptationConfig:
                 best, best_at = judged, index
             elif self.learning_rates and index >= 2 * best_at + PATIENCE:
                 return
-
-
-class Adapted(NamedTuple):
-    """What `Classifier.adapt` did.
-
-    Attributes:
-        steps: gradient steps taken, of those allowed; 0 for the other solvers.
-        shots, classes: how many the head was fitted to.
-        loss_before, loss_after: mean cross-entropy over the enrolled shots, of the prototypes and of the new head.
-        solver: `lda`, `gradient` or `ridge`.
-        changed: false when no head did better than the prototypes; then the head is as it was before.
-        held_out: how many shots were held out once each, to judge by; 0 if no label has two.
-        held_out_loss_before, held_out_loss_after, held_out_accuracy_before, held_out_accuracy_after: of the prototypes and
-            of the new head, mean cross-entropy and the fraction that is right; None if no shot was held out.
-    """
-
-    steps: int
-    shots: int
-    classes: int
-    loss_before: float
-    loss_after: float
-    solver: str
-    changed: bool
-    steps_allowed: int
-    held_out: int
-    held_out_loss_before: float | None
-    held_out_loss_after: float | None
-    held_out_accuracy_before: float | None
-    held_out_accuracy_after: float | None
-
-    @classmethod
-    def of(cls, plan: AdaptationConfig, fit: Fit, embeddings: Array, labels: Integers, prototypes: Array) -> Adapted:
-        """Of a plan's fit to shots (M, D) with labels (M,) and prototypes (N, D)."""
-        loss_before, loss_after = (
-            float(linear.cross_entropy(embeddings @ weights + bias, labels)[0].mean())
-            for weights, bias in (linear.linear_from_prototypes(prototypes), (fit.weights, fit.bias))
-        )
-        return cls(
-            steps=fit.chosen if plan.solver == "gradient" else 0,
-            shots=len(embeddings),
-            classes=len(prototypes),
-            loss_before=loss_before,
-            loss_after=loss_after,
-            solver=plan.solver,
-            changed=fit.chosen > 0,
-            steps_allowed=len(plan.learning_rates),
-            held_out=fit.judged,
-            held_out_loss_before=fit.before and fit.before.loss,
-            held_out_loss_after=fit.after and fit.after.loss,
-            held_out_accuracy_before=fit.before and fit.before.accuracy,
-            held_out_accuracy_after=fit.after and fit.after.accuracy,
-        )
-
-
-def folds(labels: Integers) -> list[Integers]:
-    """Indices of shots to hold out together: every shot whose label has another, once; alone if there are at most `FOLDS`.
-
-    No fold holds all shots of a label.
-    """
-    spare = np.flatnonzero(np.bincount(labels)[labels] > 1)
-    spare = spare[labels[spare].argsort(kind="stable")]
-    count = min(FOLDS, len(spare))
-    return [spare[first::count] for first in range(count)]
-
-
-def means(embeddings: Array, labels: Integers, count: int) -> Array:
-    """Prototypes (count, D) of shots (M, D) with labels (M,), each at least once."""
-    truth = np.eye(count, dtype=np.float32)[labels]
-    prototypes: Array = truth.T @ embeddings / truth.sum(axis=0)[:, None]
-    return prototypes
-
-
-def temperature(logits: Array, labels: Integers) -> float:
-    """The factor on logits (J, N) that gives the least cross-entropy, of a geometric row of factors.
-
-    Of the labels, 1 / (J + 2) is spread over all, as in Platt's scaling (Platt 1999): a few shots that are all right do not
-    call for certainty.
-    """
-    margin = float(np.mean(logits[np.arange(len(labels)), labels] - logits.mean(axis=1)))
-    if not margin > 0:
-        return 1.0
-
-    def loss(factor: float) -> float:
-        losses, _ = linear.cross_entropy(np.float32(factor) * logits, labels)
-        return float(losses.mean()) + factor * margin / (len(labels) + 2)
-
-    return min((float(wanted) / margin for wanted in MARGINS), key=loss)
-
-
-def _logits(embeddings: Array, held: Sequence[Integers], made: Sequence[Head]) -> Array:
-    """Logits (J, N) of the held-out shots, fold by fold, each fold's by its own head."""
-    return np.concatenate([embeddings[fold] @ weights + bias for fold, (weights, bias) in zip(held, made, strict=True)])
-
-
-def _judged(logits: Array, labels: Integers) -> HeldOutScore:
-    losses, _ = linear.cross_entropy(logits, labels)
-    return HeldOutScore(float(losses.mean()), float(np.mean(logits.argmax(axis=1) == labels)))

@@ -1,7 +1,7 @@
-"""Linear heads in closed form, of which `adaptation` chooses one by held-out shots.
+"""Linear heads in closed form, among which `adaptation` chooses by held-out shots.
 
-Shapes: D is the embedding's dimension, N the number of labels, M the number of shots. Arithmetic is in float64, heads are
-float32, and the logits of a head stand on a scale of its own.
+Shapes: D is the embedding's dimension, N the number of labels, M the number of shots. Arithmetic is in float64, and heads
+are float32. Each head's logits have a scale of their own.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from edge_meta.heads.linear import LinearHead
 from edge_meta.types import Array, Integers
 
-Head = tuple[Array, Array]  # weights (D, N), bias (N,)
-
-# The one that is nearest to no adaptation comes first.
+# From the nearest to no adaptation to the farthest.
 SHRINKAGES = (1.0, 0.9, 0.7, 0.5, 0.3, 0.2, 0.1)
 STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 
 
-def discriminant_heads(embeddings: Array, labels: Integers, prototypes: Array) -> Iterator[Head]:
+def discriminant_heads(embeddings: Array, labels: Integers, prototypes: Array) -> Iterator[LinearHead]:
     """Linear discriminant analysis (Fisher 1936) with a shrunken covariance (Friedman 1989), a head for each shrinkage.
 
-    The nearest prototype by (x − c)ᵀ Σ⁻¹ (x − c) / 2, in which Σ, the shots' covariance around their prototypes, is moved
-    towards a multiple of the identity: at shrinkage 1 this is the prototypes' own distance. Nothing where all shots are
-    their label's prototype.
+    A head's logits are −(x − c)ᵀ Σ⁻¹ (x − c) / 2, up to a term that all labels share. Σ is the shots' covariance around
+    their prototypes, moved towards a multiple of the identity; at shrinkage 1 the nearest prototype wins. There is no head
+    where all shots equal their prototype.
     """
     around = embeddings.astype(np.float64) - prototypes[labels]
     _, singular, axes = np.linalg.svd(around, full_matrices=False)
@@ -32,7 +31,7 @@ def discriminant_heads(embeddings: Array, labels: Integers, prototypes: Array) -
     mean = variances.sum() / embeddings.shape[1]
     if not mean > 0:
         return
-    # The logits of all labels may be shifted alike: around the prototypes' mean, float32 loses the least.
+    # All labels' logits may be shifted alike. Around the prototypes' mean, float32 loses the least.
     center = prototypes.mean(axis=0, dtype=np.float64)
     from_center = prototypes - center
     along = from_center @ axes.T
@@ -41,10 +40,10 @@ def discriminant_heads(embeddings: Array, labels: Integers, prototypes: Array) -
         precisions = 1.0 / ((1.0 - shrinkage) * variances + shrinkage * mean) - elsewhere
         weights = (elsewhere * from_center + (precisions * along) @ axes).T
         bias = -0.5 * np.einsum("nd,dn->n", from_center, weights) - center @ weights
-        yield weights.astype(np.float32), bias.astype(np.float32)
+        yield LinearHead(weights.astype(np.float32), bias.astype(np.float32))
 
 
-def ridge_heads(embeddings: Array, labels: Integers, prototypes: Array) -> Iterator[Head]:
+def ridge_heads(embeddings: Array, labels: Integers, prototypes: Array) -> Iterator[LinearHead]:
     """Ridge regression of one-hot labels on embeddings, with a bias that is not penalized (Bertinetto et al. 2019, R2D2), a
     head for each strength."""
     center = embeddings.mean(axis=0, dtype=np.float64)
@@ -55,4 +54,4 @@ def ridge_heads(embeddings: Array, labels: Integers, prototypes: Array) -> Itera
     for multiple in STRENGTHS:
         strength = multiple * np.mean(singular**2)
         weights = axes.T @ ((singular / (singular**2 + strength))[:, None] * along)
-        yield weights.astype(np.float32), (shares - center @ weights).astype(np.float32)
+        yield LinearHead(weights.astype(np.float32), (shares - center @ weights).astype(np.float32))

@@ -1,4 +1,4 @@
-"""The last layer over embeddings, in NumPy: prototypes, and the linear head that starts from them.
+"""The last layer over embeddings, in NumPy: distances to prototypes, and the linear head that starts from prototypes.
 
 Shapes: D is the embedding's dimension, N the number of labels, M the number of examples. The same arithmetic stands in
 `encoder.tflite` as the signatures `enroll`, `score` and `train_step`, for apps that have no NumPy.
@@ -7,7 +7,7 @@ Shapes: D is the embedding's dimension, N the number of labels, M the number of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,21 @@ from edge_meta.errors import InputError
 from edge_meta.types import Array, Integers
 
 MOST_STEPS = 100_000
-# Exponentials below this one's count for nothing beside 1, and products with them would be subnormal numbers, which take
-# processors twenty times as long.
+# An exponential below this one's is nothing beside 1; products with it would be subnormal numbers, on which processors
+# take twenty times as long.
 LEAST_LOGIT = np.float32(-70)
+
+
+class LinearHead(NamedTuple):
+    """The columns of a linear head: weights (D, N) and bias (N,), float32."""
+
+    weights: Array
+    bias: Array
+
+    def logits(self, embeddings: Array) -> Array:
+        """Logits (M, N) of embeddings (M, D)."""
+        logits: Array = embeddings @ self.weights + self.bias
+        return logits
 
 
 def squared_distances(embedding: NDArray[Any], prototypes: NDArray[Any]) -> NDArray[Any]:
@@ -35,21 +47,21 @@ def softmax(logits: Array) -> Array:
     return probabilities
 
 
-def linear_from_prototypes(prototypes: Array) -> tuple[Array, Array]:
+def linear_from_prototypes(prototypes: Array) -> LinearHead:
     """The linear head that classifies as the prototypes (N, D) do: W = 2c (D, N), b = −‖c‖² (N,); Snell et al. 2017, eq. 8.
 
     Its logits W·x + b differ from −‖x − c‖² by ‖x‖², which is the same for all labels.
     """
-    return 2.0 * prototypes.T, -np.einsum("nd,nd->n", prototypes, prototypes)
+    return LinearHead(2.0 * prototypes.T, -np.einsum("nd,nd->n", prototypes, prototypes))
 
 
-def linear_from_columns(prototypes: Array, columns: Mapping[int, tuple[Array, float]]) -> tuple[Array, Array]:
-    """The linear head of labels some of which have a column of their own.
+def linear_from_columns(prototypes: Array, columns: Mapping[int, tuple[Array, float]]) -> LinearHead:
+    """The linear head of labels of which some have a column of their own.
 
-    A solver may leave all its columns shifted alike, or on another scale than 2c and −‖c‖². A label without one, enrolled
-    since, gets the column of its prototype at the place and on the scale of the others: it stands to their mean as its
-    prototype's column does to theirs, times the slope of their logits on their prototypes' logits (least squares, at their
-    prototypes).
+    A solver may leave all its columns shifted alike, or on another scale than 2c and −‖c‖². A label without a column,
+    enrolled since, gets that of its prototype, shifted and scaled as the others are: its distance from the mean of their
+    columns is that of the prototypes' columns, times the slope of their logits on their prototypes' logits (least squares,
+    at their prototypes).
 
     Args:
         prototypes: (N, D).
@@ -59,7 +71,7 @@ def linear_from_columns(prototypes: Array, columns: Mapping[int, tuple[Array, fl
     own = sorted(columns)
     others = np.setdiff1d(np.arange(len(bias)), own)
     if not own:
-        return weights, bias
+        return LinearHead(weights, bias)
     moved_weights = np.stack([columns[index][0] for index in own], axis=1)
     moved_bias = np.array([columns[index][1] for index in own], np.float32)
     if len(others):
@@ -75,7 +87,7 @@ def linear_from_columns(prototypes: Array, columns: Mapping[int, tuple[Array, fl
         )
         bias[others] = moved_bias.mean() + slope * (bias[others] - still_bias.mean())
     weights[:, own], bias[own] = moved_weights, moved_bias
-    return weights, bias
+    return LinearHead(weights, bias)
 
 
 def cross_entropy(logits: Array, labels: Integers) -> tuple[Array, Array]:
@@ -114,7 +126,7 @@ def linear_step(
 
 
 def step_rates(learned: Sequence[float], steps: int | None = None, learning_rate: float | None = None) -> list[float]:
-    """A learning rate for each of `steps` steps, or as many as were learned; steps beyond those go on with the last.
+    """A learning rate for each of `steps` steps, or for as many as were learned; later steps take the last learned one.
 
     Args:
         learned: of the bundle.
@@ -135,26 +147,26 @@ def step_rates(learned: Sequence[float], steps: int | None = None, learning_rate
 
 def descent(
     embeddings: Array, labels: Integers, prototypes: Array, learning_rates: Iterable[float]
-) -> Iterator[tuple[Array, Array, float]]:
-    """The linear head after each step away from its prototypes, one `linear_step` for each learning rate, and the loss
-    before the step (Triantafillou et al. 2020, Proto-MAML, restricted to the last layer)."""
-    weights, bias = linear_from_prototypes(prototypes)
+) -> Iterator[tuple[LinearHead, float]]:
+    """Take gradient steps from the prototypes, one for each learning rate; yield the head after each, and the loss before it
+    (Triantafillou et al. 2020, Proto-MAML, restricted to the last layer)."""
+    head = linear_from_prototypes(prototypes)
     for rate in learning_rates:
-        weights, bias, loss = linear_step(embeddings, labels, weights, bias, rate)
-        yield weights, bias, loss
+        weights, bias, loss = linear_step(embeddings, labels, *head, rate)
+        head = LinearHead(weights, bias)
+        yield head, loss
 
 
 def adapt(
     embeddings: Array, labels: Integers, prototypes: Array, learning_rates: Iterable[float]
 ) -> tuple[Array, Array, list[float]]:
-    """Where the `descent` ends.
+    """Take all steps of `descent`.
 
     Returns:
         Weights (D, N), bias (N,), and the loss before each step.
     """
-    weights, bias = linear_from_prototypes(prototypes)
-    losses = []
-    for step in descent(embeddings, labels, prototypes, learning_rates):
-        weights, bias = step[:2]
-        losses.append(step[2])
-    return weights, bias, losses
+    head, losses = linear_from_prototypes(prototypes), []
+    for stepped, loss in descent(embeddings, labels, prototypes, learning_rates):
+        head = stepped
+        losses.append(loss)
+    return *head, losses

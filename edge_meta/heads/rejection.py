@@ -1,4 +1,4 @@
-"""When the nearest label is not near enough: "unknown", calibrated at export and refined by what is enrolled."""
+"""Limits of distance beyond which a query is "unknown": calibrated at export, refined by the enrolled shots."""
 
 from __future__ import annotations
 
@@ -10,30 +10,31 @@ import numpy as np
 from edge_meta.errors import InputError
 from edge_meta.types import Array64, Integers
 
-# How many shots the calibration's spread counts for against a label's own. Chosen on Omniglot's validation alphabets, where
-# 4 to 16 do equally well and less than 2 does harm.
+# How many shots the calibration's spread weighs as, against a label's own shots. Chosen on Omniglot's validation alphabets,
+# where 4 to 16 do equally well and less than 2 does harm.
 PRIOR_SHOTS = 8.0
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """Up to which squared distance to its nearest prototype a query is known.
+    """The calibration of "unknown": squared distances to the nearest prototype, up to which a query is known.
 
-    A stranger is a query of no enrolled class; the false-accept rate is the share of strangers that count as known. Limits
-    keep to a given rate, by four things:
+    A stranger is a query of no enrolled class; the false-accept rate is the share of strangers that count as known. A
+    label's limit keeps to a given rate. It depends on:
 
-    * the rate itself, and how many labels there are, since of many labels the nearest is nearer: `far`, measured on
-      strangers at export, is interpolated in the logarithms of both;
-    * how many shots n a label has: its prototype is off from the class's mean by σ²/n, so `far` is interpolated in 1/n;
-    * how far apart its shots lie (their leave-one-out distances, shrunk to those seen at export): a label of varied
-      examples has a wider limit. One shot says nothing of this, and changes nothing.
+    * the rate, and the number of labels: of many labels, the nearest is nearer. `thresholds`, measured on strangers at
+      export, are interpolated in the logarithms of both;
+    * the label's number of shots n: its prototype is off from the class's mean by σ²/n, and `thresholds` are interpolated
+      in 1/n;
+    * the scatter of its shots (their leave-one-out distances, shrunk to those seen at export): varied shots give a wider
+      limit. A single shot has no scatter, and changes nothing.
 
     Attributes:
         false_accept: the rate that holds unless another is asked for.
-        labels: (L,) numbers of labels, ascending, that `far` was measured for.
-        rates: (R,) false-accept rates, ascending, that `far` was measured for.
-        shots: two numbers of shots, ascending, that `far` was measured for.
-        far: (2, L, R), squared distances by shots, labels and rate.
+        labels: (L,) numbers of labels, ascending, at which `thresholds` were measured.
+        rates: (R,) false-accept rates, ascending, at which `thresholds` were measured.
+        shots: two numbers of shots, ascending, at which `thresholds` were measured.
+        thresholds: (2, L, R), squared distances by shots, labels and rate; `far` in the manifest.
         spread: mean squared distance of examples to the mean of their class.
     """
 
@@ -41,7 +42,7 @@ class Rejection:
     labels: tuple[int, ...]
     rates: tuple[float, ...]
     shots: tuple[int, int]
-    far: tuple[tuple[tuple[float, ...], ...], ...]
+    thresholds: tuple[tuple[tuple[float, ...], ...], ...]
     spread: float
 
     def limits(self, counts: Integers, scatters: Array64, false_accept: float | None = None) -> Array64:
@@ -54,23 +55,23 @@ class Rejection:
         """
         if not len(counts):
             return np.zeros(0)
-        few, more = (self._interpolated(table, len(counts), false_accept) for table in self.far)
+        few, more = (self._interpolated(table, len(counts), false_accept) for table in self.thresholds)
         share = (1.0 / counts - 1.0 / self.shots[1]) / (1.0 / self.shots[0] - 1.0 / self.shots[1])
         return np.maximum(more + (few - more) * share, 0.0) * self.widths(counts, scatters)
 
     def widths(self, counts: Integers, scatters: Array64) -> Array64:
-        """How much wider than usual each label's shots lie, (N,): the root of a ratio of variances.
+        """The factor on each label's limit for the scatter of its shots, (N,): the root of a ratio of variances.
 
-        The variance is the mean of a label's Σ‖x − c‖² / (n − 1) and the usual spread, weighted by n − 1 and PRIOR_SHOTS.
-        (A shot is n / (n − 1) times as far from the mean of the others as from that of all, so these are leave-one-out
-        distances, but for a factor.)
+        A label's variance is the mean of its Σ‖x − c‖² / (n − 1) and the usual spread, weighted by n − 1 and PRIOR_SHOTS; it
+        is divided by the usual spread. (A shot is n / (n − 1) times as far from the mean of the others as from that of all,
+        so these are leave-one-out distances, but for a factor.)
         """
         usual = self.spread * (PRIOR_SHOTS + counts - 1)
         widths: Array64 = np.sqrt((PRIOR_SHOTS * self.spread + scatters) / usual)
         return widths
 
     def _interpolated(self, table: tuple[tuple[float, ...], ...], labels: int, false_accept: float | None) -> float:
-        """Of a table (L, R)."""
+        """Interpolate a table (L, R) at a number of labels and a rate."""
         rate = self.false_accept if false_accept is None else false_accept
         by_labels = [np.interp(np.log(rate), np.log(self.rates), row) for row in np.log(table)]
         count, counts = np.log(labels), np.log(self.labels)
@@ -80,17 +81,23 @@ class Rejection:
         return float(np.exp(np.interp(count, counts, by_labels)))
 
     def to_manifest(self) -> dict[str, Any]:
-        return asdict(self)
+        """The manifest's fields, of which `far` is the thresholds."""
+        fields = asdict(self)
+        return {"far" if name == "thresholds" else name: value for name, value in fields.items()}
 
     @classmethod
     def from_manifest(cls, fields: dict[str, Any]) -> Rejection:
-        """Raises KeyError, TypeError or ValueError when the fields are not those of `to_manifest`."""
+        """Read the fields that `to_manifest` gives.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are not such fields.
+        """
         labels = tuple(int(count) for count in fields["labels"])
         rates = tuple(float(rate) for rate in fields["rates"])
         few, more = (int(count) for count in fields["shots"])
-        far = tuple(tuple(tuple(float(value) for value in row) for row in of_shots) for of_shots in fields["far"])
+        thresholds = tuple(tuple(tuple(float(value) for value in row) for row in of_shots) for of_shots in fields["far"])
         false_accept, spread = float(fields["false_accept"]), float(fields["spread"])
-        table = np.array(far)
+        table = np.array(thresholds)
         ascending = all(bool(np.all(np.diff(axis) > 0)) for axis in (labels, rates))
         if not (labels and rates and ascending and labels[0] >= 1 and 0 < rates[0] <= false_accept <= rates[-1] < 1):
             raise ValueError("the rejection's labels or rates are out of range")
@@ -102,11 +109,15 @@ class Rejection:
             raise ValueError("the rejection's distances are out of range")
         if not 0 < spread < np.inf:
             raise ValueError("the rejection's spread is out of range")
-        return cls(false_accept, labels, rates, (few, more), far, spread)
+        return cls(false_accept, labels, rates, (few, more), thresholds, spread)
 
 
 def check_rate(rejection: Rejection | None, false_accept: float | None) -> None:
-    """Raises InputError when a false-accept rate is asked for that a bundle is not calibrated for."""
+    """Check a false-accept rate that was asked for.
+
+    Raises:
+        InputError: the bundle is not calibrated for it.
+    """
     if false_accept is None:
         return
     if rejection is None:

@@ -1,68 +1,97 @@
-"""What edge-meta benchmark prints for people."""
+"""The text that edge-meta benchmark prints for people."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-FIGURES = ("p50_us", "p90_us", "p99_us", "max_us")
+from edge_meta.benchmarking.cold_start import ColdStart
+from edge_meta.benchmarking.results import Benchmark, BundleTiming
+from edge_meta.benchmarking.sweep import VariantTiming
+from edge_meta.benchmarking.timing import StageTiming
+from edge_meta.runtime.backends import RuntimeOptions
+
+COLUMNS = ("p50", "p90", "p99", "max")
 
 
-def lines(result: Mapping[str, Any]) -> Iterator[str]:
-    """The result of `edge_meta.benchmarking.runner.benchmark`, as tables."""
-    host, by_bundle = result["host"], [result, *result["others"]]
-    yield f"{host['cpu']}, {host['cores']} cores, {host['os']}, Python {host['python']}"
-    yield way(result)
-    for facts in by_bundle:
-        yield ""
-        yield f"{facts['bundle']}, {facts['quantization']}, {facts['model_bytes']:,} bytes"
-        yield from _table(facts["stages"])
-        yield f"interpreter alone {facts['bare_us']:,.1f} µs: embed takes {facts['embed_over_bare']:.2f} times as long"
-        parts = ", ".join(f"{name} {milliseconds:,.1f}" for name, milliseconds in cold_start(facts))
-        yield f"cold start {facts['cold_start_ms']:,.0f} ms: {parts}"
-        if facts["peak_rss_mb"] is not None:
-            steady = "" if facts["steady_rss_mb"] is None else f", steady {facts['steady_rss_mb']:,.0f} MB"
-            yield f"memory of the process: peak {facts['peak_rss_mb']:,.0f} MB{steady}"
+def lines(result: Benchmark) -> Iterator[str]:
+    """Lay a benchmark out as tables."""
+    yield machine(result.host)
+    yield runtime(result.options)
+    for timed in result.bundles:
+        yield from _bundle(timed)
     yield ""
-    yield f"score of {result['bundle']}, by classes"
-    yield from _table({f"{int(classes):,}": stage for classes, stage in result["score_by_classes"].items()})
-    if result["litert_benchmark_us"] is not None:
-        yield f"litert-benchmark: embed {result['litert_benchmark_us']:,.0f} µs (median, to 10 µs)"
-    if result["energy"] is not None:
-        spent = result["energy"]
-        millijoules = 1e3 * spent["joules_per_classification"]
-        yield f"energy: {millijoules:.3g} mJ a classification, beside {spent['idle_watts']:g} W when idle"
-    if result["side_by_side"]:
+    yield f"score of {result.first.bundle}, by classes"
+    yield from _table({f"{classes:,}": stage for classes, stage in result.score_by_classes.items()})
+    if result.litert_benchmark_us is not None:
+        yield f"litert-benchmark: embed {result.litert_benchmark_us:,.0f} µs (median, to 10 µs)"
+    if result.energy is not None:
+        millijoules = 1e3 * result.energy.joules_per_classification
+        yield f"energy: {millijoules:.3g} mJ a classification, beside {result.energy.idle_watts:g} W when idle"
+    if result.side_by_side:
         yield ""
-        yield f"embed of {result['bundle']}, other ways to run it"
-        for row in result["side_by_side"]:
-            if "error" in row:
-                yield f"  {way(row)}: {row['error']}"
-            else:
-                yield f"  {way(row):<38}{row['p50_us']:>10,.1f} µs{row['ratio']:>8.2f}    loads in {row['load_ms']:,.1f} ms"
-    if "baseline" in result:
-        compared = result["baseline"]
-        differs = f" (not the same: {', '.join(compared['differs'])})" if compared["differs"] else ""
+        yield f"embed of {result.first.bundle}, other ways to run it"
+        yield from map(_variant, result.side_by_side)
+    if result.baseline is not None:
+        differs = f" (not the same: {', '.join(result.baseline.differs)})" if result.baseline.differs else ""
         yield ""
         yield f"median over the baseline's{differs}"
-        yield from (f"  {stage:<24}{ratio:>8.2f}" for stage, ratio in compared["ratios"].items())
-    yield from (f"Note: {text}" for text in result["notes"])
-    yield from (f"Warning: {text}" for text in result["warnings"])
+        yield from (f"  {stage:<24}{ratio:>8.2f}" for stage, ratio in result.baseline.ratios.items())
+    yield from (f"Note: {text}" for text in result.notes)
+    yield from (f"Warning: {text}" for text in result.warnings)
 
 
-def way(row: Mapping[str, Any]) -> str:
-    """How an encoder is run."""
-    delegate = "" if row["delegate"] is None else f", {row['delegate']}"
-    threads = "1 thread" if row["threads"] == 1 else f"{row['threads']} threads"
-    return f"{row['backend']}, {threads}{'' if row['xnnpack'] else ', no XNNPACK'}{delegate}"
+def machine(host: Mapping[str, Any]) -> str:
+    """Describe the machine in one line."""
+    return f"{host['cpu']}, {host['cores']} cores, {host['os']}, Python {host['python']}"
 
 
-def cold_start(facts: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """The parts of a cold start as people say them, in milliseconds."""
-    return [(part.removesuffix("_ms").replace("_", " "), value) for part, value in facts["cold_start"].items()]
+def runtime(options: RuntimeOptions) -> str:
+    """Describe how an encoder runs: backend, threads, XNNPACK and delegate."""
+    delegate = "" if options.delegate is None else f", {options.delegate}"
+    threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
+    return f"{options.backend}, {threads}{'' if options.xnnpack else ', no XNNPACK'}{delegate}"
 
 
-def _table(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield f"{'µs':<12}{'p50':>13}{'p90':>13}{'p99':>13}{'max':>13}{'runs':>7}"
+def cold_start_parts(cold_start: ColdStart) -> list[tuple[str, float]]:
+    """Return the parts of a cold start, named in plain words, in milliseconds."""
+    return [(part.removesuffix("_ms").replace("_", " "), value) for part, value in cold_start.parts.items()]
+
+
+def memory(cold_start: ColdStart) -> str | None:
+    """Describe the memory of a whole process; None where the system does not tell."""
+    if cold_start.peak_rss_mb is None:
+        return None
+    steady = "" if cold_start.steady_rss_mb is None else f", steady {cold_start.steady_rss_mb:,.0f} MB"
+    return f"peak {cold_start.peak_rss_mb:,.0f} MB{steady}"
+
+
+def figures(stage: StageTiming) -> list[str]:
+    """Write a stage's figures in µs, in the order of `COLUMNS`."""
+    return [f"{value:,.1f}" for value in (stage.p50_us, stage.p90_us, stage.p99_us, stage.max_us)]
+
+
+def _bundle(timed: BundleTiming) -> Iterator[str]:
+    yield ""
+    yield f"{timed.bundle}, {timed.quantization}, {timed.model_bytes:,} bytes"
+    yield from _table(timed.stages)
+    yield f"interpreter alone {timed.bare_us:,.1f} µs: embed takes {timed.embed_over_bare:.2f} times as long"
+    parts = ", ".join(f"{name} {milliseconds:,.1f}" for name, milliseconds in cold_start_parts(timed.cold_start))
+    yield f"cold start {timed.cold_start.total_ms:,.0f} ms: {parts}"
+    used = memory(timed.cold_start)
+    if used is not None:
+        yield f"memory of the process: {used}"
+
+
+def _variant(variant: VariantTiming) -> str:
+    label = runtime(variant.options)
+    if variant.embed is None:
+        return f"  {label}: {variant.error}"
+    ratio = "" if variant.ratio is None else f"{variant.ratio:.2f}"
+    return f"  {label:<38}{variant.embed.p50_us:>10,.1f} µs{ratio:>8}    loads in {variant.load_ms:,.1f} ms"
+
+
+def _table(stages: Mapping[str, StageTiming]) -> Iterator[str]:
+    yield f"{'µs':<12}" + "".join(f"{column:>13}" for column in COLUMNS) + f"{'runs':>7}"
     for name, stage in stages.items():
-        yield f"{name:<12}" + "".join(f"{stage[figure]:>13,.1f}" for figure in FIGURES) + f"{stage['runs']:>7,}"
+        yield f"{name:<12}" + "".join(f"{figure:>13}" for figure in figures(stage)) + f"{stage.runs:>7,}"

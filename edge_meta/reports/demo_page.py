@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import base64
 import html
-import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
 
+from edge_meta.benchmarking.results import Benchmark
 from edge_meta.datasets import Dataset
 from edge_meta.evaluation.enrolled_task import EnrolledTask
 from edge_meta.evaluation.interval import Interval
+from edge_meta.inputs.png import write_png
+from edge_meta.reports.accuracy_charts import curve, intervals
+from edge_meta.reports.benchmark_page import stage_chart
+from edge_meta.reports.benchmark_text import machine, memory, runtime
+from edge_meta.reports.confusion import confusion_matrix
 from edge_meta.reports.page import page, section
+from edge_meta.reports.svg import COLOURS
 
-COLOURS = {"float32": "#1f6feb", "int8": "#d9730d"}
-PERCENTILES = {"p50_us": "#1f6feb", "p90_us": "#79b8ff", "p99_us": "#c8e1ff"}
-STAGES = ("preprocess", "embed", "score", "total")
+KINDS = ("float32", "int8")
 
 
 def render(
     result: Mapping[str, Any],
+    benchmark: Benchmark,
     test: Dataset,
     task: EnrolledTask,
-    history: list[dict[str, Any]],
-    by_shots: Mapping[int, tuple[Interval, Interval]],
+    history: Sequence[Mapping[str, Any]],
+    by_shots: Mapping[int, Sequence[Interval]],
 ) -> str:
-    """The page.
+    """Return the page.
 
     Args:
-        result: what result.json holds.
+        result: the content of result.json.
         test: the split that the task's examples come from.
         history: the training run's metrics.
-        by_shots: shots → 20-way accuracy of float32 and of int8.
+        by_shots: shots → 20-way accuracy of each of `KINDS`.
     """
     summary = result["task"]
     sections = [
@@ -50,7 +52,7 @@ def render(
             "enrolled from, then images to classify. Green: the right label was nearest; red: another was.",
             _episode(test, task),
         ),
-        section("Training curve", "Loss of the training episodes, and accuracy on validation classes.", _curve(history)),
+        section("Training curve", "Loss of the training episodes, and accuracy on validation classes.", _curves(history)),
         section("Accuracy on new classes", html.escape(result["protocol"]) + "; 95 % intervals.", _table(result)),
         section("Accuracy by shots", "20-way, on new classes; bars are 95 % intervals.", _by_shots(by_shots)),
         section(
@@ -58,18 +60,16 @@ def render(
             f"{summary['closed_set']:.1%} of the queries are nearest to their own class, {summary['adapted']:.1%} after "
             f"adapting the last layer. {summary['rejected_strangers']:.0%} of strangers and "
             f"{summary['rejected_known']:.0%} of queries were called unknown. Rows: true class; columns: nearest label.",
-            _confusion(test, task),
+            confusion_matrix(task.confusion, [_picture(test.examples[examples[0]]) for examples in task.examples]),
         ),
-        section("Latency", _host(result["benchmark"]), _latency(result["benchmark"])),
+        section("Latency", _latency(benchmark), stage_chart([benchmark.first])),
     ]
     return page(f"edge_meta: {result['dataset']}", sections)
 
 
 def _picture(image: NDArray[np.uint8]) -> str:
-    """A uint8 (height, width, channels) image as a data URI."""
-    buffer = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, "png")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    """Return an image (height, width, channels) as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(write_png(image)).decode()
 
 
 def _episode(test: Dataset, task: EnrolledTask, classes: int = 6, queries: int = 9) -> str:
@@ -87,102 +87,42 @@ def _episode(test: Dataset, task: EnrolledTask, classes: int = 6, queries: int =
     return f'<table class="episode">{"".join(rows)}</table>'
 
 
-def _curve(history: list[dict[str, Any]]) -> str:
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    losses, accuracy = figure.subplots(1, 2)
-    episodes = [row["episode"] for row in history]
-    losses.plot(episodes, [row["loss"] for row in history], color="#57606a")
-    losses.set(xlabel="training episodes", ylabel="loss", ylim=(0, None))
-    judged = [row for row in history if "val_accuracy" in row]
-    means, errors = (np.array([100 * row[key] for row in judged]) for key in ("val_accuracy", "val_ci95"))
-    at = [row["episode"] for row in judged]
-    accuracy.plot(at, means, color=COLOURS["float32"])
-    accuracy.fill_between(at, means - errors, means + errors, color=COLOURS["float32"], alpha=0.2, linewidth=0)
-    accuracy.set(xlabel="training episodes", ylabel="validation accuracy, %")
-    return _svg(figure, "Training loss and validation accuracy by episodes")
+def _curves(history: Sequence[Mapping[str, Any]]) -> str:
+    losses = {row["episode"]: Interval(row["loss"], 0.0) for row in history}
+    accuracy = {
+        row["episode"]: Interval(100 * row["val_accuracy"], 100 * row["val_ci95"])
+        for row in history
+        if "val_accuracy" in row
+    }
+    episodes = "training episodes"
+    return curve("Training loss by episodes", losses, episodes, "loss", COLOURS[-1], zero=True) + curve(
+        "Validation accuracy by episodes", accuracy, episodes, "validation accuracy, %"
+    )
 
 
 def _table(result: Mapping[str, Any]) -> str:
-    rows = ["<tr><th>episodes<th>float32<th>int8"]
+    rows = ["<tr><th>episodes" + "".join(f"<th>{kind}" for kind in KINDS)]
     for case in result["accuracy"]["float32"]:
-        cells = [Interval(result["accuracy"][kind][case], result["ci95"][kind][case]) for kind in ("float32", "int8")]
+        cells = [Interval(result["accuracy"][kind][case], result["ci95"][kind][case]) for kind in KINDS]
         way, shot = case.rstrip("s").split("w")
         rows.append(f"<tr><td>{way}-way {shot}-shot<td>{cells[0]}<td>{cells[1]}")
     return f"<table>{''.join(rows)}</table>"
 
 
-def _by_shots(by_shots: Mapping[int, tuple[Interval, Interval]]) -> str:
-    figure = Figure(figsize=(6.4, 3.4), layout="constrained")
-    axes = figure.subplots()
-    # The two lie on each other when quantization costs nothing; side by side both can be seen.
-    for index, (kind, colour) in enumerate(COLOURS.items()):
-        cells = [pair[index] for pair in by_shots.values()]
-        axes.errorbar(
-            np.arange(len(by_shots)) + (index - 0.5) * 0.12, [100 * cell.mean for cell in cells],
-            [100 * cell.ci95 for cell in cells], fmt="os"[index], color=colour, capsize=3, label=kind,
-        )  # fmt: skip
-    axes.set_xticks(range(len(by_shots)), [str(shot) for shot in by_shots])
-    axes.set(xlabel="shots", ylabel="accuracy, %")
-    axes.legend(frameon=False, loc="lower right")
-    return _svg(figure, "20-way accuracy by number of shots, float32 and int8")
+def _by_shots(by_shots: Mapping[int, Sequence[Interval]]) -> str:
+    rows = {
+        kind: [Interval(100 * cells[at].mean, 100 * cells[at].ci95) for cells in by_shots.values()]
+        for at, kind in enumerate(KINDS)
+    }
+    description = "20-way accuracy by number of shots, float32 and int8"
+    return intervals(description, rows, [str(shot) for shot in by_shots], "shots", "accuracy, %")
 
 
-def _confusion(test: Dataset, task: EnrolledTask) -> str:
-    """A grid with the classes' own pictures along both sides, since their names are often characters without a font."""
-    way, side = len(task.confusion), 30
-    pictures = [_picture(test.examples[examples[0]]) for examples in task.examples]
-    parts = []
-    for index, picture in enumerate(pictures):
-        at, size = (index + 1) * side, side - 4
-        for x, y in ((0, at), (at, 0)):
-            parts.append(f'<image href="{picture}" x="{x + 2}" y="{y + 2}" width="{size}" height="{size}"/>')
-    rows = task.confusion.sum(axis=1)
-    for (row, column), count in np.ndenumerate(task.confusion):
-        share = count / rows[row]
-        colour = "31,111,235" if row == column else "207,34,46"
-        x, y = (column + 1) * side, (row + 1) * side
-        fill = f'fill="rgba({colour},{share:.2f})" stroke="#d8dee4"'
-        parts.append(f'<rect x="{x}" y="{y}" width="{side - 1}" height="{side - 1}" {fill}/>')
-        if count:
-            ink = "#fff" if share > 0.5 else "#1c2128"
-            middle = f'x="{x + side / 2}" y="{y + side / 2 + 4}" text-anchor="middle"'
-            parts.append(f'<text {middle} font-size="12" fill="{ink}">{count}</text>')
-    edge = (way + 1) * side
-    return f'<svg viewBox="0 0 {edge} {edge}" width="{edge}" role="img" aria-label="Confusion matrix">{"".join(parts)}</svg>'
-
-
-def _latency(timing: Mapping[str, Any]) -> str:
-    figure = Figure(figsize=(8, 2.6), layout="constrained")
-    axes = figure.subplots()
-    for index, (percentile, colour) in enumerate(PERCENTILES.items()):
-        values = [timing["stages"][stage][percentile] for stage in STAGES]
-        at = np.arange(len(STAGES)) + (index - 1) * 0.27
-        bars = axes.barh(at, values, 0.25, label=percentile.removesuffix("_us"), color=colour)
-        axes.bar_label(bars, fmt="%.0f", padding=2, fontsize=8)
-    axes.set_yticks(range(len(STAGES)), STAGES)
-    axes.invert_yaxis()
-    axes.set_xlabel("µs")
-    axes.legend(frameon=False)
-    return _svg(figure, "Latency of the stages of one classification")
-
-
-def _host(timing: Mapping[str, Any]) -> str:
-    host = timing["host"]
-    peak = "" if timing["peak_rss_mb"] is None else f", peak memory {timing['peak_rss_mb']:.0f} MB"
+def _latency(benchmark: Benchmark) -> str:
+    first = benchmark.first
+    used = memory(first.cold_start)
     return html.escape(
-        f"{timing['backend']}, {timing['threads']} thread, {timing['model_bytes']:,} bytes, on {host['cpu']}, {host['os']}. "
-        f"Enrolling one shot takes {timing['enroll_us']:,.0f} µs, an adapt step {timing['adapt_step_us']:,.0f} µs, a cold "
-        f"start {timing['cold_start_ms']:,.0f} ms{peak}."
+        f"{runtime(benchmark.options)}, {first.model_bytes:,} bytes, on {machine(benchmark.host)}. Median of each stage; "
+        f"the thin line goes on to the 99th percentile. A cold start takes {first.cold_start.total_ms:,.0f} ms"
+        f"{'' if used is None else f', memory of the process: {used}'}."
     )
-
-
-def _svg(figure: Figure, description: str) -> str:
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-    buffer = io.StringIO()
-    # Text stays text, in the page's own font.
-    with mpl.rc_context({"svg.fonttype": "none", "font.family": "sans-serif"}):
-        figure.savefig(buffer, format="svg")
-    drawing = buffer.getvalue()
-    drawing = drawing[drawing.index("<svg") :]
-    return drawing.replace("<svg", f'<svg role="img" aria-label="{html.escape(description)}"', 1)

@@ -1,4 +1,4 @@
-"""An HTML page that needs no other file: what the reports share."""
+"""An HTML page that needs no other file, shared by all reports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ figure { margin: 0; } svg { max-width: 100%; height: auto; }
 
 
 def page(title: str, sections: Iterable[str]) -> str:
-    """A whole page of sections."""
+    """Return a whole page of sections."""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style>{''.join(sections)}</html>\n"
@@ -29,5 +29,5 @@ def page(title: str, sections: Iterable[str]) -> str:
 
 
 def section(title: str, text: str, figure: str) -> str:
-    """A heading, a paragraph and a figure, each HTML already."""
+    """Return a heading, a paragraph and a figure. All three are HTML already."""
     return f"<h2>{title}</h2><p>{text}</p><figure>{figure}</figure>"

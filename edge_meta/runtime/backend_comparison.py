@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.choices import BACKENDS
 from edge_meta.errors import BundleError
-from edge_meta.runtime.backends import BACKENDS, DEFAULT, RuntimeOptions, backend_module
+from edge_meta.runtime.backends import DEFAULT, RuntimeOptions, backend_module
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.graph_check import output_step
 from edge_meta.runtime.interpreter import Encoder, open_encoder

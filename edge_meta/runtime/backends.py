@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from edge_meta.choices import BACKENDS, FALLBACKS
 from edge_meta.errors import BackendError, BundleError, FallbackWarning
 from edge_meta.runtime.graph_check import read_graph
 
-# The backends in the order in which they are tried, with pip's name for each. The extra brings the NumPy that tflite-runtime
-# needs.
-BACKENDS = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}
+# The extra brings the NumPy that tflite-runtime needs.
+PIP_PACKAGES = {"litert": "ai-edge-litert", "tflite": '"edge-meta[tflite]"', "tensorflow": "tensorflow"}
 
 DELEGATE_REMEDY = "Check its device, driver and --delegate-option, or go on without it with --fallback cpu."
 
@@ -28,7 +28,7 @@ class RuntimeOptions:
     """Options of the interpreter that runs an encoder.
 
     Attributes:
-        backend: one of `BACKENDS`; None for the first that is installed.
+        backend: one of `choices.BACKENDS`; None for the first that is installed.
         threads: that the interpreter may use; more than one can be slower on a busy machine.
         xnnpack: whether the interpreter may delegate operators to XNNPACK, as it does by default where it can.
         delegate: an external delegate (Edge TPU, GPU, a vendor's NPU): the path of its library, or its name for the system's
@@ -53,7 +53,7 @@ class RuntimeOptions:
             raise BackendError(f"There is no backend {self.backend!r}.", f"Use one of {', '.join(BACKENDS)}.")
         if self.threads < 1:
             raise BackendError(f"An interpreter cannot run on {self.threads} threads.", "Use 1 or more.")
-        if self.fallback not in (None, "cpu"):
+        if self.fallback not in (None, *FALLBACKS):
             raise BackendError(f"There is no fallback {self.fallback!r}.", "Use cpu, or leave it out.")
         if self.delegate is None and (self.delegate_options or self.fallback):
             raise BackendError("Delegate options and a fallback are of no use without a delegate.", "Name the delegate.")
@@ -163,11 +163,11 @@ def backend_module(name: str) -> Any:
 
 def _choose(backend: str | None) -> tuple[str, Any]:
     reasons = []
-    for name in [backend] if backend else list(BACKENDS):
+    for name in [backend] if backend else BACKENDS:
         try:
             return name, backend_module(name)
         except ImportError as error:
             reasons.append(f"{name}: {error}")
     raise BackendError(
-        f"No interpreter can be used ({'; '.join(reasons)}).", f"Run: pip install {BACKENDS[backend or 'litert']}"
+        f"No interpreter can be used ({'; '.join(reasons)}).", f"Run: pip install {PIP_PACKAGES[backend or 'litert']}"
     )

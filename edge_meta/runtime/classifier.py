@@ -12,18 +12,19 @@ import numpy as np
 
 from edge_meta.errors import InputError, LabelError, StoreError
 from edge_meta.heads.rejection import check_rate
-from edge_meta.heads.scoring import Head
+from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.runtime.results import Enrolled, Prediction, Result
-from edge_meta.store.database import nothing_enrolled
-from edge_meta.store.store import Store, Undone
+from edge_meta.store.messages import nothing_enrolled
+from edge_meta.store.store import Store
+from edge_meta.store.undo import Undone
 from edge_meta.types import Array, Array64
 
 if TYPE_CHECKING:  # imported when first used, so that classifying does not wait for them
-    from edge_meta.heads.adaptation import Adapted
+    from edge_meta.heads.adapted import Adapted
     from edge_meta.store.merge import Merged
 
 
@@ -38,7 +39,7 @@ class Classifier:
         self._false_accept = false_accept
         self._lock = threading.RLock()
         self._version = store.version()
-        self._head = Head(store.snapshot())
+        self._head = ScoringHead(store.snapshot())
         self._limits: Array64 | None = None  # of the head, once they are asked for
 
     @classmethod
@@ -154,9 +155,9 @@ class Classifier:
         return Result(best, ranked)
 
     def adapt(self, steps: int | None = None, learning_rate: float | None = None, solver: str | None = None) -> Adapted:
-        """Fit the last layer to all enrolled shots, starting from the prototypes, if that does better on held-out shots.
+        """Fit the last layer to all enrolled shots; go back to the prototypes where they do best on held-out shots.
 
-        See `runtime.adaptation` for how shots are held out, and how they choose among heads.
+        An earlier adaptation plays no part. See `heads.adaptation` for how shots are held out and choose among heads.
 
         Args:
             steps: gradient steps allowed; as the bundle says unless given.
@@ -170,21 +171,18 @@ class Classifier:
             InputError: no such solver, steps below 1, a learning rate that is not above zero, or either for a solver that
                 takes no steps.
         """
-        from edge_meta.heads.adaptation import AdaptationConfig, Adapted
+        from edge_meta.heads.adaptation import AdaptationConfig
+        from edge_meta.heads.adapted import adapt_head
 
         manifest = self.bundle.manifest
-        plan = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
+        config = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
         with self._lock:
             if len(self._current().labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
             with self.store.adapting() as change:
-                fit = plan.fit(change.embeddings, change.labels, change.snapshot.prototypes)
-                if fit.chosen:
-                    change.replace_head(fit.weights, fit.bias)
-                else:
-                    change.keep_head()
+                adapted = adapt_head(change, config)
             self._refresh()
-            return Adapted.of(plan, fit, change.embeddings, change.labels, change.snapshot.prototypes)
+            return adapted
 
     def forget(self, label: str, shot: str | None = None) -> int:
         """Remove a label for good, or one shot of it by its id.
@@ -247,11 +245,11 @@ class Classifier:
             self._limits *= threshold_scales(head.labels, head.counts, head.migrated, records, rejection.shots)
         return float(self._limits[label])
 
-    def _current(self) -> Head:
+    def _current(self) -> ScoringHead:
         """The head, read again if another process has changed the store."""
         return self._head if self.store.version() == self._version else self._refresh()
 
-    def _follow(self, label: str) -> Head:
+    def _follow(self, label: str) -> ScoringHead:
         """The head after a change of one label, which alone is read again unless another process has changed the store."""
         now = self.store.snapshot(label)
         if self.store.version() != self._version or self._head.adapted:
@@ -260,7 +258,7 @@ class Classifier:
         self._limits = None
         return self._head
 
-    def _refresh(self) -> Head:
+    def _refresh(self) -> ScoringHead:
         self._version = self.store.version()
-        self._head, self._limits = Head(self.store.snapshot()), None
+        self._head, self._limits = ScoringHead(self.store.snapshot()), None
         return self._head

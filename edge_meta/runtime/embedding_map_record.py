@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from edge_meta.store.database import ENCODER_ID
+from edge_meta.store.schema import ENCODER_ID
 
 
 @dataclass(frozen=True)

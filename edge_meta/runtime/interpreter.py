@@ -46,7 +46,7 @@ class Encoder:
 
     @property
     def backend(self) -> str:
-        """The one of `backends.BACKENDS` that runs it."""
+        """The one of `choices.BACKENDS` that runs it."""
         return str(self.options.backend)
 
     def operators(self) -> list[str]:

@@ -13,7 +13,7 @@ from edge_meta.errors import BundleError
 from edge_meta.heads.rejection import Rejection
 from edge_meta.inputs import InputSpec, input_from_manifest
 from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord
-from edge_meta.store.database import ENCODER_ID
+from edge_meta.store.schema import ENCODER_ID
 
 FORMAT = 1
 METRIC = "squared_euclidean"

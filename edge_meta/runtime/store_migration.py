@@ -11,11 +11,12 @@ from edge_meta.errors import StoreError
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding_map import EmbeddingMap
 from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord
-from edge_meta.store.database import Copy, create_atomically
+from edge_meta.store.database import Copy
 from edge_meta.store.exact_sums import Sums
+from edge_meta.store.placement import create_atomically
 from edge_meta.store.reader import Reader
 from edge_meta.store.store import Store
-from edge_meta.store.writer import packed
+from edge_meta.store.writer import to_blob
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,11 @@ class _OldStore(Copy):
         }
         super().__init__(path, bundle.manifest.encoder_id, bundle.manifest.dim)
 
-    def _require_encoder(self, encoder_id: object, dim: object) -> None:
-        if (encoder_id, dim) == (self._encoder_id, self._dim):
+    def require_encoder(self, encoder_id: object, dim: object) -> None:
+        if (encoder_id, dim) == (self.encoder_id, self.dim):
             raise StoreError(f"{self.path} is of this bundle's encoder already.", "Use it as it is, with --store.")
         if (encoder_id, dim) not in self._records:
-            super()._require_encoder(encoder_id, dim)
+            super().require_encoder(encoder_id, dim)
         self.record = self._records[encoder_id, dim]
 
 
@@ -119,8 +120,8 @@ def _mapped(rows: Reader, mapping: EmbeddingMap, record: EmbeddingMapRecord) -> 
     origins = {*(origin for _, _, origin, *_ in sums), *(origin for (origin,) in rows.query("SELECT origin FROM migrated"))}
     return {
         "labels": rows.query("SELECT id, label FROM labels ORDER BY id").fetchall(),
-        "sums": [(*row[:4], *of_new.packed()) for row, of_new in zip(sums, mapped, strict=True)],
-        "shots": [(*row[:2], None, packed(vector)) for row, vector in zip(shots, embeddings, strict=True)],
+        "sums": [(*row[:4], *of_new.to_row()) for row, of_new in zip(sums, mapped, strict=True)],
+        "shots": [(*row[:2], None, to_blob(vector)) for row, vector in zip(shots, embeddings, strict=True)],
         "removed": rows.query("SELECT id FROM removed ORDER BY id").fetchall(),
         "migrated": [(origin, record.encoder_id) for origin in sorted(origins)],
     }

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from edge_meta import files
 from edge_meta.errors import StoreError
-from edge_meta.store.database import FORMAT, create_atomically
+from edge_meta.store.placement import create_atomically
+from edge_meta.store.schema import FORMAT
 from edge_meta.store.store import Store
 
 TEXT, WHOLE, REAL = "text", "<i8", "<f8"

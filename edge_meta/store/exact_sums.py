@@ -26,7 +26,7 @@ _PART, _MASK = 22, (1 << 22) - 1
 
 @dataclass(frozen=True)
 class Sums:
-    """What some shots add up to.
+    """The sums of a set of shots.
 
     Attributes:
         count: how many they are.
@@ -44,7 +44,7 @@ class Sums:
         fixed = np.rint(embeddings.astype(np.float64) * FRACTION).astype(np.int64)
         return cls(len(fixed), fixed.sum(axis=0), sum(squared_lengths(fixed)))
 
-    def packed(self) -> tuple[int, bytes, bytes]:
+    def to_row(self) -> tuple[int, bytes, bytes]:
         """As a row of the store has them; of sums that are sums of shots."""
         return self.count, self.total.astype("<i8").tobytes(), self.squares.to_bytes(16, "little")
 

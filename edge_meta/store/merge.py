@@ -8,15 +8,19 @@ depends on the order of merging, nor on how often it is done.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
+from edge_meta.errors import StoreError
+from edge_meta.store.database import Copy, Database
 from edge_meta.store.reader import Reader
 from edge_meta.store.writer import Writer
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge did.
+    """The result of a merge.
 
     Attributes:
         stores: how many were taken in.
@@ -36,35 +40,67 @@ class Merged:
     undo_dropped: tuple[str, ...]
 
 
-def merge(rows: Writer, sources: Sequence[Reader]) -> Merged:
-    """Take what the sources, which have been checked, have into the rows of a store.
+def merge_files(database: Database, paths: Sequence[Path]) -> Merged:
+    """Take what other stores have, and have removed, into a store, in one transaction.
+
+    A store that is yet to be made keeps single shots if the first of the others does.
 
     Raises:
-        StoreError: together they are more than a store can hold.
+        StoreError: a path holds no store, a damaged one, one of another encoder or of the other kind, or the store itself;
+            or together they are more than a store can hold. Nothing has changed.
     """
-    steps = dict(rows.query("SELECT id, action FROM log ORDER BY id DESC"))
-    adapted = rows.query("SELECT 1 FROM columns LIMIT 1").fetchone() is not None
+    with ExitStack() as opened:
+        sources = [_open_source(path, database, opened) for path in paths]
+        if sources and not database.connected():
+            database.keeps_shots = sources[0].keeps_shots
+        for source in sources:
+            if source.keeps_shots != database.keeps_shots:
+                raise StoreError(
+                    f"Of {source.path} and the store to merge it into, one keeps single shots and one does not.",
+                    "Merge stores of one kind; nothing was changed.",
+                )
+        with database.change(create=bool(sources)):
+            return _merge(Writer(database, database.dim), sources)
+
+
+def _open_source(path: Path, database: Database, opened: ExitStack) -> Reader:
+    """The rows of a store to merge into another, checked."""
+    if path.exists() and database.path.exists() and path.samefile(database.path):
+        raise StoreError(f"{path} is the store itself.", "Name another store to merge into it.")
+    source = Copy(path, database.encoder_id, database.dim, migratable_from=database.migratable_from)
+    opened.callback(source.close)
+    if not source.connected():
+        raise StoreError(f"There is no store at {path}.", "Check the path.")
+    rows = Reader(source, database.dim)
+    with source.reading():
+        rows.check()
+    return rows
+
+
+def _merge(writer: Writer, sources: Sequence[Reader]) -> Merged:
+    steps = dict(writer.query("SELECT id, action FROM log ORDER BY id DESC"))
+    adapted = writer.query("SELECT 1 FROM columns LIMIT 1").fetchone() is not None
     added = removed = 0
     for source in sources:
         for removed_id in source.query("SELECT id FROM removed"):
-            rows.query("INSERT OR IGNORE INTO removed VALUES (?)", removed_id)
+            writer.query("INSERT OR IGNORE INTO removed VALUES (?)", removed_id)
         for origin in source.query("SELECT origin, encoder_id FROM migrated"):
-            rows.query("INSERT OR IGNORE INTO migrated VALUES (?, ?)", origin)
+            writer.query("INSERT OR IGNORE INTO migrated VALUES (?, ?)", origin)
         gone = "id IN (SELECT id FROM removed)"
-        if rows.keeps_shots:
-            removed += rows.remove_shots(gone)
-            added += _add_shots(rows, source)
+        if writer.keeps_shots:
+            removed += writer.remove_shots(gone)
+            added += _add_shots(writer, source)
         else:
-            removed += rows.remove_sums(gone)
-            came, went = _add_sums(rows, source)
+            removed += writer.remove_sums(gone)
+            came, went = _add_sums(writer, source)
             added, removed = added + came, removed + went
     changed = bool(added or removed)
     if changed:
-        rows.query("DELETE FROM columns")
-        rows.query("DELETE FROM log_columns")
-        rows.query("DELETE FROM log WHERE action = 'adapt'")
-    left = {log_id for (log_id,) in rows.query("SELECT id FROM log")}
-    now = rows.snapshot()
+        writer.query("DELETE FROM columns")
+        writer.query("DELETE FROM log_columns")
+        writer.query("DELETE FROM log WHERE action = 'adapt'")
+    left = {log_id for (log_id,) in writer.query("SELECT id FROM log")}
+    now = writer.snapshot()
     return Merged(
         stores=len(sources),
         added=added,
@@ -76,9 +112,9 @@ def merge(rows: Writer, sources: Sequence[Reader]) -> Merged:
     )
 
 
-def _add_shots(rows: Writer, source: Reader) -> int:
+def _add_shots(writer: Writer, source: Reader) -> int:
     """Add the shots that are new and were not removed, label by label; returns how many."""
-    known = {shot_id for (shot_id,) in rows.query("SELECT id FROM shots UNION SELECT id FROM removed")}
+    known = {shot_id for (shot_id,) in writer.query("SELECT id FROM shots UNION SELECT id FROM removed")}
     groups: dict[tuple[str, bytes], list[tuple[bytes, bytes]]] = {}
     for label, origin, shot_id, embedding in source.query(
         "SELECT label, origin, shots.id, embedding FROM shots JOIN sums ON sums.id = sum_id "
@@ -88,14 +124,14 @@ def _add_shots(rows: Writer, source: Reader) -> int:
             groups.setdefault((label, origin), []).append((shot_id, embedding))
     for (label, origin), shots in groups.items():
         embeddings = source.embeddings([embedding for _, embedding in shots])
-        rows.add(rows.new_label(label), origin, embeddings, None, [shot_id for shot_id, _ in shots])
+        writer.add(writer.new_label(label), origin, embeddings, None, [shot_id for shot_id, _ in shots])
     return sum(map(len, groups.values()))
 
 
-def _add_sums(rows: Writer, source: Reader) -> tuple[int, int]:
+def _add_sums(writer: Writer, source: Reader) -> tuple[int, int]:
     """Take the rows of sums that are new or newer and were not removed; returns how many shots came and went."""
-    known = {row[0]: row[1:] for row in rows.query("SELECT id, revision, count, sum, squares FROM sums")}
-    removed = {sum_id for (sum_id,) in rows.query("SELECT id FROM removed")}
+    known = {row[0]: row[1:] for row in writer.query("SELECT id, revision, count, sum, squares FROM sums")}
+    removed = {sum_id for (sum_id,) in writer.query("SELECT id FROM removed")}
     came = went = 0
     for sum_id, label, origin, *theirs in source.query(
         "SELECT sums.id, label, origin, revision, count, sum, squares FROM sums "
@@ -107,10 +143,10 @@ def _add_sums(rows: Writer, source: Reader) -> tuple[int, int]:
         if sum_id in removed or tuple(theirs) <= mine:
             continue
         if sum_id in known:
-            rows.query("DELETE FROM log_sums WHERE sum_id = ?", (sum_id,))
-            rows.query("UPDATE sums SET revision = ?, count = ?, sum = ?, squares = ? WHERE id = ?", (*theirs, sum_id))
+            writer.query("DELETE FROM log_sums WHERE sum_id = ?", (sum_id,))
+            writer.query("UPDATE sums SET revision = ?, count = ?, sum = ?, squares = ? WHERE id = ?", (*theirs, sum_id))
         else:
-            rows.query("INSERT INTO sums VALUES (?, ?, ?, ?, ?, ?, ?)", (sum_id, rows.new_label(label), origin, *theirs))
+            writer.query("INSERT INTO sums VALUES (?, ?, ?, ?, ?, ?, ?)", (sum_id, writer.new_label(label), origin, *theirs))
         came, went = came + max(0, theirs[1] - mine[1]), went + max(0, mine[1] - theirs[1])
-    rows.drop_empty()
+    writer.drop_empty()
     return came, went

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import StoreError
-from edge_meta.store.database import ENCODER_ID, RESTORE, Database
+from edge_meta.store.database import Database
 from edge_meta.store.exact_sums import FRACTION, LIMIT, MOST_SHOTS, Sums, scatters
+from edge_meta.store.messages import RESTORE
+from edge_meta.store.schema import ENCODER_ID
 from edge_meta.types import Array, Integers
 
 Column = tuple[Array, float]
@@ -133,7 +135,7 @@ class Reader:
         for sum_id, embedding in rows:
             shots.setdefault(sum_id, []).append(embedding)
         for sum_id, *sums in self.query("SELECT id, count, sum, squares FROM sums").fetchall():
-            if Sums.of(self.embeddings(shots.get(sum_id, []))).packed() != tuple(sums):
+            if Sums.of(self.embeddings(shots.get(sum_id, []))).to_row() != tuple(sums):
                 raise self.damaged("a sum is not that of its shots")
 
     def sums(self, row: tuple[int, bytes, bytes]) -> Sums:

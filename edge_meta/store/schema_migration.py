@@ -1,4 +1,4 @@
-"""From store format 1, which had shots and no sums, to format 2."""
+"""Migration of a file from store format 1, which had shots and no sums, to format 2."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import numpy as np
 
 from edge_meta.store.exact_sums import LIMIT, Sums
 
-# What format 1 had, in an order in which no table is dropped before those that refer to it.
+# The tables of format 1; each comes before those that it refers to, so that they can be dropped in this order.
 TABLES = ("log_columns", "log_shots", "log", "columns", "shots", "labels", "store")
 
 
-def upgrade(connection: sqlite3.Connection, schema: str) -> None:
-    """Bring a format 1 store to format 2, in one transaction; one that another process has just upgraded is left as it is.
+def migrate_schema(connection: sqlite3.Connection, schema: str) -> None:
+    """Migrate a store of format 1 in one transaction; leave one that another process has just migrated as it is.
+
+    Args:
+        schema: the statements that create the tables of format 2.
 
     Raises:
         sqlite3.DatabaseError: it is damaged, or cannot be written; nothing has changed.
@@ -22,17 +25,16 @@ def upgrade(connection: sqlite3.Connection, schema: str) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         if connection.execute("PRAGMA user_version").fetchone()[0] == 1:
-            _upgrade(connection, schema)
+            _migrate(connection, schema)
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
         raise
 
 
-def _upgrade(connection: sqlite3.Connection, schema: str) -> None:
-    # Enrolls log one label each; the log's shots are looked up by shot id.
+def _migrate(connection: sqlite3.Connection, schema: str) -> None:
     kept = {table: connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall() for table in TABLES}
-    logged = {shot_id: log_id for log_id, shot_id in kept["log_shots"]}
+    logged = {shot_id: log_id for log_id, shot_id in kept["log_shots"]}  # a shot has one enroll at most
     for table in TABLES:
         connection.execute(f"DROP TABLE {table}")
     for statement in schema.split(";\n"):
@@ -54,7 +56,7 @@ def _upgrade(connection: sqlite3.Connection, schema: str) -> None:
         if not np.all(np.abs(embeddings) < LIMIT):
             raise sqlite3.DatabaseError("an embedding is out of range")
         connection.execute(
-            "INSERT INTO sums VALUES (?, ?, ?, 1, ?, ?, ?)", (sum_id, label_id, origin, *Sums.of(embeddings).packed())
+            "INSERT INTO sums VALUES (?, ?, ?, 1, ?, ?, ?)", (sum_id, label_id, origin, *Sums.of(embeddings).to_row())
         )
         connection.executemany(
             "INSERT INTO shots VALUES (?, ?, ?, ?)",

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from edge_meta.errors import LabelError, StoreError
-from edge_meta.store.database import ENROLL_FIRST
 from edge_meta.store.exact_sums import MOST_SHOTS, Sums
+from edge_meta.store.messages import ENROLL_FIRST
 from edge_meta.store.reader import Reader
 from edge_meta.types import Array
 
@@ -66,7 +66,7 @@ class Writer(Reader):
         added = Sums.of(embeddings)
         if row is None:
             sum_id = os.urandom(16)
-            self.query("INSERT INTO sums VALUES (?, ?, ?, 1, ?, ?, ?)", (sum_id, label_id, origin, *added.packed()))
+            self.query("INSERT INTO sums VALUES (?, ?, ?, 1, ?, ?, ?)", (sum_id, label_id, origin, *added.to_row()))
         else:
             (sum_id,) = row
             self._set(sum_id, self._sums(sum_id) + added)
@@ -74,10 +74,10 @@ class Writer(Reader):
         if count > MOST_SHOTS:
             raise StoreError(f"A label takes {MOST_SHOTS} shots at most.", "Enroll under another label.")
         if not self.keeps_shots:
-            self.query("INSERT INTO log_sums VALUES (?, ?, ?, ?, ?)", (log_id, sum_id, *added.packed()))
+            self.query("INSERT INTO log_sums VALUES (?, ?, ?, ?, ?)", (log_id, sum_id, *added.to_row()))
             return
         for shot_id, embedding in zip(ids or map(os.urandom, [16] * len(embeddings)), embeddings, strict=True):
-            self.query("INSERT INTO shots VALUES (?, ?, ?, ?)", (shot_id, sum_id, log_id, packed(embedding)))
+            self.query("INSERT INTO shots VALUES (?, ?, ?, ?)", (shot_id, sum_id, log_id, to_blob(embedding)))
 
     def remove_shots(self, condition: str, values: Sequence[Any] = ()) -> int:
         """Remove the shots that an SQL condition on `shots` names, and what is empty without them; returns how many."""
@@ -126,9 +126,10 @@ class Writer(Reader):
 
     def _set(self, sum_id: bytes, sums: Sums) -> None:
         self.query(
-            "UPDATE sums SET revision = revision + 1, count = ?, sum = ?, squares = ? WHERE id = ?", (*sums.packed(), sum_id)
+            "UPDATE sums SET revision = revision + 1, count = ?, sum = ?, squares = ? WHERE id = ?", (*sums.to_row(), sum_id)
         )
 
 
-def packed(vector: Array) -> bytes:
+def to_blob(vector: Array) -> bytes:
+    """A vector as its columns hold it: float32, little-endian."""
     return np.asarray(vector, "<f4").tobytes()

@@ -11,9 +11,11 @@ except ImportError as error:
     ) from None
 
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.training.base import AdaptingMethod, Method
 from edge_meta.training.encoders import ENCODERS, conv4
+from edge_meta.training.methods.adapting import AdaptingMethod
 from edge_meta.training.methods.anil import ANIL
+from edge_meta.training.methods.base import Method
+from edge_meta.training.methods.episodic import EpisodicMethod
 from edge_meta.training.methods.maml import MAML
 from edge_meta.training.methods.nca import NCA
 from edge_meta.training.methods.protonet import ProtoNet
@@ -27,6 +29,7 @@ __all__ = [
     "NCA",
     "AdaptingMethod",
     "EpisodeSampler",
+    "EpisodicMethod",
     "Method",
     "ProtoNet",
     "Reptile",

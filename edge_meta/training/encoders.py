@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import keras
-import tensorflow as tf
 from keras import layers
 
-Shape = tuple[int, int, int]
+from edge_meta.training.batch_norm import FusedBatchNormalization
 
-FLOAT32 = "float32"
-BFLOAT16 = "mixed_bfloat16"
+Shape = tuple[int, int, int]
 
 
 def conv4(input_shape: Shape = (28, 28, 1), filters: int = 64) -> keras.Model:
@@ -79,94 +76,6 @@ def _residual(x: keras.KerasTensor, filters: tuple[int, int, int]) -> keras.Kera
 
 
 ENCODERS: dict[str, Callable[[Shape], keras.Model]] = {"conv4": conv4, "resnet7": resnet7, "resnet8": resnet8}
-
-
-@keras.saving.register_keras_serializable(package="edge_meta")
-class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalization of images whose training pass is TensorFlow's fused kernel.
-
-    The same function as Keras's own, which composes it of single operations and takes three times as long on a CPU. The
-    kernel has no second derivatives, nor those of its statistics; inside of `composed`, and in float64, it is left out.
-    Keras would not do there: its variance holds the mean constant (tf.nn.moments), which the first derivative alone does not
-    see.
-    Statistics over several devices, and frozen ones, are Keras's.
-    """
-
-    fused = True
-
-    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None) -> tf.Tensor:
-        if not training or not self.trainable or self.synchronized:
-            return super().call(inputs, training=training, mask=mask)
-        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
-        if self.fused and self.compute_dtype != "float64":
-            outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, gamma, beta, epsilon=self.epsilon)[:3]
-            # The kernel gives the unbiased variance; Keras averages the biased one.
-            values = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
-            variance *= (values - 1.0) / values
-        else:
-            wide = tf.cast(inputs, gamma.dtype)
-            mean = tf.reduce_mean(wide, axis=(0, 1, 2))
-            variance = tf.reduce_mean((wide - mean) ** 2, axis=(0, 1, 2))
-            outputs = tf.cast((wide - mean) * tf.math.rsqrt(variance + self.epsilon) * gamma + beta, inputs.dtype)
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
-        return outputs
-
-
-@contextmanager
-def composed(encoder: keras.Model) -> Iterator[None]:
-    """What is traced inside composes batch norm of single operations: with all derivatives, those of its statistics too."""
-    norms = [layer for layer in encoder.layers if isinstance(layer, FusedBatchNormalization)]
-    before = [norm.fused for norm in norms]
-    for norm in norms:
-        norm.fused = False
-    try:
-        yield
-    finally:
-        for norm, fused in zip(norms, before, strict=True):
-            norm.fused = fused
-
-
-def in_precision(encoder: keras.Model, policy: str) -> keras.Model:
-    """A copy of an encoder that computes in another precision; the embedding stays float32.
-
-    Args:
-        policy: one of Keras's, such as BFLOAT16, which leaves the weights in float32.
-    """
-    return _copy(encoder, policy, {})
-
-
-def for_device(encoder: keras.Model) -> keras.Model:
-    """A copy in float32 of Keras's own layers alone, which any Keras reads: what a run keeps, and what is converted."""
-    return _copy(encoder, FLOAT32, {FusedBatchNormalization: layers.BatchNormalization})
-
-
-def mirrored(encoder: keras.Model) -> keras.Model:
-    """Embeds each image and its mirror image, and puts the two side by side, (batch, 2 · dim).
-
-    Squared distances are the means of the two views', so that a single network votes twice. The images go through it as one
-    batch: the weights are there once, and a device takes them through the network in one pass.
-    """
-    dim = encoder.output_shape[-1]
-    image = keras.Input(encoder.input_shape[1:], name="image")
-    both = keras.ops.concatenate([image, keras.ops.flip(image, axis=2)], axis=0)
-    views = keras.ops.transpose(keras.ops.reshape(encoder(both), (2, -1, dim)), (1, 0, 2))
-    scaled = layers.Rescaling(2**-0.5, name="embedding")(keras.ops.reshape(views, (-1, 2 * dim)))
-    return keras.Model(image, scaled, name=f"{encoder.name}_mirrored")
-
-
-def _copy(encoder: keras.Model, policy: str, replaced: dict[type[keras.Layer], type[keras.Layer]]) -> keras.Model:
-    """A copy for one device, with layers of other classes."""
-
-    def changed(layer: keras.Layer) -> keras.Layer:
-        config = layer.get_config() | {"dtype": FLOAT32 if layer is encoder.layers[-1] else policy}
-        if isinstance(layer, layers.BatchNormalization):
-            config["synchronized"] = False
-        return replaced.get(type(layer), type(layer)).from_config(config)
-
-    copy = keras.models.clone_model(encoder, clone_function=changed)
-    copy.set_weights(encoder.get_weights())
-    return copy
 
 
 def _convolution(x: keras.KerasTensor, filters: int, stride: int, name: str) -> keras.KerasTensor:

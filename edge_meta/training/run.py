@@ -79,7 +79,7 @@ class RunFolder:
             TrainingError: the folder holds no run, or a damaged one.
         """
         try:
-            facts = json.loads((self.path / "run.json").read_text())
+            facts: dict[str, Any] = json.loads((self.path / "run.json").read_text())
             ImageInput.from_manifest(facts["made"]["input"])
             facts["asked"]["dataset"], facts["made"]["data"], facts["made"]["validation"]
             facts["command"], facts["versions"], facts["host"]

@@ -77,7 +77,7 @@ def test_a_process_of_its_own_prints_nothing_but_json_to_stdout(finished_run: Pa
     assert json.loads(done.stdout)["quantization"] == "int8"
 
 
-def test_overwrite_replaces_a_bundle_and_without_it_the_error_says_so(finished_run: Path, tmp_path: Path) -> None:
+def test_only_overwrite_replaces_a_bundle(finished_run: Path, tmp_path: Path) -> None:
     arguments = ("export", finished_run, "--output", tmp_path / "new.bundle", *SIZES)
     cli(*arguments, "--quantize", "float32")
     refused = cli(*arguments, code=1)
@@ -140,7 +140,7 @@ def test_data_list_names_every_dataset_and_the_folder(empty: Path) -> None:
     assert not empty.exists()
 
 
-def test_data_fetch_without_a_network_is_exit_code_1_with_a_remedy(empty: Path) -> None:
+def test_data_fetch_without_a_network_names_a_remedy(empty: Path) -> None:
     result = cli("data", "fetch", "omniglot", code=1)
     assert f"omniglot is not at {empty}/omniglot/images_background.zip" in result.stderr
     assert "Connect to the network, or set EDGE_META_DATA" in result.stderr

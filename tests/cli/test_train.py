@@ -17,8 +17,8 @@ from support.device import cli
 from support.workstation import save_npz
 
 from edge_meta.cli.progress import duration
-from edge_meta.training import trainer
 from edge_meta.training.config import TrainingConfig
+from edge_meta.training.progress import Progress
 from edge_meta.training.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("small_conv4")
@@ -36,15 +36,15 @@ def stopped(tmp_path_factory: pytest.TempPathFactory, small_conv4: None) -> Path
     """A run of 4 episodes that Ctrl-C ended at the second; not to be written to."""
     folder = tmp_path_factory.mktemp("stopped")
     data = save_npz(folder / "own.npz", 15, 8)
-    plain = trainer.Progress.__init__
+    plain = Progress.__init__
 
-    def watched(self: trainer.Progress, episode: int, *arguments: object, **options: object) -> None:
+    def watched(self: Progress, episode: int, *arguments: object, **options: object) -> None:
         plain(self, episode, *arguments, **options)
         if episode == 2:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(trainer.Progress, "__init__", watched)
+        patched.setattr(Progress, "__init__", watched)
         result = cli("train", "--dataset", data, *SMALL, "--seed", 3, "--output", folder / "run", code=1)
     assert re.search(r"Error: Stopped at episode [23] of 4; a checkpoint is saved\. Go on with --resume\.", result.stderr)
     assert result.stdout == ""
@@ -62,7 +62,7 @@ def best(run: Path) -> float:
     return max(row.get("val_accuracy", 0.0) for row in rows)
 
 
-def test_json_is_on_stdout_and_progress_with_rate_and_time_left_on_stderr(data: str, tmp_path: Path) -> None:
+def test_json_is_on_stdout_and_progress_on_stderr(data: str, tmp_path: Path) -> None:
     result = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", "--json")
     found = json.loads(result.stdout)
     assert set(found) == {"run", "encoder", "episodes", "val_accuracy", "val_ci95"}
@@ -78,7 +78,7 @@ def test_json_is_on_stdout_and_progress_with_rate_and_time_left_on_stderr(data: 
     assert lines[-1].count("  0 s left") == 1
 
 
-def test_without_json_the_text_names_the_encoder_and_the_next_step(data: str, tmp_path: Path) -> None:
+def test_the_text_names_the_encoder_and_the_next_step(data: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = cli("train", "--dataset", data, *SMALL, "--output", run)
     assert result.stdout == f"Encoder: {run}/encoder.keras\nNext:    edge-meta export {run} --output NAME.bundle\n"
@@ -96,7 +96,7 @@ def test_settings_reach_the_run(data: str, tmp_path: Path) -> None:
     assert expected.items() <= RunFolder(tmp_path / "run").facts()["asked"].items()
 
 
-def test_settings_of_data_reach_the_run_and_the_others_are_at_their_defaults(data: str, tmp_path: Path) -> None:
+def test_settings_of_data_reach_the_run(data: str, tmp_path: Path) -> None:
     cli("train", "--dataset", data, *SMALL, "--reflections", "--whole-groups", "0.25", "--output", tmp_path / "run")
     facts = RunFolder(tmp_path / "run").facts()
     expected = TrainingConfig(data, image_size=16, way=3, query=2, episodes=4, reflections=True, whole_groups=0.25)
@@ -128,14 +128,12 @@ def test_resume_with_the_same_settings_again_is_fine(interrupted: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "name"), [(["--seed", "4"], "seed"), (["--way", "2"], "way"), (["--no-rotations"], "rotations")]
 )
-def test_resume_with_another_setting_is_refused_and_the_setting_named(
-    interrupted: Path, given: list[str], name: str
-) -> None:
+def test_resume_names_a_setting_that_differs(interrupted: Path, given: list[str], name: str) -> None:
     result = cli("train", *given, "--output", interrupted, "--resume", code=1)
     assert f"was started with another {name}. " in result.stderr
 
 
-def test_resume_of_a_run_with_settings_that_are_not_known_is_refused_and_they_are_named(interrupted: Path) -> None:
+def test_resume_names_settings_that_it_does_not_know(interrupted: Path) -> None:
     facts = json.loads((interrupted / "run.json").read_text())
     facts["asked"]["shards"] = 4
     (interrupted / "run.json").write_text(json.dumps(facts))
@@ -143,7 +141,7 @@ def test_resume_of_a_run_with_settings_that_are_not_known_is_refused_and_they_ar
     assert "settings that this version does not have: shards. Go on with the edge_meta that started it" in result.stderr
 
 
-def test_resume_of_a_run_from_before_there_were_precisions_goes_on(interrupted: Path) -> None:
+def test_a_run_older_than_precisions_resumes(interrupted: Path) -> None:
     facts = json.loads((interrupted / "run.json").read_text())
     for name in ("precision", "xla"):
         del facts["asked"][name]
@@ -151,13 +149,13 @@ def test_resume_of_a_run_from_before_there_were_precisions_goes_on(interrupted: 
     assert json.loads(cli("train", "--output", interrupted, "--resume", "--json").stdout)["episodes"] == 4
 
 
-def test_resume_of_a_finished_run_reports_the_encoder_that_it_has(data: str, tmp_path: Path) -> None:
+def test_resume_of_a_finished_run_reports_its_encoder(data: str, tmp_path: Path) -> None:
     first = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", "--json")
     again = cli("train", "--output", tmp_path / "run", "--resume", "--json")
     assert json.loads(again.stdout) == json.loads(first.stdout)
 
 
-def test_resume_reports_the_best_encoder_even_if_it_is_from_before(interrupted: Path) -> None:
+def test_resume_reports_the_best_encoder_of_all(interrupted: Path) -> None:
     with np.load(interrupted / "checkpoint.npz") as file:
         arrays = dict(file)
     history = json.loads(str(arrays.pop("history")))
@@ -208,7 +206,7 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path, given: list[str]) -> None:
 
 
 @pytest.mark.parametrize("config", ["nonsense", '{"cluster": {"worker": ["localhost:1", "localhost:2"]}}'])
-def test_a_tf_config_that_cannot_be_used_is_exit_code_1_and_one_line(
+def test_a_bad_tf_config_is_exit_code_1_and_one_line(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", config)
@@ -236,7 +234,7 @@ def test_a_folder_that_holds_a_run_is_not_run_over(interrupted: Path, data: str)
     assert (interrupted / "run.json").read_bytes() == before
 
 
-def test_ctrl_c_in_a_process_of_its_own_saves_a_checkpoint_and_exits_with_1(data: str, tmp_path: Path) -> None:
+def test_ctrl_c_saves_a_checkpoint_and_exits_with_1(data: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "edge_meta", "train", "--dataset", data, *SMALL, "--episodes", "5000", "--json"]
     with subprocess.Popen(
         [*command, "--output", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -30,7 +30,7 @@ def place(archive: zipfile.ZipFile, name: str) -> int:
     return start + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
 
 
-def test_models_lie_on_a_page_as_they_are_and_can_be_run_from_there(files: dict[str, bytes], tmp_path: Path) -> None:
+def test_models_lie_on_a_page_and_run_from_there(files: dict[str, bytes], tmp_path: Path) -> None:
     path = tmp_path / "letters.bundle.zip"
     write(path, files)
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
@@ -50,7 +50,7 @@ def test_models_lie_on_a_page_as_they_are_and_can_be_run_from_there(files: dict[
             content.release()
 
 
-def test_it_is_read_as_a_bundle_and_is_hardly_larger_than_what_it_holds(files: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_zip_is_hardly_larger_than_its_files(files: dict[str, bytes], tmp_path: Path) -> None:
     write(tmp_path / "letters.zip", files)
     made, shipped = Bundle.open(tmp_path / "letters.zip"), Bundle.open("omniglot")
     assert (made.manifest, made.model, made.name) == (shipped.manifest, shipped.model, "letters")

@@ -14,7 +14,7 @@ import tensorflow as tf
 from converters.quantization import signatures
 from converters.quantization.checks import check
 from converters.quantization.formats import FORMATS
-from converters.tflite.model import ModelFile, Operator, Tensor
+from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo
 from edge_meta.errors import ExportError
 
 Converted = Callable[..., bytes]
@@ -30,11 +30,11 @@ def int8(converted: Converted) -> ModelFile:
     return ModelFile.parse(converted("int8"))
 
 
-def tensor(dtype: str) -> Tensor:
-    return Tensor(99, dtype, (1, 8), (), (), b"")
+def tensor(dtype: str) -> TensorInfo:
+    return TensorInfo(99, dtype, (1, 8), (), (), b"")
 
 
-def with_operator(model: ModelFile, signature: str, operator: Operator) -> ModelFile:
+def with_operator(model: ModelFile, signature: str, operator: OperatorInfo) -> ModelFile:
     """The file with one more operator at the end of a signature."""
     index = model.signatures[signature]
     subgraphs = list(model.subgraphs)
@@ -51,7 +51,7 @@ def test_a_good_file_passes(good: tuple[ModelFile, str]) -> None:
 def test_variables_are_refused(good: tuple[ModelFile, str], signature: str, name: str) -> None:
     model, quantize = good
     with pytest.raises(ExportError, match=f"reads variables .*{name}"):
-        check(with_operator(model, signature, Operator(name, {}, (), (tensor("float32"),))), quantize)
+        check(with_operator(model, signature, OperatorInfo(name, {}, (), (tensor("float32"),))), quantize)
 
 
 @pytest.mark.parametrize("signature", ["embed", "score"])
@@ -59,7 +59,7 @@ def test_variables_are_refused(good: tuple[ModelFile, str], signature: str, name
 def test_ops_that_are_not_tflites_own_are_refused(good: tuple[ModelFile, str], signature: str, name: str) -> None:
     model, quantize = good
     with pytest.raises(ExportError, match=f"ops outside of TFLite's own .*{name}"):
-        check(with_operator(model, signature, Operator(name, {}, (), (tensor("float32"),))), quantize)
+        check(with_operator(model, signature, OperatorInfo(name, {}, (), (tensor("float32"),))), quantize)
 
 
 @pytest.mark.parametrize("signatures", [{"embed": 1, "score": 0}, {"score": 0}, {}])
@@ -87,7 +87,7 @@ def test_operators_that_the_oldest_runtime_has_pass(good: tuple[ModelFile, str],
 def test_a_quantized_head_is_refused_and_named(good: tuple[ModelFile, str], head: str, dtype: str) -> None:
     model, quantize = good
     with pytest.raises(ExportError, match=f"head {head} is not in float32"):
-        check(with_operator(model, head, Operator("ADD", {}, (tensor(dtype),), (tensor(dtype),))), quantize)
+        check(with_operator(model, head, OperatorInfo("ADD", {}, (tensor(dtype),), (tensor(dtype),))), quantize)
 
 
 @pytest.mark.parametrize(("made", "asked"), [("float32", "int8"), ("int8", "float32")])
@@ -98,13 +98,13 @@ def test_weights_of_another_type_than_asked_are_refused(converted: Converted, ma
 
 @pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"])
 def test_a_single_layer_left_in_float_is_refused(int8: ModelFile, name: str) -> None:
-    layer = Operator(name, {}, (tensor("int8"), tensor("float32"), None), (tensor("int8"),))
+    layer = OperatorInfo(name, {}, (tensor("int8"), tensor("float32"), None), (tensor("int8"),))
     with pytest.raises(ExportError, match=f"{name} has weights in float32, not in int8"):
         check(with_operator(int8, "embed", layer), "int8")
 
 
 def test_int8_weights_with_float_activations_are_not_int8() -> None:
-    """What the converter makes without calibration, dynamic-range quantization, has int8 weights too."""
+    """Dynamic-range quantization, which the converter makes without calibration, has int8 weights too."""
     # Only weights of 1,024 elements and more are quantized so.
     inputs = keras.Input((16, 16, 8))
     x = keras.layers.Conv2D(32, 3, name="wide")(inputs)

@@ -11,9 +11,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from converters.tflite.edit import ALIGNMENT, encoder_alone, packed, unpacked, with_integer_ends
+from converters.tflite.edit import ALIGNMENT, encoder_alone, serialize, with_integer_ends
 from converters.tflite.metadata import LABELS, with_labels, with_metadata
-from converters.tflite.model import ModelFile
+from converters.tflite.model import ModelFile, parse
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
 
@@ -44,14 +44,14 @@ def image() -> np.ndarray:
 @pytest.mark.parametrize("quantize", ["float32", "int8"])
 def test_a_file_is_the_same_after_unpacking_and_packing(converted: Converted, quantize: str) -> None:
     content = converted(quantize)
-    again = packed(unpacked(content))
+    again = serialize(parse(content))
     assert ModelFile.parse(again) == ModelFile.parse(content)
-    assert packed(unpacked(again)) == again
+    assert serialize(parse(again)) == again
 
 
 @pytest.mark.parametrize("quantize", ["float32", "int8"])
 def test_weights_lie_at_multiples_of_sixteen(converted: Converted, quantize: str) -> None:
-    content = packed(encoder_alone(converted(quantize)))
+    content = serialize(encoder_alone(converted(quantize)))
     model = schema.Model.GetRootAsModel(content, 0)
     buffers = [model.Buffers(index) for index in range(model.BuffersLength())]
     filled = [buffer for buffer in buffers if buffer.DataLength()]
@@ -63,7 +63,7 @@ def test_weights_lie_at_multiples_of_sixteen(converted: Converted, quantize: str
 @pytest.mark.parametrize("quantize", ["float32", "int8"])
 def test_the_encoder_alone_is_smaller_and_embeds_the_same(converted: Converted, quantize: str, image: np.ndarray) -> None:
     content = converted(quantize)
-    alone = packed(encoder_alone(content))
+    alone = serialize(encoder_alone(content))
     assert ModelFile.parse(alone).signatures == {"embed": 0}
     assert len(ModelFile.parse(alone).subgraphs) == 1
     assert len(alone) < len(content) - 3000
@@ -73,7 +73,7 @@ def test_the_encoder_alone_is_smaller_and_embeds_the_same(converted: Converted, 
 
 def test_integer_ends_take_and_give_the_quantized_values(converted: Converted, image: np.ndarray) -> None:
     content = converted("int8")
-    integer = packed(with_integer_ends(encoder_alone(content)))
+    integer = serialize(with_integer_ends(encoder_alone(content)))
     full, bare = ModelFile.parse(content).subgraphs[0], ModelFile.parse(integer).subgraphs[0]
     assert [operator.name for operator in full] == ["QUANTIZE", *(operator.name for operator in bare), "DEQUANTIZE"]
     taken, given = bare[0].inputs[0], bare[-1].outputs[0]
@@ -131,7 +131,7 @@ class Table:
 
 
 def metadata_in(content: bytes) -> Table:
-    model = unpacked(content)
+    model = parse(content)
     (entry,) = [entry for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
     data = bytes(bytearray(model.buffers[entry.buffer].data))
     assert data[4:8] == b"M001"
@@ -162,9 +162,7 @@ def test_metadata_tells_of_size_colours_and_normalization(converted: Converted, 
 
 
 @pytest.mark.parametrize("quantize", ["float32", "int8"])
-def test_metadata_changes_neither_the_encoder_nor_its_id_and_comes_once(
-    converted: Converted, quantize: str, image: np.ndarray
-) -> None:
+def test_metadata_leaves_the_encoder_and_its_id(converted: Converted, quantize: str, image: np.ndarray) -> None:
     content = converted(quantize)
     described = with_metadata(content, INPUT, 8, "MIT")
     assert ModelFile.parse(described) == ModelFile.parse(content)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.device import cli
 
-from converters.calibration.embedding_map import fit_embedding_maps, ridge_map
+from converters.calibration.embedding_map import fit_embedding_map, fit_embedding_maps
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
@@ -25,13 +25,13 @@ SIZES = ("--max-classes", "8", "--max-shots", "16")
 def test_without_strength_it_is_the_exact_map_where_there_is_one() -> None:
     rng = np.random.default_rng(0)
     before, weights, offset = rng.normal(size=(200, 6)), rng.normal(size=(6, 9)), rng.normal(size=9)
-    along = ridge_map(before.astype("f4"), (before @ weights + offset).astype("f4"), 0.0)
+    along = fit_embedding_map(before.astype("f4"), (before @ weights + offset).astype("f4"), 0.0)
     np.testing.assert_allclose(along.weights, weights, atol=1e-5)
     np.testing.assert_allclose(along.offset, offset, atol=1e-5)
 
 
 @pytest.mark.parametrize("ridge", [1e-4, 0.1, 10.0])
-def test_it_is_the_ridge_regression_of_the_augmented_least_squares(ridge: float) -> None:
+def test_a_map_is_augmented_least_squares(ridge: float) -> None:
     """Ridge regression is least squares with √(ridge · n · s) I as further rows (Hoerl and Kennard 1970)."""
     rng = np.random.default_rng(1)
     before, after = rng.normal(2.0, 3.0, (80, 5)).astype("f4"), rng.normal(-1.0, 1.0, (80, 4)).astype("f4")
@@ -39,7 +39,7 @@ def test_it_is_the_ridge_regression_of_the_augmented_least_squares(ridge: float)
     strength = ridge * len(x) * x.var(axis=0).mean()
     rows = np.vstack([x, np.sqrt(strength) * np.eye(5)]), np.vstack([y, np.zeros((5, 4))])
     weights = np.linalg.lstsq(*rows, rcond=None)[0]
-    along = ridge_map(before, after, ridge)
+    along = fit_embedding_map(before, after, ridge)
     np.testing.assert_allclose(along.weights, weights, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(along.embeddings(before).mean(axis=0), after.mean(axis=0), atol=1e-5)
 
@@ -47,9 +47,9 @@ def test_it_is_the_ridge_regression_of_the_augmented_least_squares(ridge: float)
 def test_values_that_never_change_do_no_harm() -> None:
     rng = np.random.default_rng(2)
     before = np.hstack([rng.normal(size=(50, 3)), np.ones((50, 2))]).astype("f4")
-    along = ridge_map(before, rng.normal(size=(50, 2)).astype("f4"), 1e-5)
+    along = fit_embedding_map(before, rng.normal(size=(50, 2)).astype("f4"), 1e-5)
     assert np.isfinite(along.weights).all()
-    assert np.isfinite(ridge_map(np.ones((50, 2), np.float32), before[:, :3], 1e-5).weights).all()
+    assert np.isfinite(fit_embedding_map(np.ones((50, 2), np.float32), before[:, :3], 1e-5).weights).all()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def pair(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return old, new
 
 
-def test_what_is_kept_is_what_episodes_of_validation_classes_give(pair: tuple[Path, Path]) -> None:
+def test_kept_accuracy_is_that_of_validation_episodes(pair: tuple[Path, Path]) -> None:
     old, new = map(Bundle.open, pair)
     (record,) = new.manifest.embedding_maps
     assert (record.encoder_id, record.dim) == (old.manifest.encoder_id, old.manifest.dim) == (record.encoder_id, 16)
@@ -95,7 +95,7 @@ def test_what_is_kept_is_what_episodes_of_validation_classes_give(pair: tuple[Pa
     assert kept.lost < 0.01
 
 
-def test_a_migrated_store_answers_as_if_enrolled_with_the_new_bundle(pair: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_migrated_store_answers_as_the_new_bundle_does(pair: tuple[Path, Path], tmp_path: Path) -> None:
     old, new = pair
     data = load_dataset(Bundle.open(new).manifest.training["dataset"], "test", Bundle.open(new).manifest.input_spec)
     of_class = [data.examples[data.labels == label] for label in range(5)]
@@ -119,7 +119,7 @@ def test_a_bundle_for_another_target_keeps_the_map(pair: tuple[Path, Path], tmp_
     }
 
 
-def test_the_same_encoder_one_that_is_named_twice_and_no_data_are_refused(pair: tuple[Path, Path]) -> None:
+def test_unusable_older_encoders_are_refused(pair: tuple[Path, Path]) -> None:
     old, new = map(Bundle.open, pair)
     name = new.manifest.training["dataset"]
     for older, of, data, said in (

@@ -20,9 +20,10 @@ from support.device import cli
 from support.workstation import synthetic
 
 from converters import export_bundle
-from converters.calibration.embedding_normalization import Metric, best_normalization
-from converters.external.input_spec import ModelOptions
-from converters.tflite.edit import packed, unpacked
+from converters.calibration.embedding_normalization import EmbeddingNormalization, best_normalization
+from converters.options import ModelOptions
+from converters.tflite.edit import serialize
+from converters.tflite.model import parse
 from edge_meta import Classifier
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import BackendError, ExportError, InputError
@@ -101,7 +102,7 @@ def convert(tmp_path_factory: pytest.TempPathFactory) -> Convert:
 
 
 def run(path: Path, *inputs: np.ndarray) -> np.ndarray:
-    """What the model itself gives, dequantized in float64."""
+    """Run the model itself; its output dequantized in float64."""
     interpreter = Interpreter(str(path))
     for details, values in zip(interpreter.get_input_details(), inputs, strict=True):
         interpreter.resize_tensor_input(details["index"], values.shape)
@@ -165,14 +166,14 @@ def test_planes_blue_first_and_a_mean_for_each_channel(convert: Convert, tmp_pat
 
 
 def test_the_files_own_metadata_says_the_range_of_pixels(convert: Convert, tmp_path: Path) -> None:
-    """What an export writes is read back from it: a bundle's own encoder.tflite can be exported again."""
+    """An export is read back from its file: a bundle's own encoder.tflite can be exported again."""
     first = export(convert(image, (1, 8, 8, 3)), tmp_path, mean=(50.0,), scale=(0.25,))
     again = export_bundle(first.path / "encoder.tflite", tmp_path / "again.bundle")
     assert again.manifest.input_spec == first.manifest.input_spec == ImageInput(8, 8, 3, 50.0, 0.25)
     np.testing.assert_array_equal(embedding(again, PIXELS, tmp_path), embedding(first, PIXELS, tmp_path / "first"))
 
 
-def test_an_inner_tensor_by_name_or_index_leaves_out_what_it_does_not_need(convert: Convert, tmp_path: Path) -> None:
+def test_an_inner_tensor_needs_no_operator_behind_it(convert: Convert, tmp_path: Path) -> None:
     path = convert(lambda x: tf.nn.softmax(image(x) @ np.eye(16, 4000, dtype="f4")), (1, 8, 8, 3))
     interpreter = Interpreter(str(path))
     inner = next(d for d in interpreter.get_tensor_details() if list(d["shape"]) == [1, 16] and "Tanh" in d["name"])
@@ -287,10 +288,10 @@ def test_variables_are_refused(tmp_path: Path) -> None:
     [("Mystery", "Mystery"), ("FlexErf", "needs TensorFlow's own kernels (FlexErf)")],
 )
 def test_operators_that_devices_lack_are_named(convert: Convert, tmp_path: Path, code: str, says: str) -> None:
-    model = unpacked(convert(image, (1, 8, 8, 3)).read_bytes())
+    model = parse(convert(image, (1, 8, 8, 3)).read_bytes())
     tanh = model.operatorCodes[model.subgraphs[0].operators[-1].opcodeIndex]
     tanh.builtinCode, tanh.deprecatedBuiltinCode, tanh.customCode = 32, 32, code
-    (tmp_path / "custom.tflite").write_bytes(packed(model))
+    (tmp_path / "custom.tflite").write_bytes(serialize(model))
     assert says in refused(tmp_path / "custom.tflite", tmp_path)
 
 
@@ -349,7 +350,7 @@ def test_a_keras_model_or_a_savedmodel_is_converted(tmp_path: Path, series: str,
         model.save(source)
     else:
         model.export(source, verbose=False)
-    exact = export_bundle(source, tmp_path / "exact.bundle", "float32")
+    exact = export_bundle(source, tmp_path / "exact.bundle", quantize="float32")
     example = np.load(series[4:])["x"][7]
     wanted = model(example[None], training=False).numpy()[0]
     np.testing.assert_allclose(embedding(exact, example, tmp_path / "exact"), wanted, atol=1e-5)
@@ -357,7 +358,9 @@ def test_a_keras_model_or_a_savedmodel_is_converted(tmp_path: Path, series: str,
         options = ModelOptions(mean=(0.5,), scale=(2.0,))
         small = export_bundle(source, tmp_path / "small.bundle", calibration=series, model_options=options)
         assert small.manifest.quantization == "int8"
-        plain = export_bundle(source, tmp_path / "plain.bundle", "float32", series, model_options=options)
+        plain = export_bundle(
+            source, tmp_path / "plain.bundle", quantize="float32", calibration=series, model_options=options
+        )
         found, wanted = (embedding(made, example, tmp_path / made.name) for made in (small, plain))
         assert np.dot(found, wanted) > 0.98 * np.linalg.norm(found) * np.linalg.norm(wanted)
 
@@ -365,7 +368,7 @@ def test_a_keras_model_or_a_savedmodel_is_converted(tmp_path: Path, series: str,
 def test_a_recurrent_layer_starts_anew_with_each_example(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((12, 3)), keras.layers.LSTM(8)])
     model.save(tmp_path / "recurrent.keras")
-    bundle = export_bundle(tmp_path / "recurrent.keras", tmp_path / "made.bundle", "float32")
+    bundle = export_bundle(tmp_path / "recurrent.keras", tmp_path / "made.bundle", quantize="float32")
     examples = RNG.normal(size=(3, 12, 3)).astype("f4")
     with Classifier.load(bundle, tmp_path / "store.db") as classifier:
         found = [classifier.embed(example) for example in (*examples, *examples)]
@@ -377,10 +380,10 @@ def test_code_in_a_keras_file_is_not_run(tmp_path: Path) -> None:
     inputs = keras.Input((8,))
     keras.Model(inputs, keras.layers.Lambda(lambda x: 2 * x)(inputs)).save(tmp_path / "code.keras")
     with pytest.raises(ExportError, match=r"code\.keras is not a model that can be read .*[Ll]ambda"):
-        export_bundle(tmp_path / "code.keras", tmp_path / "made.bundle", "float32")
+        export_bundle(tmp_path / "code.keras", tmp_path / "made.bundle", quantize="float32")
 
 
-def test_a_layer_that_nobody_knows_and_a_damaged_savedmodel_are_refused(tmp_path: Path) -> None:
+def test_unknown_layers_and_damaged_models_are_refused(tmp_path: Path) -> None:
     @keras.saving.register_keras_serializable("elsewhere")
     class Mystery(keras.layers.Layer):
         def call(self, x: Any) -> Any:
@@ -388,13 +391,13 @@ def test_a_layer_that_nobody_knows_and_a_damaged_savedmodel_are_refused(tmp_path
 
     inputs = keras.Input((8,))
     keras.Model(inputs, Mystery()(inputs)).save(tmp_path / "own.keras")
-    keras.saving.get_custom_objects().clear()
+    del keras.saving.get_custom_objects()["elsewhere>Mystery"]
     with pytest.raises(ExportError, match=r"own\.keras is not a model that can be read .*Mystery"):
-        export_bundle(tmp_path / "own.keras", tmp_path / "made.bundle", "float32")
+        export_bundle(tmp_path / "own.keras", tmp_path / "made.bundle", quantize="float32")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(ExportError, match="bad is not a model that can be read"):
-        export_bundle(tmp_path / "bad", tmp_path / "made.bundle", "float32")
+        export_bundle(tmp_path / "bad", tmp_path / "made.bundle", quantize="float32")
 
 
 # --- the metric -------------------------------------------------------------------------------------------------------
@@ -434,7 +437,7 @@ def test_scores_are_as_sure_as_they_are_right_at_any_scale(spread: float) -> Non
 
 def test_the_file_does_what_the_metric_says(convert: Convert, tmp_path: Path) -> None:
     plain = export(convert(image, (1, 8, 8, 3)), tmp_path)
-    metric = Metric(np.linspace(-1, 1, 16).astype("f4"), 2.5)
+    metric = EmbeddingNormalization(np.linspace(-1, 1, 16).astype("f4"), 2.5)
     encoder = Encoder(metric.put_into(plain.model, "image"))
     before = embedding(plain, PIXELS, tmp_path)
     after = encoder.embed(plain.manifest.input_spec.normalize(PIXELS)[None])
@@ -452,7 +455,7 @@ def wav(path: Path, samples: np.ndarray, rate: int) -> Path:
 
 
 @pytest.mark.parametrize("backend", ["litert", "tensorflow"])
-def test_recordings_are_taught_and_recognized_on_the_command_line(convert: Convert, tmp_path: Path, backend: str) -> None:
+def test_the_command_line_learns_recordings(convert: Convert, tmp_path: Path, backend: str) -> None:
     output, store = tmp_path / "sounds.bundle", ("--store", tmp_path / "store.db", "--backend", backend)
     done = cli(
         "export", convert(loudness, (1, 4000)), "--sample-rate", "8000", "--scale", "10", "--output", output, "--json"
@@ -486,7 +489,7 @@ def test_a_folder_of_images_calibrates_and_evaluates(convert: Convert, tmp_path:
     assert "with its weights as they were" in card
 
 
-def test_what_is_for_models_is_refused_for_runs_and_the_other_way_round(convert: Convert, tmp_path: Path) -> None:
+def test_options_of_models_and_of_runs_do_not_mix(convert: Convert, tmp_path: Path) -> None:
     path, run = convert(image, (1, 8, 8, 3)), Path(__file__).parents[2] / "benchmarks" / "omniglot"
     assert "converted already" in cli("export", path, "--quantize", "int8", "--output", tmp_path / "b", code=1).stderr
     assert "says itself" in cli("export", run, "--mean", "1", "--output", tmp_path / "b", code=1).stderr

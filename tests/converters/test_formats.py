@@ -15,9 +15,9 @@ from support.device import cli
 from converters.quantization.checks import OLDEST_RUNTIME, check
 from converters.quantization.convert import convert
 from converters.quantization.formats import FORMATS
-from converters.tflite.edit import ALIGNMENT, packed, unpacked
-from converters.tflite.join import join
-from converters.tflite.model import MIN_RUNTIME, ModelFile
+from converters.tflite.edit import ALIGNMENT, join, serialize
+from converters.tflite.model import MIN_RUNTIME, ModelFile, parse
+from edge_meta.choices import QUANTIZATIONS
 from edge_meta.errors import ExportError
 
 # The cosine of the worst of 20 images, and the file's size against float32's, at the least and at the most.
@@ -52,7 +52,7 @@ def files(encoder: keras.Model, images: np.ndarray) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("quantize", FORMATS)
-def test_a_format_has_its_types_its_size_and_what_the_oldest_runtime_knows(files: dict[str, bytes], quantize: str) -> None:
+def test_a_format_has_its_types_and_its_size(files: dict[str, bytes], quantize: str) -> None:
     parsed = ModelFile.parse(files[quantize])
     check(parsed, quantize)
     assert parsed.min_runtime <= OLDEST_RUNTIME
@@ -85,9 +85,7 @@ def test_another_format_than_asked_for_is_told_apart(files: dict[str, bytes], qu
 
 
 def test_the_command_line_offers_every_format() -> None:
-    from edge_meta.cli.export import FORMATS as OFFERED
-
-    assert tuple(FORMATS) == tuple(OFFERED)
+    assert tuple(FORMATS) == QUANTIZATIONS
     assert all(name in cli("export", "--help").stdout for name in FORMATS)
 
 
@@ -95,16 +93,16 @@ def test_the_command_line_offers_every_format() -> None:
 
 
 def test_a_file_that_is_read_and_written_says_the_same(files: dict[str, bytes]) -> None:
-    again = packed(unpacked(files["int8"]))
+    again = serialize(parse(files["int8"]))
     assert ModelFile.parse(again) == ModelFile.parse(files["int8"])
     assert again == files["int8"]
 
 
-def test_joined_files_keep_their_operators_and_the_newer_version_counts(files: dict[str, bytes]) -> None:
-    newer = unpacked(files["int8"])
-    entry = next(entry for entry in newer.metadata if entry.name == MIN_RUNTIME)
+def test_joined_files_keep_their_newest_operators(files: dict[str, bytes]) -> None:
+    newer = parse(files["int8"])
+    entry = next(entry for entry in newer.metadata if entry.name == MIN_RUNTIME.encode())
     newer.buffers[entry.buffer].data = np.frombuffer(b"2.11.0", np.uint8)
-    pair = files["float32"], packed(newer)
+    pair = files["float32"], serialize(newer)
     for first, second in (pair, pair[::-1]):
         joined = ModelFile.parse(join(first, second))
         assert joined.subgraphs == ModelFile.parse(first).subgraphs + ModelFile.parse(second).subgraphs
@@ -114,7 +112,7 @@ def test_joined_files_keep_their_operators_and_the_newer_version_counts(files: d
 @pytest.mark.parametrize("quantize", FORMATS)
 def test_constants_are_aligned_as_kernels_want_them(files: dict[str, bytes], quantize: str) -> None:
     content = files[quantize]
-    for buffer in unpacked(content).buffers:
+    for buffer in parse(content).buffers:
         data = b"" if buffer.data is None else bytes(bytearray(buffer.data))
         if len(data) > 256 and any(data):  # what can be found
             assert content.index(data) % ALIGNMENT == 0

@@ -12,7 +12,8 @@ from support.device import cli
 
 from converters import export_bundle
 from edge_meta.runtime.interpreter import open_encoder
-from edge_meta.training.encoders import conv4, mirrored
+from edge_meta.training.encoder_copies import mirrored
+from edge_meta.training.encoders import conv4
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).random((5, 16, 16, 1)).astype(np.float32)
 
 
-def test_the_two_views_stand_side_by_side_and_distances_are_their_means(encoder: keras.Model, images: np.ndarray) -> None:
+def test_two_views_stand_side_by_side(encoder: keras.Model, images: np.ndarray) -> None:
     both = mirrored(encoder)(images, training=False).numpy()
     views = [encoder(view, training=False).numpy() for view in (images, images[:, :, ::-1])]
     np.testing.assert_allclose(both, np.concatenate(views, axis=1) / np.sqrt(2), rtol=1e-5, atol=1e-6)

@@ -1,4 +1,4 @@
-"""What stands in a .tflite file, and the encoder id: the same for the same encoder, another for any other."""
+"""The content of a .tflite file, and the encoder id: the same for the same encoder, another for any other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from converters.quantization.convert import convert
 from converters.quantization.signatures import frozen
-from converters.tflite.model import ModelFile, Operator, Tensor
+from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo
 from edge_meta.inputs import ImageInput
 
 Converted = Callable[..., bytes]
@@ -37,17 +37,17 @@ def embed_alone(encoder: keras.Model, signature: str | None) -> bytes:
         return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[signature]).convert()
 
 
-def changed(model: ModelFile, change: Callable[[Tensor], Tensor]) -> ModelFile:
+def changed(model: ModelFile, change: Callable[[TensorInfo], TensorInfo]) -> ModelFile:
     """The file with each of its encoder's tensors changed."""
 
-    def of(operator: Operator) -> Operator:
+    def of(operator: OperatorInfo) -> OperatorInfo:
         inputs = tuple(tensor and change(tensor) for tensor in operator.inputs)
         return replace(operator, inputs=inputs, outputs=tuple(map(change, operator.outputs)))
 
     return replace(model, subgraphs=(tuple(map(of, model.subgraphs[0])), *model.subgraphs[1:]))
 
 
-def test_a_file_is_read_with_its_operators_tensors_and_signatures(converted: Converted, trained: keras.Model) -> None:
+def test_a_file_has_operators_tensors_and_signatures(converted: Converted, trained: keras.Model) -> None:
     model = ModelFile.parse(converted("float32"))
     assert list(model.signatures) == ["embed", "enroll", "score", "train_step"]
     assert len(model.subgraphs) == 4
@@ -89,17 +89,13 @@ def test_the_id_is_that_of_the_encoder_and_not_of_its_heads(converted: Converted
 
 
 @pytest.mark.parametrize("signature", ["embed", "serving_default", None])
-def test_the_id_is_the_same_in_a_file_without_heads_or_with_other_names(
-    converted: Converted, trained: keras.Model, signature: str | None
-) -> None:
+def test_heads_and_names_leave_the_id(converted: Converted, trained: keras.Model, signature: str | None) -> None:
     alone = embed_alone(trained, signature)
     assert len(ModelFile.parse(alone).subgraphs) == 1
     assert id_of(alone) == id_of(converted("float32"))
 
 
-def test_the_id_is_the_same_when_converted_again_from_a_copy_of_the_encoder(
-    converted: Converted, trained: keras.Model
-) -> None:
+def test_a_copy_of_the_encoder_has_the_same_id(converted: Converted, trained: keras.Model) -> None:
     copy = keras.models.clone_model(trained)
     copy.set_weights(trained.get_weights())
     assert id_of(convert(copy, "float32", None, 8, 16)) == id_of(converted("float32"))

@@ -1,4 +1,4 @@
-"""What programs that are not ours make of an export: MediaPipe, and LiteRT.js in node. `make check-targets` runs this.
+"""Exports in other programs: MediaPipe, and LiteRT.js in node. `make check-targets` runs this.
 
 Both are too large for the environment that the other tests run in, so each has its own, named by an environment variable;
 without it the test is skipped.
@@ -52,7 +52,11 @@ def bundle(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytes
     keras.utils.set_random_seed(0)
     conv4((SIZE, SIZE, 3), filters=16).save(folder / "encoder.keras")
     return export_bundle(
-        folder / "encoder.keras", folder / "photos.bundle", request.param, calibration=f"folder:{photos}", max_classes=8
+        folder / "encoder.keras",
+        folder / "photos.bundle",
+        quantize=request.param,
+        calibration=f"folder:{photos}",
+        max_classes=8,
     )
 
 

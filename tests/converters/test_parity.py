@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.workstation import synthetic
 
-from converters.quantization.parity import EPISODES, SEED, parity, require_parity
+from converters.quantization.parity import EPISODES, RANDOM_SEED, parity, require_parity
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
@@ -43,9 +43,7 @@ def test_noise_is_a_drop_beyond_its_interval(data: Dataset, exact: np.ndarray) -
         assert entry["float32"]["mean"] - entry["quantized"]["mean"] == pytest.approx(entry["drop"]["mean"], abs=2e-5)
 
 
-def test_a_scale_changes_neither_cosine_nor_accuracy_and_a_turned_sign_changes_the_cosine_alone(
-    data: Dataset, exact: np.ndarray
-) -> None:
+def test_scale_and_sign_change_no_accuracy(data: Dataset, exact: np.ndarray) -> None:
     scaled, turned = parity(exact, 4 * exact, data), parity(exact, -exact, data)
     assert set(scaled["cosine"].values()) == {1.0}
     assert set(turned["cosine"].values()) == {-1.0}
@@ -55,7 +53,7 @@ def test_a_scale_changes_neither_cosine_nor_accuracy_and_a_turned_sign_changes_t
 
 def test_numbers_are_those_of_paired_episodes(data: Dataset, exact: np.ndarray) -> None:
     noisy = exact + np.random.default_rng(1).normal(0, 0.3, exact.shape).astype(np.float32)
-    sampler = EpisodeSampler(data, 12, 1, 9, SEED)
+    sampler = EpisodeSampler(data, 12, 1, 9, RANDOM_SEED)
     one, other = (accuracies(embeddings, sampler, EPISODES) for embeddings in (exact, noisy))
     entry = parity(exact, noisy, data)["episodes"][0]
     for name, values in (("float32", one), ("quantized", other), ("drop", one - other)):
@@ -87,7 +85,7 @@ def test_a_drop_up_to_the_limit_passes(drops: tuple[float, float]) -> None:
 
 
 @pytest.mark.parametrize("drops", [(0.0101, 0.0), (0.0, 0.0101), (0.3, 0.02)])
-def test_a_drop_beyond_the_limit_is_an_error_whichever_row_it_is_in(drops: tuple[float, float]) -> None:
+def test_a_drop_beyond_the_limit_is_an_error_in_any_row(drops: tuple[float, float]) -> None:
     with pytest.raises(ExportError, match=f"int8 costs {100 * max(drops):.2f} ± 0.21 points"):
         require_parity(report_of(*drops), "int8", 1.0)
 

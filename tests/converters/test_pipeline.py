@@ -18,13 +18,14 @@ import numpy as np
 import pytest
 from support.workstation import save_npz
 
-from converters import bundle_writer, export_bundle, from_run, pipeline
-from converters.calibration import settings
+from converters import bundle_writer, convert_trained, export_bundle, pipeline
+from converters.calibration import learning_rates
 from converters.calibration.rejection import calibrate_rejection
 from converters.quantization.formats import FORMATS
 from converters.quantization.parity import parity
 from converters.tflite.metadata import with_metadata
 from converters.tflite.model import ModelFile
+from edge_meta import __version__
 from edge_meta.datasets import load_dataset
 from edge_meta.errors import EdgeMetaError, ExportError, TrainingError
 from edge_meta.evaluation.evaluator import evaluate
@@ -33,8 +34,9 @@ from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.training.base import embed
-from edge_meta.training.config import TrainingConfig, train
+from edge_meta.training.config import TrainingConfig
+from edge_meta.training.embeddings import embed_images
+from edge_meta.training.pipeline import train
 from edge_meta.training.run import RunFolder
 
 INPUT = ImageInput(16, 16)
@@ -47,7 +49,7 @@ SIZES = {**SMALL, "max_drop": 5.0}
 def bundles(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     """A bundle of the finished run for each quantization; not to be written to."""
     folder = tmp_path_factory.mktemp("bundles")
-    return {kind: export_bundle(finished_run, folder / f"{kind}.bundle", kind, **SIZES) for kind in FORMATS}
+    return {kind: export_bundle(finished_run, folder / f"{kind}.bundle", quantize=kind, **SIZES) for kind in FORMATS}
 
 
 @pytest.fixture
@@ -58,8 +60,8 @@ def run(finished_run: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was converted once is not converted again."""
-    monkeypatch.setattr(from_run, "convert", lambda encoder, quantize, *_: bundles[quantize].model)
+    """Do not convert again: return what was converted once."""
+    monkeypatch.setattr(convert_trained, "convert", lambda encoder, quantize, *_: bundles[quantize].model)
 
 
 def left_in(folder: Path, *expected: str) -> bool:
@@ -73,7 +75,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 # --- what a bundle says -----------------------------------------------------------------------------------------------
 
 
-def test_a_bundle_has_the_files_of_the_format_with_their_checksums(bundles: dict[str, Bundle]) -> None:
+def test_a_bundle_has_its_files_and_their_checksums(bundles: dict[str, Bundle]) -> None:
     for bundle in bundles.values():
         assert left_in(bundle.path, "README.md", "encoder.tflite", "manifest.json")
         manifest = json.loads((bundle.path / "manifest.json").read_text())
@@ -95,7 +97,7 @@ def test_the_manifest_says_all_that_the_format_asks_for(bundles: dict[str, Bundl
         assert manifest["embedding"] == {"dim": 8, "metric": "squared_euclidean"}
         assert manifest["quantization"] == quantize
         assert manifest["head"]["start"] == "prototypes"
-        assert manifest["head"]["steps"] == len(manifest["head"]["learning_rates"]) == settings.STEPS
+        assert manifest["head"]["steps"] == len(manifest["head"]["learning_rates"]) == learning_rates.STEPS
         assert manifest["training"]["data"] == facts["made"]["data"]
         assert manifest["training"]["versions"] == facts["versions"]
         assert facts["asked"].items() <= manifest["training"].items()
@@ -110,13 +112,13 @@ def test_the_file_describes_its_ends_for_other_programs(bundles: dict[str, Bundl
         assert with_metadata(bundle.model, INPUT, 8, "not stated") == bundle.model
 
 
-def test_calibration_and_parity_are_those_of_the_files_own_embeddings(bundles: dict[str, Bundle], trained: Any) -> None:
+def test_calibration_and_parity_are_of_the_file_itself(bundles: dict[str, Bundle], trained: Any) -> None:
     for bundle in bundles.values():
         val = load_dataset(bundle.manifest.training["dataset"], "val", INPUT)
         embeddings = embed_all(Encoder(bundle.model), INPUT, val.examples)
         assert bundle.manifest.rejection == calibrate_rejection(embeddings, val)
-        assert bundle.manifest.learning_rates == settings.learning_rates(embeddings, val)
-        exact = embed(trained, INPUT, val.examples)
+        assert bundle.manifest.learning_rates == learning_rates.choose_learning_rates(embeddings, val)
+        exact = embed_images(trained, INPUT, val.examples)
         report = parity(exact, embeddings, val)
         assert report.items() <= bundle.manifest.parity.items()
         errors = bundle.manifest.parity["signatures"]
@@ -167,9 +169,7 @@ def test_the_model_card_says_what_it_is_for_people(bundles: dict[str, Bundle]) -
         assert part in card
 
 
-def test_manifest_and_model_card_say_with_what_command_and_how_it_was_trained(
-    bundles: dict[str, Bundle], finished_run: Path
-) -> None:
+def test_manifest_and_card_say_how_it_was_trained(bundles: dict[str, Bundle], finished_run: Path) -> None:
     facts, curve = RunFolder(finished_run).facts(), RunFolder(finished_run).curve()
     assert len(curve) == 20  # of 60 episodes, one in three
     for bundle in bundles.values():
@@ -189,11 +189,11 @@ def test_the_model_card_says_which_run_this_one_began_with(run: Path, bundles: d
     facts = json.loads((run / "run.json").read_text())
     facts["asked"]["start"] = "runs/before"
     (run / "run.json").write_text(json.dumps(facts))
-    began = export_bundle(run, tmp_path / "began.bundle", "int8", **SIZES)
+    began = export_bundle(run, tmp_path / "began.bundle", quantize="int8", **SIZES)
     assert "* It began with the encoder of the run `runs/before`.\n" in (began.path / "README.md").read_text()
 
 
-def test_the_model_card_does_not_claim_more_classes_than_it_was_calibrated_with(bundles: dict[str, Bundle]) -> None:
+def test_the_card_claims_only_classes_it_was_calibrated_for(bundles: dict[str, Bundle]) -> None:
     card = (bundles["int8"].path / "README.md").read_text()
     assert "of whom it accepts 5% unless asked otherwise, with 1 to 2 enrolled classes" in card
 
@@ -207,14 +207,15 @@ def test_the_same_run_gives_the_same_bytes_each_time(bundles: dict[str, Bundle],
     assert contents(again.path) == contents(bundles["int8"].path)
 
 
-def test_other_processes_give_the_same_bytes_whatever_their_hashes(finished_run: Path, tmp_path: Path) -> None:
+def test_other_processes_give_the_same_bytes(finished_run: Path, tmp_path: Path) -> None:
     """Sets and dictionaries are walked in another order with each seed of Python's hashes."""
     script = """
 import sys
 from converters import export_bundle
 from converters.quantization.formats import FORMATS
 for quantize in FORMATS:
-    export_bundle(sys.argv[1], f"{sys.argv[2]}/{quantize}.bundle", quantize, max_classes=8, max_shots=16, max_drop=100)
+    output = f"{sys.argv[2]}/{quantize}.bundle"
+    export_bundle(sys.argv[1], output, quantize=quantize, max_classes=8, max_shots=16, max_drop=100)
 export_bundle(sys.argv[1], f"{sys.argv[2]}/aware.bundle", quantize_aware=4, mirror=True, max_drop=100)
 """
     started = []
@@ -244,9 +245,7 @@ def test_a_zip_holds_the_same_files_uncompressed(bundles: dict[str, Bundle], fin
     assert made.manifest == bundles["int8"].manifest
 
 
-def test_the_heads_sizes_are_those_asked_for_and_leave_the_encoder_id(
-    bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path
-) -> None:
+def test_sizes_of_heads_leave_the_encoder_id(bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path) -> None:
     made = export_bundle(finished_run, tmp_path / "other.bundle", max_classes=3, max_shots=2)
     assert made.manifest.signatures["train_step"]["inputs"]["onehot"] == [2, 3]
     assert made.manifest.encoder_id == bundles["int8"].manifest.encoder_id
@@ -270,6 +269,11 @@ def test_a_colour_run_becomes_a_bundle(tmp_path: Path, small_conv4: None) -> Non
     assert made.manifest.rejection is None  # three validation classes are too few
 
 
+def test_a_release_does_not_change_the_bytes(bundles: dict[str, Bundle]) -> None:
+    assert b"edge_meta" in bundles["int8"].model  # the author, in its metadata
+    assert __version__.encode() not in bundles["int8"].model
+
+
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
@@ -281,9 +285,7 @@ def test_a_colour_run_becomes_a_bundle(tmp_path: Path, small_conv4: None) -> Non
         ({"calibration": "npz:missing.npz"}, "does not exist"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_and_nothing_is_written(
-    finished_run: Path, tmp_path: Path, settings: dict, error: str
-) -> None:
+def test_a_refused_export_writes_nothing(finished_run: Path, tmp_path: Path, settings: dict, error: str) -> None:
     with pytest.raises(EdgeMetaError, match=error):
         export_bundle(finished_run, tmp_path / "new.bundle", **settings)
     assert left_in(tmp_path)
@@ -342,7 +344,7 @@ def test_an_encoder_that_training_has_spoiled_is_a_clear_error(
     encoder.set_weights([np.full_like(weights, value) for weights in trained.get_weights()])
     RunFolder(run).save_encoder(encoder)
     with pytest.raises(EdgeMetaError):
-        export_bundle(run, tmp_path / "new.bundle", "float32", **SIZES)
+        export_bundle(run, tmp_path / "new.bundle", quantize="float32", **SIZES)
     assert left_in(tmp_path, "run")
 
 
@@ -360,10 +362,10 @@ def test_a_bundle_that_is_there_is_replaced_only_when_asked(
 ) -> None:
     before = contents(old)
     with pytest.raises(ExportError, match=r"taken\.bundle exists\. Use --overwrite"):
-        export_bundle(finished_run, old, "int8", **SIZES)
+        export_bundle(finished_run, old, quantize="int8", **SIZES)
     assert contents(old) == before
     (old / "labels.txt").write_text("left over")
-    made = export_bundle(finished_run, old, "int8", overwrite=True, **SIZES)
+    made = export_bundle(finished_run, old, quantize="int8", overwrite=True, **SIZES)
     assert made.model == bundles["int8"].model
     assert left_in(old, "README.md", "encoder.tflite", "manifest.json")
     assert left_in(old.parent, "taken.bundle")
@@ -372,10 +374,10 @@ def test_a_bundle_that_is_there_is_replaced_only_when_asked(
 def test_a_zip_that_is_there_is_replaced_when_asked(
     finished_run: Path, tmp_path: Path, bundles: dict[str, Bundle], quick: None
 ) -> None:
-    made = export_bundle(finished_run, tmp_path / "taken.zip", "float32", **SIZES)
+    made = export_bundle(finished_run, tmp_path / "taken.zip", quantize="float32", **SIZES)
     with pytest.raises(ExportError, match="--overwrite"):
-        export_bundle(finished_run, made.path, "int8", **SIZES)
-    assert export_bundle(finished_run, made.path, "int8", overwrite=True, **SIZES).model == bundles["int8"].model
+        export_bundle(finished_run, made.path, quantize="int8", **SIZES)
+    assert export_bundle(finished_run, made.path, quantize="int8", overwrite=True, **SIZES).model == bundles["int8"].model
     assert left_in(tmp_path, "taken.zip")
 
 
@@ -454,7 +456,7 @@ def test_a_failure_leaves_the_old_bundle_or_nothing(
     if occupied:
         bundle_writer.write(tmp_path / output, contents(bundles["float32"].path))
     with monkeypatch.context() as patched:
-        place = WRITING.get(where, from_run)
+        place = WRITING.get(where, convert_trained)
         patched.setattr(place, where, failing_once(getattr(place, where), what))
         with pytest.raises(error):
             export_bundle(finished_run, tmp_path / output, overwrite=occupied, **SIZES)
@@ -483,10 +485,10 @@ def test_notes_tell_of_each_stage(finished_run: Path, tmp_path: Path, quick: Non
 
 def test_a_converted_file_is_not_quantized_again(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"model\.tflite is converted already"):
-        export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", "int8")
+        export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", quantize="int8")
 
 
-def test_an_encoder_of_somebody_elses_is_exported_with_a_dataset_to_calibrate_on(
+def test_another_makers_encoder_is_exported_with_a_dataset(
     run: Path, bundles: dict[str, Bundle], tmp_path: Path, quick: None
 ) -> None:
     mine = tmp_path / "mine.keras"

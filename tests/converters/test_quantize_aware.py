@@ -27,8 +27,9 @@ from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
-from edge_meta.training.base import embed
-from edge_meta.training.encoders import conv4, for_device, resnet7
+from edge_meta.training.embeddings import embed_images
+from edge_meta.training.encoder_copies import for_device
+from edge_meta.training.encoders import conv4, resnet7
 
 INPUT = ImageInput(16, 16)
 
@@ -83,7 +84,7 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("make", [conv4, resnet7])
-def test_without_rounding_the_copy_is_the_encoder_with_its_norms_folded(make: Callable[..., keras.Model]) -> None:
+def test_without_rounding_the_copy_is_the_folded_encoder(make: Callable[..., keras.Model]) -> None:
     keras.utils.set_random_seed(0)
     encoder = for_device(make((16, 16, 1)))
     for layer in encoder.layers:
@@ -98,7 +99,7 @@ def test_without_rounding_the_copy_is_the_encoder_with_its_norms_folded(make: Ca
     assert not np.allclose(copy(images), encoder(images, training=False), rtol=1e-4, atol=1e-5), "nothing is rounded"
 
 
-def test_weights_have_255_values_a_channel_and_the_gradient_passes_by() -> None:
+def test_weights_have_255_values_a_channel() -> None:
     keras.utils.set_random_seed(0)
     layer = RoundedConv2D(3, 3)
     layer.build((None, 8, 8, 2))
@@ -115,7 +116,7 @@ def test_weights_have_255_values_a_channel_and_the_gradient_passes_by() -> None:
         np.testing.assert_allclose(steps, np.round(kernel[..., channel] / scale), atol=1e-3)
 
 
-def test_a_range_follows_batches_rounds_to_256_values_and_holds_zero() -> None:
+def test_a_range_rounds_to_256_values_and_holds_zero() -> None:
     layer = Range()
     layer.build((None, 4))
     layer.momentum = 0.0
@@ -130,7 +131,7 @@ def test_a_range_follows_batches_rounds_to_256_values_and_holds_zero() -> None:
     assert float(layer.high) < 3.1, "what is only judged moves no range"
 
 
-def test_equalized_channels_of_a_pair_are_of_one_size_and_the_function_stays(trained: keras.Model) -> None:
+def test_equalized_channels_are_of_one_size(trained: keras.Model) -> None:
     """Weights of 1 : 300 between channels come out as of the encoder that they were made of."""
     images = np.random.default_rng(0).random((10, 16, 16, 1)).astype(np.float32)
     plain, hard = (quantize_aware(encoder) for encoder in (trained, hardened(trained)))
@@ -149,19 +150,19 @@ def test_equalized_channels_of_a_pair_are_of_one_size_and_the_function_stays(tra
 
 
 @pytest.mark.parametrize("spoil", [hardened, with_outliers])
-def test_fine_tuning_recovers_what_rounding_takes_and_the_file_is_what_was_trained(
+def test_fine_tuning_recovers_the_loss_of_rounding(
     trained: keras.Model, splits: tuple[Dataset, Dataset], samples: np.ndarray, spoil: Callable[..., keras.Model]
 ) -> None:
     (train, val), hard = splits, spoil(trained)
-    exact = embed(hard, INPUT, val.examples)
+    exact = embed_images(hard, INPUT, val.examples)
     after = embed_all(Encoder(convert(hard, "int8", samples, 4, 4)), INPUT, val.examples)
     assert all(entry["drop"]["mean"] > 0.08 for entry in parity(exact, after, val)["episodes"])
 
     tuned = fine_tune(hard, train, INPUT, samples, 300)
     found = embed_all(Encoder(convert(tuned, "int8", None, 4, 4)), INPUT, val.examples)
     assert all(entry["drop"]["mean"] < 0.02 for entry in parity(exact, found, val)["episodes"])
-    assert 2 * apart(embed(tuned, INPUT, val.examples), found) < apart(exact, after)
-    assert np.array_equal(embed(hard, INPUT, val.examples), exact), "the encoder that was given has changed"
+    assert 2 * apart(embed_images(tuned, INPUT, val.examples), found) < apart(exact, after)
+    assert np.array_equal(embed_images(hard, INPUT, val.examples), exact), "the encoder that was given has changed"
 
 
 def test_the_same_fine_tuning_gives_the_same_file(
@@ -186,7 +187,7 @@ def test_an_export_says_that_it_was_fine_tuned(finished_run: Path, tmp_path: Pat
 @pytest.mark.parametrize(("episodes", "quantize"), [(-1, "int8"), (10, "float16"), (10, "float32")])
 def test_fine_tuning_for_another_format_is_refused(finished_run: Path, tmp_path: Path, episodes: int, quantize: str) -> None:
     with pytest.raises(ExportError, match=r"Fine-tuning is for int8.* Use --quantize int8"):
-        export_bundle(finished_run, tmp_path / "new.bundle", quantize, quantize_aware=episodes)
+        export_bundle(finished_run, tmp_path / "new.bundle", quantize=quantize, quantize_aware=episodes)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -51,7 +51,7 @@ def accepted(
 
 @pytest.mark.parametrize("shot", [1, 2, 5, 10])
 @pytest.mark.parametrize("labels", [1, 2, 7, 20, 70])
-def test_the_asked_share_of_strangers_is_accepted_on_fresh_classes(labels: int, shot: int) -> None:
+def test_fresh_strangers_are_accepted_as_asked(labels: int, shot: int) -> None:
     data = synthetic(200, 12)
     rejection = calibrate_rejection(embedded(data, spread=0.8), data)
     assert rejection is not None
@@ -68,12 +68,12 @@ def test_another_share_can_be_asked_for(rate: float) -> None:
     assert 0.5 * rate < accepted(embedded(data, seed=1), data, rejection, 20, 1, rate) < 1.7 * rate
 
 
-def test_one_limit_for_all_would_accept_many_times_as_many_with_many_labels() -> None:
-    """What the number of labels is in the calibration for."""
+def test_one_limit_for_all_would_accept_many_more() -> None:
+    """The reason why the calibration depends on the number of labels."""
     data = synthetic(200, 12)
     rejection = calibrate_rejection(embedded(data), data)
     assert rejection is not None
-    of_two = replace(rejection, labels=(2,), far=tuple((of_shots[1],) for of_shots in rejection.far))
+    of_two = replace(rejection, labels=(2,), thresholds=tuple((of_shots[1],) for of_shots in rejection.thresholds))
     assert accepted(embedded(data, seed=1), data, of_two, 100, 5) > 0.25
 
 
@@ -86,7 +86,7 @@ def test_strangers_come_from_groups_that_are_not_enrolled() -> None:
     assert rejection is not None
     assert ungrouped is not None
     assert 0.03 < accepted(embeddings, data, rejection, 20, 1) < 0.07
-    assert all(ungrouped.far[0][row][3] < 0.5 * rejection.far[0][row][3] for row in range(2, 6))
+    assert all(ungrouped.thresholds[0][row][3] < 0.5 * rejection.thresholds[0][row][3] for row in range(2, 6))
 
 
 def test_the_spread_is_the_variance_within_classes() -> None:

@@ -75,9 +75,7 @@ def test_enrolling_keeps_every_prototype_the_mean_of_its_shots(run: Run, rng: np
 
 
 @pytest.mark.parametrize("enrolled", [[0, 1, 2, 3, 4, 5, 6, 7], [1, 2, 6], [5]])
-def test_scores_are_those_of_the_enrolled_labels_and_the_rest_are_masked(
-    run: Run, rng: np.random.Generator, enrolled: list[int]
-) -> None:
+def test_scores_are_of_the_enrolled_labels_alone(run: Run, rng: np.random.Generator, enrolled: list[int]) -> None:
     embedding = rng.normal(size=D).astype(np.float32)
     prototypes, counts = np.zeros((N, D), np.float32), np.zeros(N)
     prototypes[enrolled], counts[enrolled] = rng.normal(size=(len(enrolled), D)), rng.integers(1, 5, len(enrolled))
@@ -110,9 +108,7 @@ def test_scores_sum_to_one_however_large_the_embeddings_are(run: Run, size: floa
 
 
 @pytest.mark.parametrize(("labels", "shots"), [(N, M), (5, 9), (2, 2)])
-def test_fifty_training_steps_equal_those_of_numpy_whatever_the_padding(
-    run: Run, rng: np.random.Generator, labels: int, shots: int
-) -> None:
+def test_fifty_padded_training_steps_equal_numpys(run: Run, rng: np.random.Generator, labels: int, shots: int) -> None:
     embeddings = rng.normal(size=(shots, D)).astype(np.float32)
     truth = np.arange(shots) % labels
     weights, bias = linear.linear_from_prototypes(0.3 * rng.normal(size=(labels, D)).astype(np.float32))
@@ -178,9 +174,7 @@ def test_the_float32_file_embeds_as_keras_does(
     assert np.allclose(found, trained(images, training=False).numpy(), atol=1e-5)
 
 
-def test_the_int8_file_embeds_nearly_as_keras_does_and_alike_in_both_interpreters(
-    converted: Converted, trained: keras.Model
-) -> None:
+def test_the_int8_file_embeds_nearly_as_keras_does(converted: Converted, trained: keras.Model) -> None:
     drawings = ImageInput(16, 16).normalize(np.random.default_rng(2).integers(0, 256, (30, 16, 16, 1)).astype(np.uint8))
     exact = trained(drawings, training=False).numpy()
     one, other = (embed_with(make(model_content=converted("int8")), drawings) for make in (Interpreter, tf.lite.Interpreter))
@@ -205,9 +199,7 @@ def test_a_plain_invoke_embeds_and_the_signatures_are_in_order(
 
 @pytest.mark.parametrize("make", [Interpreter, tf.lite.Interpreter])
 @pytest.mark.parametrize("quantize", FORMATS)
-def test_inputs_and_outputs_are_float32_and_of_the_static_shapes_of_the_format(
-    converted: Converted, quantize: str, make: Callable[..., Any]
-) -> None:
+def test_inputs_and_outputs_are_static_float32(converted: Converted, quantize: str, make: Callable[..., Any]) -> None:
     interpreter = make(model_content=converted(quantize, N, M))
     shapes = {
         "embed": ({"image": [1, 16, 16, 1]}, {"embedding": [1, D]}),

@@ -18,12 +18,14 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from PIL import Image
 from support.device import cli
 
+import converters.targets
 from converters import bundle_writer
 from converters.targets import edgetpu, export_target, imprint, tflm, web
 from converters.targets.integer import IntegerEncoder
-from converters.tflite.edit import packed, unpacked
-from converters.tflite.model import ModelFile, Operator, Tensor
+from converters.tflite.edit import serialize
+from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo, parse
 from edge_meta import Classifier
+from edge_meta.choices import TARGETS
 from edge_meta.errors import EdgeMetaError, ExportError, LabelError
 from edge_meta.heads import linear
 from edge_meta.heads.rejection import Rejection
@@ -70,9 +72,7 @@ def store(bundle: Bundle, images: np.ndarray, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.mark.parametrize("target", EACH)
-def test_a_targets_bundle_is_one_of_the_same_encoder_and_opens_what_another_has_enrolled(
-    bundle: Bundle, store: Path, tmp_path: Path, target: str
-) -> None:
+def test_a_targets_bundle_opens_stores_of_the_same_encoder(bundle: Bundle, store: Path, tmp_path: Path, target: str) -> None:
     made = export_target(bundle, tmp_path / "made.bundle", target)
     assert made.manifest.encoder_id == bundle.manifest.encoder_id
     assert made.manifest.target["name"] == target
@@ -93,7 +93,7 @@ def test_the_bytes_are_the_same_each_time(bundle: Bundle, tmp_path: Path, target
 
 
 @pytest.mark.parametrize("target", [pytest.param("tflm", marks=micro), "edgetpu"])
-def test_the_integer_file_is_the_encoder_between_its_two_conversions(bundle: Bundle, tmp_path: Path, target: str) -> None:
+def test_the_integer_file_is_the_encoder_alone(bundle: Bundle, tmp_path: Path, target: str) -> None:
     made = export_target(bundle, tmp_path / "made.bundle", target)
     full, bare = ModelFile.parse(bundle.model), ModelFile.parse(made.model)
     (subgraph,) = bare.subgraphs
@@ -119,7 +119,7 @@ def test_an_encoder_in_float32_is_refused_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["float.bundle"]
 
 
-def test_what_is_there_is_replaced_only_when_asked_and_only_a_bundle(bundle: Bundle, tmp_path: Path) -> None:
+def test_only_a_bundle_is_replaced_and_only_when_asked(bundle: Bundle, tmp_path: Path) -> None:
     made = export_target(bundle, tmp_path / "made.bundle", "edgetpu")
     with pytest.raises(ExportError, match="--overwrite"):
         export_target(bundle, made.path, "web")
@@ -139,7 +139,7 @@ def test_a_targets_bundle_is_no_source_of_another(bundle: Bundle, tmp_path: Path
 
 
 @micro
-def test_tensorflow_lite_micro_gives_the_embeddings_of_the_reference_kernels(bundle: Bundle, images: np.ndarray) -> None:
+def test_tflm_embeds_as_the_reference_kernels_do(bundle: Bundle, images: np.ndarray) -> None:
     encoder = IntegerEncoder.of(bundle)
     exact = Interpreter(model_content=bundle.model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     exact.allocate_tensors()
@@ -266,10 +266,10 @@ def test_a_file_that_litert_js_would_not_take_is_refused(bundle: Bundle) -> None
     model = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert()
     with pytest.raises(ExportError, match="shapes that are not static"):
         web.check_file(model)
-    tree = unpacked(bundle.model)
+    tree = parse(bundle.model)
     tree.operatorCodes[0].customCode = "Mine"
     with pytest.raises(ExportError, match=r"operators that LiteRT\.js does not have"):
-        web.check_file(packed(tree))
+        web.check_file(serialize(tree))
 
 
 SCRIPT = """
@@ -302,7 +302,7 @@ console.log(JSON.stringify({embeddings, answers, limits}));
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_page_reads_images_and_classifies_as_the_runtime_does(bundle: Bundle, tmp_path: Path, channels: int) -> None:
+def test_the_page_classifies_as_the_runtime_does(bundle: Bundle, tmp_path: Path, channels: int) -> None:
     made = export_target(bundle, tmp_path / "web.bundle", "web")
     rng = np.random.default_rng(channels)
     asked, expected = [], []
@@ -352,16 +352,16 @@ def limits_of(rejection: Rejection, shots: list[tuple[str, np.ndarray]]) -> list
 # --- edgetpu ----------------------------------------------------------------------------------------------------------
 
 
-def tensor(*shape: int, dtype: str = "int8", data: bytes = b"") -> Tensor:
-    return Tensor(0, dtype, shape, (), (), data)
+def tensor(*shape: int, dtype: str = "int8", data: bytes = b"") -> TensorInfo:
+    return TensorInfo(0, dtype, shape, (), (), data)
 
 
-def axes(*which: int) -> Tensor:
+def axes(*which: int) -> TensorInfo:
     return tensor(len(which), dtype="int32", data=np.array(which, "<i4").tobytes())
 
 
-def operator(name: str, *inputs: Tensor, gives: Tensor | None = None, **options: int) -> Operator:
-    return Operator(name, options, inputs, (gives or inputs[0],))
+def operator(name: str, *inputs: TensorInfo, gives: TensorInfo | None = None, **options: int) -> OperatorInfo:
+    return OperatorInfo(name, options, inputs, (gives or inputs[0],))
 
 
 IMAGE = tensor(1, 8, 8, 6)
@@ -394,15 +394,15 @@ IMAGE = tensor(1, 8, 8, 6)
         (operator("REVERSE_V2", IMAGE, axes(2)), "not among the operators"),
         (operator("DEQUANTIZE", IMAGE, gives=tensor(1, 8, 8, 6, dtype="float32")), "not among the operators"),
     ],
-    ids=lambda value: value.name if isinstance(value, Operator) else value,
+    ids=lambda value: value.name if isinstance(value, OperatorInfo) else value,
 )
-def test_what_the_documentation_says_of_each_operator(given: Operator, reason: str | None) -> None:
+def test_what_the_documentation_says_of_each_operator(given: OperatorInfo, reason: str | None) -> None:
     (row,) = edgetpu.report((given,))["operators"]
     assert row["runs_on"] == ("cpu" if reason else "tpu")
     assert (reason in row["reason"]) if reason else row["reason"] is None
 
 
-def test_all_after_the_first_operator_that_does_not_map_is_left_to_the_cpu() -> None:
+def test_the_cpu_takes_all_after_an_unmapped_operator() -> None:
     relu, reverse = operator("RELU", IMAGE), operator("REVERSE_V2", IMAGE, axes(2))
     found = edgetpu.report((relu, relu, reverse, relu, reverse))
     assert [row["runs_on"] for row in found["operators"]] == ["tpu", "tpu", "cpu", "cpu", "cpu"]
@@ -412,14 +412,14 @@ def test_all_after_the_first_operator_that_does_not_map_is_left_to_the_cpu() -> 
     assert found["summary"] == "2 of 5 operators run on the Edge TPU, 3 on the CPU."
 
 
-def test_parameters_beyond_the_edge_tpus_memory_are_told_of_and_counted_once() -> None:
+def test_parameters_beyond_edge_tpu_memory_are_counted_once() -> None:
     weights = tensor(4, 3, 3, 6, data=bytes(9 << 20))
     found = edgetpu.report((operator("CONV_2D", IMAGE, weights), operator("CONV_2D", IMAGE, weights)))
     assert found["parameter_bytes"] == 9 << 20
     assert "9,437,184 bytes, do not fit" in found["summary"]
 
 
-def test_conv4_maps_as_a_whole_and_the_report_says_that_it_is_no_compilers(bundle: Bundle, tmp_path: Path) -> None:
+def test_conv4_maps_as_a_whole(bundle: Bundle, tmp_path: Path) -> None:
     made = export_target(bundle, tmp_path / "made.bundle", "edgetpu")
     found = json.loads((made.path / "edgetpu.json").read_text())
     assert (found["on_tpu"], found["on_cpu"]) == (len(ModelFile.parse(made.model).subgraphs[0]), 0)
@@ -430,7 +430,7 @@ def test_conv4_maps_as_a_whole_and_the_report_says_that_it_is_no_compilers(bundl
     assert text.count(" TPU\n") == found["on_tpu"]
 
 
-def test_an_encoder_that_embeds_two_images_at_once_is_told_why_it_does_not_map(tmp_path: Path) -> None:
+def test_a_mirrored_encoder_is_told_why_it_does_not_map(tmp_path: Path) -> None:
     notes: list[str] = []
     made = export_target(Bundle.open("omniglot"), tmp_path / "made.bundle", "edgetpu", on_note=notes.append)
     assert made.manifest.target["on_tpu"] == 0
@@ -543,7 +543,7 @@ def test_imprint_on_the_command_line(bundle: Bundle, store: Path, tmp_path: Path
     assert "a classifier of 12 labels" in cli(*arguments, "--overwrite").stdout
 
 
-def test_a_run_becomes_a_target_by_way_of_a_bundle_of_the_same_encoder(finished_run: Path, tmp_path: Path) -> None:
+def test_a_run_becomes_a_target_by_way_of_a_bundle(finished_run: Path, tmp_path: Path) -> None:
     sizes = ("--max-classes", "8", "--max-shots", "16")
     made = [
         json.loads(cli("export", finished_run, "--output", tmp_path / name, "--target", name, *sizes, "--json").stdout)
@@ -568,3 +568,7 @@ def test_what_does_not_go_together_is_wrong_usage(tmp_path: Path, arguments: tup
     result = cli("export", *arguments, "--output", tmp_path / "made", code=2)
     assert result.stdout == ""
     assert not list(tmp_path.iterdir())
+
+
+def test_the_command_line_offers_every_target() -> None:
+    assert set(TARGETS) == {"litert", "imprint", *converters.targets.TARGETS}

@@ -21,7 +21,7 @@ URL = "https://example.org/set.zip"
 
 
 class Response(io.BytesIO):
-    """What urlopen gives, without a network; of no announced length."""
+    """A stand-in for the result of urlopen, without a network; of no announced length."""
 
     headers: ClassVar[dict[str, str]] = {}
 

@@ -1,4 +1,4 @@
-"""Fixtures of the device's tests: the shipped bundle, stores, and folders in place of the user's own."""
+"""Fixtures of the device's tests: the shipped bundle, stores, and a data folder in place of the user's."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ settings.load_profile("device")
 
 @pytest.fixture(autouse=True)
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where default stores go, instead of the home of whoever runs the tests."""
+    """Put default stores here, not into the home of the user who runs the tests."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path / "data"
 
@@ -42,7 +42,7 @@ def classifier(bundle: Bundle, tmp_path: Path) -> Iterator[Classifier]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where `store` lives; its folder is made with it."""
+    """The path of `store`; its folder does not exist yet."""
     return tmp_path / "folder" / "store.db"
 
 
@@ -64,5 +64,5 @@ def filled(store: Store) -> Store:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stores that do not wait for the disk, for tests that make many."""
-    monkeypatch.setattr(files, "_sync", lambda path: None)
+    monkeypatch.setattr(files, "sync", lambda path: None)
     monkeypatch.setattr(database, "PRAGMAS", ("synchronous = OFF", *database.PRAGMAS[1:]))

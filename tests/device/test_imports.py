@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import median
 
 import pytest
 from support.device import python
@@ -78,14 +77,22 @@ def test_classifying_an_array_needs_no_pillow(tmp_path: Path) -> None:
     assert imported(tmp_path, statement, ["PIL", "click", "keras", "matplotlib"]) == set()
 
 
-def test_importing_takes_at_most_twice_as_long_as_numpy(tmp_path: Path) -> None:
-    timed = (
-        "from time import perf_counter\n"
-        "start = perf_counter()\n"
+def test_importing_waits_for_nothing_that_other_verbs_need(tmp_path: Path) -> None:
+    """benchmarks/overhead.py measures how long the import takes."""
+    heavy = ["tempfile", "subprocess", "multiprocessing", "urllib.request", "edge_meta.evaluation", "edge_meta.benchmarking"]
+    heavy += ["edge_meta.datasets", "edge_meta.heads.adaptation", "edge_meta.store.merge", "edge_meta.store.archive"]
+    by_numpy = imported(tmp_path, "import numpy", heavy)
+    assert imported(tmp_path, "from edge_meta import Classifier", heavy) <= by_numpy
+
+
+def test_importing_adds_fewer_modules_than_numpy_has(tmp_path: Path) -> None:
+    counted = (
+        "import sys\n"
+        "before = len(sys.modules)\n"
         "import numpy\n"
-        "between = perf_counter()\n"
+        "between = len(sys.modules)\n"
         "from edge_meta import Classifier\n"
-        "print((perf_counter() - start) / (between - start))"
+        "print(between - before, len(sys.modules) - between)"
     )
-    # Both times are of one process, and the ratio is the median of several, so that another program's load does not count.
-    assert median(float(python(tmp_path, "-c", timed).stdout) for _ in range(7)) <= 2.0
+    of_numpy, ours = map(int, python(tmp_path, "-c", counted).stdout.split())
+    assert ours < of_numpy

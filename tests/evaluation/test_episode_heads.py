@@ -51,6 +51,6 @@ def test_adapted_head_is_that_of_a_fit_to_the_support_set(sampler: EpisodeSample
     for episode in sampler.episodes(5):
         support, query = embeddings[episode.support], embeddings[episode.query]
         fit = plan.fit(support.reshape(15, 6), np.repeat(np.arange(5), 3), support.mean(axis=1))
-        assert np.allclose(adapted_head(plan)(support, query), query.reshape(20, 6) @ fit.weights + fit.bias)
+        assert np.allclose(adapted_head(plan)(support, query), fit.head.logits(query.reshape(20, 6)))
         moved += fit.chosen > 0
     assert moved, "no fit left the prototypes"

@@ -1,1 +1,1 @@
-"""What tests share: plain functions. Fixtures are in the conftest.py beside the tests that use them."""
+"""Plain functions that tests share. Fixtures are in the conftest.py beside the tests that use them."""

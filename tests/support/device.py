@@ -1,4 +1,4 @@
-"""For tests of the device's side: drawn images, stores, the command line. Needs no more than the device has."""
+"""Helpers for tests of the device's side: drawn images, stores, the command line. They need only a device's packages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Pixels = NDArray[np.uint8]
 
 
 def draw(kind: int, take: int = 0, height: int = 28, width: int = 28) -> Pixels:
-    """Black strokes on white (height, width); the takes of a kind are alike."""
+    """Draw black strokes on white, (height, width); the takes of a kind are alike."""
     corners = np.random.default_rng(kind).uniform(0.05, 0.9, (6, 2))
     corners += np.random.default_rng((kind, take)).normal(0, 0.015, corners.shape)
     along = np.linspace(0, 1, 4 * max(height, width))[:, None]
@@ -43,14 +43,14 @@ def draw(kind: int, take: int = 0, height: int = 28, width: int = 28) -> Pixels:
 
 
 def takes(kind: int, count: int, first: int = 0) -> Pixels:
-    """Several takes of a kind, (count, 28, 28)."""
+    """Draw several takes of a kind, (count, 28, 28)."""
     return np.stack([draw(kind, take) for take in range(first, first + count)])
 
 
 def mixed(label: int, count: int, first: int = 0) -> Pixels:
-    """Several takes of each of three kinds, (3 · count, 28, 28).
+    """Draw several takes of each of three kinds, (3 · count, 28, 28).
 
-    So labels 0 to 2 have prototypes that are near to each other's examples.
+    The prototypes of labels 0 to 2 then lie near each other's examples, so that adapting pays.
     """
     return np.concatenate([takes(label + 3 * kind, count, first) for kind in range(3)])
 
@@ -89,7 +89,7 @@ def altered(
     files: Mapping[str, bytes] | None = None,
     name: str = "altered.bundle",
 ) -> Path:
-    """Copy the shipped bundle into a folder, with other manifest fields, and with files whose checksums fit."""
+    """Copy the shipped bundle into a folder, change its manifest, and replace files together with their checksums."""
     copy = folder / name
     shutil.copytree(Bundle.open("omniglot").path, copy)
     fields = json.loads((copy / "manifest.json").read_bytes())
@@ -102,31 +102,31 @@ def altered(
 
 
 def embeddings(seed: int, count: int, dim: int = 16) -> Array:
-    """Random ones, (count, dim)."""
+    """Draw random embeddings, (count, dim)."""
     return np.random.default_rng(seed).normal(size=(count, dim)).astype(np.float32)
 
 
 def opened(path: Path, **options: Any) -> Store:
-    """The store at a path, of an encoder of dim 16 unless told otherwise."""
+    """Open the store at a path, by default for an encoder of dim 16."""
     return Store(path, **{"encoder_id": "0123456789abcdef" * 2, "dim": 16, **options})
 
 
 def state(store: Store) -> tuple[object, ...]:
-    """All that classifying sees, to the bit."""
+    """Read all that classifying depends on, to the bit."""
     now = store.snapshot()
     columns = {now.labels[k]: (weights.tobytes(), bias) for k, (weights, bias) in now.columns.items()}
     return now.labels, now.counts.tolist(), now.prototypes.tobytes(), now.scatters.tolist(), columns
 
 
 def adapt(store: Store, seed: int = 0) -> None:
-    """Move every column of a store's head to somewhere else."""
+    """Replace every column of a store's head by random values."""
     with store.adapting() as change:
         rng, shape = np.random.default_rng(seed), change.snapshot.prototypes.T.shape
         change.replace_head(rng.normal(size=shape).astype("f4"), rng.normal(size=shape[1]).astype("f4"))
 
 
 def bytes_in(folder: Path) -> bytes:
-    """The content of all files in a folder, whatever their names."""
+    """Read the content of all files in a folder, whatever their names."""
     return b"\xff".join(file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file())
 
 
@@ -137,11 +137,11 @@ def cli(*arguments: object, code: int = 0) -> Result:
     return result
 
 
-def python(folder: Path, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a new Python in a folder, which is not the checkout."""
+def python(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a new Python process in a folder other than the checkout."""
     inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(
-        [sys.executable, *map(os.fspath, arguments)], cwd=folder, env={**inherited, **environment},
+        [sys.executable, *arguments], cwd=folder, env={**inherited, **environment},
         stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=60,
         check=False,
     )  # fmt: skip
@@ -181,7 +181,7 @@ np.einsum("ab,bc->ac", np.ones((64, 64), "f4"), np.ones((64, 64), "f4"), optimiz
 
 
 def said(result: Result) -> dict[str, Any]:
-    """The one JSON object on stdout, with nothing on stderr."""
+    """Parse the one JSON object on stdout; require that stderr is empty."""
     assert result.stderr == ""
     assert result.stdout.count("\n") == 1
     fields: dict[str, Any] = json.loads(result.stdout)
@@ -189,7 +189,7 @@ def said(result: Result) -> dict[str, Any]:
 
 
 def complaint(result: Result) -> str:
-    """The one paragraph on stderr, with nothing on stdout."""
+    """Return the one paragraph on stderr; require that stdout is empty."""
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")
     assert "Traceback" not in result.stderr

@@ -1,4 +1,4 @@
-"""For tests of training and converting: small datasets and encoders. TensorFlow is imported when an encoder is made."""
+"""Helpers for tests of training and converting: small datasets and encoders. Only making an encoder imports TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SIZE = 16  # the smallest image that conv4 takes
 
 
 def drawings(classes: int, examples: int, channels: int = 1, noise: float = 60.0, seed: int = 0) -> np.ndarray:
-    """uint8 (classes * examples, 16, 16, channels): each class has its pattern, and each example its noise."""
+    """Draw uint8 (classes * examples, 16, 16, channels): a pattern for each class, noise for each example."""
     rng = np.random.default_rng(seed)
     patterns = 255.0 * rng.integers(0, 2, (classes, SIZE, SIZE, channels))
     noisy = np.repeat(patterns, examples, axis=0) + rng.normal(0, noise, (classes * examples, SIZE, SIZE, channels))
@@ -25,7 +25,7 @@ def drawings(classes: int, examples: int, channels: int = 1, noise: float = 60.0
 
 
 def synthetic(classes: int = 12, examples: int = 10, channels: int = 1, noise: float = 60.0, seed: int = 0) -> Dataset:
-    """A dataset in memory, of `drawings`."""
+    """Make a dataset of `drawings` in memory."""
     labels = np.repeat(np.arange(classes, dtype=np.int32), examples)
     names = tuple(f"class {index}" for index in range(classes))
     images = drawings(classes, examples, channels, noise, seed)
@@ -36,7 +36,8 @@ def scattered(labels: np.ndarray, spread: float, dim: int = 6) -> np.ndarray:
     """Embeddings (examples, dim) around a centre for each class, so that some are nearer to another class's."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(labels.max() + 1, dim))
-    return (centres[labels] + spread * rng.normal(size=(len(labels), dim))).astype(np.float32)
+    embeddings: np.ndarray = (centres[labels] + spread * rng.normal(size=(len(labels), dim))).astype(np.float32)
+    return embeddings
 
 
 def save_npz(path: Path, classes: int = 30, examples: int = 20, **how: Any) -> str:
@@ -46,7 +47,7 @@ def save_npz(path: Path, classes: int = 30, examples: int = 20, **how: Any) -> s
 
 
 def tiny_encoder(seed: int = 0, filters: int = 8, channels: int = 1) -> Any:
-    """A Conv4 of 8 filters on 16×16 images from a seed; op determinism is on from then."""
+    """Make a Conv4 of 8 filters on 16×16 images from a seed; this turns op determinism on for the process."""
     import keras
     import tensorflow as tf
 
@@ -59,7 +60,7 @@ def tiny_encoder(seed: int = 0, filters: int = 8, channels: int = 1) -> Any:
 
 @contextmanager
 def eight_filters() -> Iterator[None]:
-    """Inside, the encoder conv4 of a training configuration has 8 filters in place of 64."""
+    """Give the encoder conv4 of training configurations 8 filters in place of 64."""
     from edge_meta.training import ENCODERS, conv4
 
     with pytest.MonkeyPatch.context() as monkeypatch:

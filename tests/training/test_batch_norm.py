@@ -11,7 +11,9 @@ import pytest
 import tensorflow as tf
 
 from edge_meta.training import MAML, Reptile
-from edge_meta.training.encoders import FusedBatchNormalization, conv4, for_device, resnet7
+from edge_meta.training.batch_norm import FusedBatchNormalization
+from edge_meta.training.encoder_copies import for_device
+from edge_meta.training.encoders import conv4, resnet7
 
 SHAPE = (6, 5, 4, 3)
 
@@ -69,7 +71,7 @@ def loss_and_gradients(encoder: keras.Model, transductive: bool) -> tuple[float,
 
 
 @pytest.mark.parametrize("transductive", [True, False])
-def test_gradients_of_first_order_maml_are_those_with_keras_own_batch_norm(transductive: bool) -> None:
+def test_fomaml_gradients_are_those_with_kerass_batch_norm(transductive: bool) -> None:
     rng = np.random.default_rng(0)
     encoder = conv4((16, 16, 1), filters=4)
     for variable in encoder.trainable_variables:
@@ -84,7 +86,7 @@ def test_gradients_of_first_order_maml_are_those_with_keras_own_batch_norm(trans
 
 
 @pytest.mark.parametrize("learner", [MAML, Reptile])
-def test_the_statistics_kept_are_those_of_the_support_sets_before_they_are_adapted_to(learner: type[MAML]) -> None:
+def test_kept_statistics_are_of_support_before_adapting(learner: type[MAML]) -> None:
     rng = np.random.default_rng(0)
     support, query = (tf.constant(rng.normal(size=(2, 3, count, 16, 16, 1)), tf.float32) for count in (2, 4))
     encoder = conv4((16, 16, 1), filters=4)

@@ -19,7 +19,9 @@ from edge_meta.datasets.episodes import Episode, EpisodeSampler
 from edge_meta.errors import DatasetError, EdgeMetaError, TrainingError
 from edge_meta.inputs import ImageInput
 from edge_meta.training import ANIL, MAML, NCA, AdaptingMethod, Method, ProtoNet, Reptile, Supervised, devices
-from edge_meta.training.config import METHODS, TrainingConfig, train
+from edge_meta.training.config import TrainingConfig
+from edge_meta.training.pipeline import train
+from edge_meta.training.registry import METHODS
 from edge_meta.training.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("small_conv4")
@@ -57,7 +59,7 @@ def test_a_run_holds_its_recipe_data_curve_and_encoder(config: TrainingConfig, t
     assert [json.loads(line)["episode"] for line in lines] == [1, 2, 3]
 
 
-def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(config: TrainingConfig, tmp_path: Path) -> None:
+def test_the_same_configuration_gives_the_same_weights(config: TrainingConfig, tmp_path: Path) -> None:
     one, again, other = (
         weights(train(asked, tmp_path / name))
         for name, asked in (("one", config), ("again", config), ("other", replace(config, seed=1)))
@@ -66,7 +68,7 @@ def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(config: 
     assert not same(one, other)
 
 
-def test_rotations_are_classes_for_omniglot_and_where_they_are_asked_for(config: TrainingConfig, tmp_path: Path) -> None:
+def test_rotations_are_classes_where_asked_for(config: TrainingConfig, tmp_path: Path) -> None:
     turned = train(replace(config, rotations=True, way=30), tmp_path / "turned").facts()
     assert turned["made"]["training_classes"] == 36
     assert turned["made"]["data"]["train"]["classes"] == 9
@@ -75,7 +77,7 @@ def test_rotations_are_classes_for_omniglot_and_where_they_are_asked_for(config:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_with_its_own_settings_and_says_how_it_normalizes(
+def test_every_method_trains_with_its_own_settings(
     config: TrainingConfig, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[Method] = []
@@ -140,7 +142,7 @@ def test_episodes_are_of_whole_groups_where_they_are_asked_for(
     assert min(len(groups) for groups in drawn) > 1
 
 
-def test_omniglot_is_trained_with_rotations_unless_told_otherwise(omniglot: Path, tmp_path: Path) -> None:
+def test_omniglot_is_trained_with_rotations(omniglot: Path, tmp_path: Path) -> None:
     small = TrainingConfig(image_size=16, way=3, query=2, episodes=1)
     assert train(small, tmp_path / "turned").facts()["made"]["training_classes"] == 4 * 817
 
@@ -173,9 +175,7 @@ def losses(run: RunFolder) -> list[float]:
 
 
 @pytest.mark.parametrize("encoder", ["conv4", "resnet7"])
-def test_in_bfloat16_the_first_loss_is_near_and_the_encoder_kept_is_float32(
-    config: TrainingConfig, tmp_path: Path, encoder: str
-) -> None:
+def test_bfloat16_keeps_a_float32_encoder(config: TrainingConfig, tmp_path: Path, encoder: str) -> None:
     asked = replace(config, encoder=encoder)
     full, half = (train(replace(asked, precision=name), tmp_path / name) for name in ("float32", "bfloat16"))
     assert losses(half)[0] == pytest.approx(losses(full)[0], rel=0.1, abs=0.01)
@@ -197,9 +197,7 @@ def test_with_xla_the_losses_are_those_without(config: TrainingConfig, tmp_path:
 
 
 @pytest.mark.parametrize("tasks", [2, 4])
-def test_tasks_that_do_not_fill_steps_are_refused_before_a_folder_is_made(
-    config: TrainingConfig, tmp_path: Path, tasks: int
-) -> None:
+def test_tasks_that_do_not_fill_steps_are_refused(config: TrainingConfig, tmp_path: Path, tasks: int) -> None:
     with pytest.raises(TrainingError, match=f"3 episodes are not a multiple of {tasks} tasks a step"):
         train(replace(config, tasks=tasks, episodes=3), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -244,15 +242,13 @@ def test_an_interrupted_run_resumes_to_the_same_weights(config: TrainingConfig, 
         ("xla", True),
     ],
 )
-def test_resuming_with_another_setting_is_refused_and_the_setting_named(
-    config: TrainingConfig, tmp_path: Path, setting: str, value: object
-) -> None:
+def test_resuming_names_a_setting_that_differs(config: TrainingConfig, tmp_path: Path, setting: str, value: object) -> None:
     RunFolder.create(tmp_path / "run", asdict(config), {"input": INPUT.to_manifest(), "data": {}, "validation": ""})
     with pytest.raises(TrainingError, match=rf"was started with another {setting}\. "):
         train(replace(config, **{setting: value}), tmp_path / "run", resume=True)
 
 
-def test_a_run_from_before_there_were_precisions_goes_on_in_float32(config: TrainingConfig, tmp_path: Path) -> None:
+def test_a_run_older_than_precisions_goes_on_in_float32(config: TrainingConfig, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="Stopped at episode 2"):
         train(config, tmp_path / "run", on_progress=lambda progress: signal.raise_signal(signal.SIGINT))
     path = tmp_path / "run" / "run.json"
@@ -306,15 +302,13 @@ def test_there_must_be_a_run_to_resume(config: TrainingConfig, tmp_path: Path) -
         ({"whole_groups": float("nan")}, "A share of nan is not possible"),
     ],
 )
-def test_settings_that_cannot_be_met_are_refused_before_a_folder_is_made(
-    config: TrainingConfig, tmp_path: Path, settings: dict, error: str
-) -> None:
+def test_impossible_settings_make_no_folder(config: TrainingConfig, tmp_path: Path, settings: dict, error: str) -> None:
     with pytest.raises(EdgeMetaError, match=error):
         train(replace(config, **settings), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_data_that_leaves_too_little_to_validate_on_is_refused_for_that_reason(tmp_path: Path) -> None:
+def test_too_little_data_to_validate_on_is_refused(tmp_path: Path) -> None:
     few = TrainingConfig(save_npz(tmp_path / "own.npz", 6, 8), image_size=16, way=3, query=2, episodes=1)
     with pytest.raises(DatasetError, match="val split of npz:"):
         train(few, tmp_path / "run")
@@ -328,7 +322,7 @@ def test_a_run_can_start_from_the_encoder_of_another(config: TrainingConfig, tmp
         np.testing.assert_allclose(before.numpy(), after.numpy(), atol=1e-6)
 
 
-def test_a_run_that_has_begun_resumes_without_the_one_it_started_from(config: TrainingConfig, tmp_path: Path) -> None:
+def test_a_begun_run_resumes_without_its_start(config: TrainingConfig, tmp_path: Path) -> None:
     first = train(config, tmp_path / "first")
     second = replace(config, start=str(first.path), seed=1)
     with pytest.raises(TrainingError, match="Stopped at episode 2"):

@@ -91,7 +91,7 @@ def learner_on(strategy: Any, make: Callable[[Any], Any]) -> Any:
 
 def compared(sampler: Any, make: Callable[[Any], Any], one: Any, two: Any) -> dict[str, Any]:
     """Losses and accuracies on one device and on two, and by how much the weights differ then."""
-    from edge_meta.training.trainer import train_step
+    from edge_meta.training.step import train_step
 
     losses, weights = [], []
     for strategy in (one, two):
@@ -144,13 +144,13 @@ def run_and_resume(sampler: Any, folder: Path, strategy: Any) -> dict[str, Any]:
 
 
 def refusals(sampler: Any, strategy: Any, folder: Path) -> list[str]:
-    """What is said where two devices cannot do what is asked."""
-    from edge_meta.training import ProtoNet, config, devices
+    """The messages where two devices cannot do what is asked."""
+    from edge_meta.training import ProtoNet
+    from edge_meta.training.config import TrainingConfig
+    from edge_meta.training.pipeline import train
 
     def with_xla() -> None:
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(devices, "strategy", lambda: strategy)
-            config.train(config.TrainingConfig("glyphs", xla=True, tasks=2, episodes=4), folder / "refused")
+        train(TrainingConfig("glyphs", xla=True, tasks=2, episodes=4), folder / "refused", strategy=strategy)
 
     said = []
     for asked in (lambda: learner_on(strategy, ProtoNet).fit(sampler, 9, tasks=3), with_xla):
@@ -165,9 +165,12 @@ def refusals(sampler: Any, strategy: Any, folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `print_facts` prints, in a process of its own."""
+    """The output of `print_facts`, in a process of its own."""
     command = [sys.executable, __file__, str(tmp_path_factory.mktemp("mirrored"))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True, text=True, timeout=DEADLINE, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -194,13 +197,13 @@ def test_statistics_are_those_of_all_devices_tasks_together(facts: dict[str, Any
     assert found["statistics_apart"] < 1e-4 * found["statistics_moved"]
 
 
-def test_with_statistics_of_its_own_on_each_device_the_losses_would_be_others(facts: dict[str, Any]) -> None:
+def test_statistics_per_device_would_change_the_losses(facts: dict[str, Any]) -> None:
     alone, together = np.array(facts["methods"][APART]["losses"])
     assert np.abs(together - alone)[:, 0].max() > 1e-3
     assert facts["methods"][APART]["statistics_apart"] > 1e-3
 
 
-def test_a_run_on_two_devices_is_judged_stopped_resumed_and_kept_as_on_one(facts: dict[str, Any]) -> None:
+def test_two_devices_stop_and_resume_as_one_does(facts: dict[str, Any]) -> None:
     one, two = facts["runs"]
     assert one["stopped"] == two["stopped"] == "Stopped at episode 4 of 8; a checkpoint is saved. Go on with --resume."
     assert [row[0] for row in one["curve"]] == [2, 4, 6, 8]
@@ -258,7 +261,7 @@ def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
-    """What all workers are given, but for the episodes and the folder: hard tasks, so that losses stay away from 0."""
+    """The options of all workers, but for the episodes and the folder: hard tasks, so that losses stay away from 0."""
     data = save_npz(tmp_path_factory.mktemp("data") / "own.npz", 20, 8, noise=250.0)
     return ["train", "--dataset", data, "--image-size", 16, "--way", 5, "--query", 2, "--tasks", TASKS, "--json"]
 
@@ -278,9 +281,7 @@ def embeddings(run: Path) -> np.ndarray:
     return keras.saving.load_model(run / "encoder.keras", compile=False)(images, training=False).numpy()
 
 
-def test_two_workers_learn_what_one_process_learns_and_the_first_alone_writes(
-    settings: list[object], tmp_path: Path
-) -> None:
+def test_two_workers_learn_what_one_process_learns(settings: list[object], tmp_path: Path) -> None:
     asked = [*settings, "--episodes", 8, "--learning-rate", 3e-4, "--output"]
     together, elsewhere, alone = (tmp_path / name for name in ("together", "elsewhere", "alone"))
     with workers([*asked, together], [*asked, elsewhere]) as processes:
@@ -334,9 +335,7 @@ def test_a_chief_whose_worker_is_gone_says_so_and_ends(killed: tuple[Path, int, 
     assert column(run, "episode")[-1] % 4 == 0
 
 
-def test_all_workers_go_on_from_the_checkpoint_as_one_process_does(
-    killed: tuple[Path, int, str, str], tmp_path: Path
-) -> None:
+def test_workers_resume_as_one_process_does(killed: tuple[Path, int, str, str], tmp_path: Path) -> None:
     together, alone = (Path(shutil.copytree(killed[0], tmp_path / name)) for name in ("together", "alone"))
     before = rows(together)
     resume = ["train", "--resume", "--json", "--output"]
@@ -395,7 +394,7 @@ def test_the_first_worker_is_the_chief(task: tuple[str | None, int | None], chie
     assert devices.is_chief(SimpleNamespace(cluster_resolver=resolver)) == chief
 
 
-def test_only_of_several_hosts_is_an_error_of_tensorflow_that_of_a_lost_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_several_hosts_can_lose_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     import tensorflow as tf
 
     from edge_meta.training import devices

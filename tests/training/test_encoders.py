@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from edge_meta.training.encoders import BFLOAT16, ENCODERS, FLOAT32, conv4, for_device, in_precision, resnet7, resnet8
+from edge_meta.training.encoder_copies import BFLOAT16, FLOAT32, for_device, in_precision
+from edge_meta.training.encoders import ENCODERS, conv4, resnet7, resnet8
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -23,7 +24,7 @@ def test_conv4_gives_an_embedding_of_what_four_halvings_leave(shape: tuple[int, 
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (16, 16, 3), (17, 30, 1), (84, 84, 3)])
-def test_resnet7_gives_an_embedding_as_wide_as_its_last_block_whatever_the_image(shape: tuple[int, int, int]) -> None:
+def test_resnet7_embeds_as_wide_as_its_last_block(shape: tuple[int, int, int]) -> None:
     assert resnet7(shape).output_shape == (None, 56)
     narrow = resnet7(shape, filters=(4, 8, 24))
     assert (narrow.input_shape, narrow.output_shape) == ((None, *shape), (None, 24))
@@ -39,7 +40,7 @@ def test_the_embedding_of_resnet7_is_the_mean_over_the_last_map() -> None:
     np.testing.assert_allclose(encoder(images, training=False), last.mean(axis=(1, 2)), rtol=1e-5, atol=1e-6)
 
 
-def test_resnet8_halves_the_image_once_more_and_is_resnet7_from_there_on() -> None:
+def test_resnet8_is_resnet7_after_one_more_halving() -> None:
     keras.utils.set_random_seed(0)
     encoder = resnet8(filters=(6, 4, 8, 12))
     assert (encoder.input_shape, encoder.output_shape) == ((None, 56, 56, 1), (None, 12))
@@ -89,9 +90,7 @@ def test_a_copy_in_float32_is_the_same_function(
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_a_copy_in_bfloat16_is_near_and_its_embedding_and_weights_are_float32(
-    encoder: keras.Model, images: np.ndarray, training: bool
-) -> None:
+def test_a_copy_in_bfloat16_is_near(encoder: keras.Model, images: np.ndarray, training: bool) -> None:
     copy = in_precision(in_precision(encoder, FLOAT32), BFLOAT16)
     wanted, found = (each(images, training=training) for each in (in_precision(encoder, FLOAT32), copy))
     assert found.dtype == "float32"
@@ -118,7 +117,7 @@ def test_a_copy_has_variables_of_its_own_and_is_for_one_device(
     assert all(layer.synchronized for layer in norms(encoder)), "the original has lost it"
 
 
-def test_what_the_device_gets_of_a_bfloat16_encoder_is_pure_float32(encoder: keras.Model) -> None:
+def test_the_device_gets_a_float32_encoder(encoder: keras.Model) -> None:
     half = in_precision(encoder, BFLOAT16)
     assert {layer.dtype_policy.name for layer in half.layers} == {BFLOAT16, FLOAT32}
     assert {layer.dtype_policy.name for layer in for_device(half).layers} == {FLOAT32}

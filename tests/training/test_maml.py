@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import layers
 
 from edge_meta.heads import linear
-from edge_meta.training.encoders import FusedBatchNormalization
-from edge_meta.training.inner_loop import SGD, Adam, InnerOptimizer, Momentum
+from edge_meta.training.batch_norm import FusedBatchNormalization
+from edge_meta.training.inner_loop import sgd_step
 from edge_meta.training.methods.anil import ANIL
 from edge_meta.training.methods.maml import MAML
 from edge_meta.training.methods.protonet import ProtoNet
@@ -69,8 +69,6 @@ def finite_differences(method, task, variable, count=6, step=1e-5):
 METHODS = {
     "maml": lambda encoder: MAML(encoder, way=WAY, steps=3, learning_rate=0.5),
     "maml, learned rates": lambda encoder: MAML(encoder, way=WAY, steps=3, learning_rate=0.5, learn_rates=True),
-    "maml, momentum": lambda encoder: MAML(encoder, way=WAY, steps=3, learning_rate=0.2, optimizer=Momentum()),
-    "maml, adam": lambda encoder: MAML(encoder, way=WAY, steps=2, learning_rate=0.05, optimizer=Adam(epsilon=1e-3)),
     "proto-maml": lambda encoder: MAML(encoder, way=None, steps=3, learning_rate=0.5),
     "anil": lambda encoder: ANIL(encoder, way=WAY, steps=3, learning_rate=0.5),
     "proto-anil": lambda encoder: ANIL(encoder, way=None, steps=3, learning_rate=0.5, learn_rates=True),
@@ -78,7 +76,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_outer_gradient_is_that_of_the_query_loss_at_the_adapted_parameters(name, encoder, task):
+def test_outer_gradient_is_of_the_query_loss_after_adapting(name, encoder, task):
     method = METHODS[name](encoder)
     for variable in method.trainable_variables:  # a head that starts at zero would hide terms
         if "head" in variable.name:
@@ -90,7 +88,7 @@ def test_outer_gradient_is_that_of_the_query_loss_at_the_adapted_parameters(name
 
 @pytest.mark.parametrize("transductive", [False, True])
 @pytest.mark.parametrize("way", [WAY, None])
-def test_the_outer_gradient_goes_through_the_statistics_of_batch_norm(way, transductive, task):
+def test_outer_gradient_goes_through_batch_norm_statistics(way, transductive, task):
     inputs = keras.Input((SIDE, SIDE, 1))
     x = layers.Activation("tanh")(FusedBatchNormalization(momentum=0.9)(layers.Conv2D(2, 8, 8)(inputs)))
     method = MAML(keras.Model(inputs, layers.Flatten()(x)), way=way, steps=2, learning_rate=0.3, transductive=transductive)
@@ -142,7 +140,7 @@ def test_first_and_second_order_differ(encoder, task):
     assert np.abs(first - second).max() > 1e-3 * np.abs(second).max()
 
 
-def test_is_not_the_shortcut_that_learns_from_the_support_set_and_overwrites_the_start(encoder, task):
+def test_maml_is_not_training_on_the_support_set(encoder, task):
     method = MAML(encoder, way=WAY, steps=3, learning_rate=0.5)
     before = [variable.numpy() for variable in method.trainable_variables]
     support = task[0]
@@ -154,7 +152,7 @@ def test_is_not_the_shortcut_that_learns_from_the_support_set_and_overwrites_the
     assert float(method.loss(*task)[0]) != float(method.loss(support, support)[0])
 
 
-def test_proto_anil_without_steps_of_any_length_is_a_prototypical_network(encoder, task):
+def test_protoanil_without_steps_is_a_prototypical_network(encoder, task):
     still = ANIL(encoder, way=None, steps=2, learning_rate=0.0)
     assert float(still.loss(*task)[0]) == pytest.approx(float(ProtoNet(encoder).loss(*task)[0]), rel=1e-12)
 
@@ -167,25 +165,18 @@ def test_a_batch_of_tasks_has_the_mean_of_their_losses(encoder, task):
     assert float(joint) == pytest.approx(np.mean(alone), rel=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("ours", "theirs"),
-    [
-        (SGD(), keras.optimizers.SGD(0.1)),
-        (Momentum(0.9), keras.optimizers.SGD(0.1, momentum=0.9)),
-        (Adam(epsilon=1e-12), keras.optimizers.Adam(0.1, epsilon=1e-12)),
-    ],
-    ids=["sgd", "momentum", "adam"],
-)
-def test_inner_optimizers_step_as_keras_does(ours: InnerOptimizer, theirs):
+def test_a_step_of_the_inner_loop_is_kerass_sgd():
     rng = np.random.default_rng(5)
-    variable = keras.Variable(rng.normal(size=(3, 2)), dtype="float64")
-    theirs.build([variable])
-    parameters, slots = [tf.convert_to_tensor(variable)], ours.slots([tf.convert_to_tensor(variable)])
-    for step in range(5):
-        gradient = tf.constant(rng.normal(size=(3, 2)))
-        theirs.apply([gradient])
-        parameters, slots = ours.update(parameters, [gradient], slots, step, tf.constant([0.1], tf.float64))
-    np.testing.assert_allclose(parameters[0], variable.numpy(), rtol=3e-5)  # Keras rounds to float32 inside
+    variables = [keras.Variable(rng.normal(size=shape), dtype="float64") for shape in ((3, 2), (4,))]
+    plain = [keras.optimizers.SGD(rate) for rate in (0.1, 0.5)]
+    parameters = [tf.convert_to_tensor(variable) for variable in variables]
+    for _ in range(3):
+        gradients = [tf.constant(rng.normal(size=variable.shape)) for variable in variables]
+        for optimizer, gradient, variable in zip(plain, gradients, variables, strict=True):
+            optimizer.apply([gradient], [variable])
+        parameters = sgd_step(parameters, gradients, tf.constant([0.1, 0.5], tf.float64))
+    for parameter, variable in zip(parameters, variables, strict=True):
+        np.testing.assert_allclose(parameter, variable.numpy(), rtol=1e-6)  # Keras rounds its rate to float32
 
 
 def normalized_encoder():
@@ -207,7 +198,7 @@ def test_queries_tell_of_each_other_only_when_transductive(transductive, task):
         np.testing.assert_allclose(first, again, rtol=1e-12)
 
 
-def test_statistics_are_those_of_the_support_set_at_the_adapted_parameters(task):
+def test_statistics_are_of_the_support_set_after_adapting(task):
     """With a rate of zero: the query logits are those of batch norm with the support set's mean and variance."""
     encoder = normalized_encoder()
     method = MAML(encoder, way=WAY, steps=1, learning_rate=0.0)
@@ -220,7 +211,7 @@ def test_statistics_are_those_of_the_support_set_at_the_adapted_parameters(task)
     np.testing.assert_allclose(method.logits(*task), embeddings @ weights, rtol=1e-6, atol=1e-9)
 
 
-def test_reptile_moves_towards_the_mean_of_the_adapted_parameters(encoder, task):
+def test_reptile_moves_to_the_mean_of_adapted_parameters(encoder, task):
     """Against plain gradient descent on each support set, written by hand."""
     other = tuple(side[:, :, ::-1] for side in task)
     method = Reptile(encoder, way=WAY, steps=3, learning_rate=0.5)

@@ -68,7 +68,7 @@ def test_loss_and_accuracy_of_a_linear_encoder_are_exact(linear: keras.Model, ex
     assert float(accuracy) < 1.0, "the episode is too easy to tell a wrong accuracy"
 
 
-def test_the_linear_form_is_the_softmax_over_negative_squared_distances() -> None:
+def test_the_linear_form_is_the_softmax_over_distances() -> None:
     rng = np.random.default_rng(2)
     embeddings, prototypes = rng.normal(size=(3, 6, 5)), rng.normal(size=(3, WAY, 5)) + 1.0
     logits = linear_logits(tf.constant(embeddings), tf.constant(prototypes)).numpy()
@@ -139,7 +139,7 @@ def test_gradient_equals_central_differences_of_the_plain_loss(linear: keras.Mod
     assert np.allclose(bias_gradient, 0.0, atol=1e-12)  # distances do not see a shift of all embeddings
 
 
-def test_loss_embeds_support_and_query_as_one_batch_in_training_mode(episode: tuple) -> None:
+def test_loss_embeds_support_and_query_as_one_batch(episode: tuple) -> None:
     encoder = tiny_encoder(0)
     frozen = [variable.numpy() for variable in encoder.non_trainable_variables]
     loss, accuracy = ProtoNet(encoder).loss(*map(tf.constant, episode))

@@ -35,7 +35,7 @@ def scalars(folder: Path) -> dict[tuple[str, int], float]:
     return found
 
 
-def test_run_json_says_what_was_asked_what_came_of_it_and_with_what(run: RunFolder) -> None:
+def test_run_json_has_request_result_and_versions(run: RunFolder) -> None:
     facts = json.loads((run.path / "run.json").read_text())
     assert facts == run.facts()
     assert facts["asked"] == {"dataset": "glyphs", "way": 5}
@@ -51,7 +51,7 @@ def test_run_json_says_what_was_asked_what_came_of_it_and_with_what(run: RunFold
     assert facts["command"]
 
 
-def test_a_second_run_in_the_same_folder_is_refused_and_the_first_kept(run: RunFolder) -> None:
+def test_a_second_run_in_a_folder_is_refused(run: RunFolder) -> None:
     with pytest.raises(TrainingError, match=r"new already holds a run\. .*--resume"):
         RunFolder.create(run.path, {"way": 20}, MADE)
     assert run.facts()["asked"]["way"] == 5
@@ -71,7 +71,7 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
         RunFolder(tmp_path / "missing").facts()
 
 
-def test_a_checkpoint_writes_the_curve_for_people_and_for_tensorboard(run: RunFolder) -> None:
+def test_a_checkpoint_writes_the_curve_for_tensorboard(run: RunFolder) -> None:
     history = [
         {"episode": 4, "loss": 1.5, "val_accuracy": 0.5, "val_ci95": 0.01},
         {"episode": 8, "loss": 0.75, "val_accuracy": 0.625, "val_ci95": 0.01},
@@ -86,7 +86,7 @@ def test_a_checkpoint_writes_the_curve_for_people_and_for_tensorboard(run: RunFo
     assert found["loss", 8] == 0.75
 
 
-def test_the_curve_is_the_rows_that_were_judged_and_the_best_of_them_is_the_encoders(run: RunFolder) -> None:
+def test_the_encoder_is_the_best_row_of_the_curve(run: RunFolder) -> None:
     assert run.curve() == []
     assert run.best() is None
     history = [
@@ -166,7 +166,7 @@ def test_an_encoder_comes_back_as_it_was_saved(run: RunFolder, encoder: keras.Mo
     assert sorted(path.name for path in run.path.iterdir()) == ["encoder.keras", "run.json"]
 
 
-def test_a_save_that_breaks_keeps_the_encoder_before_and_leaves_no_trace(
+def test_a_broken_save_keeps_the_encoder_before(
     run: RunFolder, encoder: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run.save_encoder(encoder)

@@ -12,10 +12,10 @@ import keras
 import tensorflow as tf
 
 from edge_meta.inputs import ImageInput
-from edge_meta.training.base import AdaptingMethod
-from edge_meta.training.inner_loop import Rates, head_steps
-from edge_meta.training.methods.maml import linear_start
-from edge_meta.training.tasks import accuracy, flatten, mean_cross_entropy, truth_of
+from edge_meta.training.episode_tensors import accuracy, flatten_tasks, labels_of, mean_cross_entropy
+from edge_meta.training.inner_loop import InnerRates
+from edge_meta.training.linear_head import head_steps, prototype_head, zero_head
+from edge_meta.training.methods.adapting import AdaptingMethod
 
 
 class ANIL(AdaptingMethod):
@@ -42,8 +42,8 @@ class ANIL(AdaptingMethod):
     ) -> None:
         super().__init__(encoder, input_spec)
         self.way, self.steps = way, steps
-        self.head = [] if way is None else linear_start(encoder.output_shape[-1], way)
-        self.rates = Rates(learning_rate, steps, 1, learn_rates)
+        self.head = [] if way is None else zero_head(encoder.output_shape[-1], way)
+        self.rates = InnerRates(learning_rate, steps, 1, learn_rates)
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
@@ -55,26 +55,26 @@ class ANIL(AdaptingMethod):
 
     def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         logits = self._adapted_logits(support, query, training=True)
-        truth = tf.tile(truth_of(query[0]), [support.shape[0]])
-        return mean_cross_entropy(logits, truth), accuracy(logits, truth)
+        labels = tf.tile(labels_of(query[0]), [support.shape[0]])
+        return mean_cross_entropy(logits, labels), accuracy(logits, labels)
 
     def logits(self, support: tf.Tensor, query: tf.Tensor) -> tf.Tensor:
         return self._adapted_logits(support[None], query[None], training=False)
 
     def _adapted_logits(self, support: tf.Tensor, query: tf.Tensor, training: bool) -> tf.Tensor:
         """Logits (tasks · way · query, way) at the adapted heads."""
-        tasks, way, shot, queries = *support.shape[:3], query.shape[2]
+        tasks, way, shot = support.shape[:3]
+        queries = query.shape[2]
         images = tf.concat([support, query], axis=2)
-        embeddings = self.encoder(flatten(images), training=training)
+        embeddings = self.encoder(flatten_tasks(images), training=training)
         embeddings = tf.reshape(embeddings, (tasks, way, shot + queries, -1))
         known, asked = embeddings[:, :, :shot], embeddings[:, :, shot:]
-        labels = tf.tile(tf.repeat(tf.eye(way, dtype=embeddings.dtype), shot, axis=0)[None], (tasks, 1, 1))
+        onehot = tf.tile(tf.repeat(tf.eye(way, dtype=embeddings.dtype), shot, axis=0)[None], (tasks, 1, 1))
         if self.head:
             weights, bias = (tf.repeat(tf.convert_to_tensor(start)[None], tasks, axis=0) for start in self.head)
         else:
-            prototypes = tf.reduce_mean(known, axis=2)
-            weights, bias = 2.0 * tf.transpose(prototypes, (0, 2, 1)), -tf.reduce_sum(prototypes**2, axis=2)
+            weights, bias = prototype_head(tf.reduce_mean(known, axis=2))
         rates = [tf.repeat(self.rates.at(step), 2) for step in range(self.steps)]
-        weights, bias = head_steps(tf.reshape(known, (tasks, way * shot, -1)), labels, weights, bias, rates)
+        weights, bias = head_steps(tf.reshape(known, (tasks, way * shot, -1)), onehot, weights, bias, rates)
         logits = tf.matmul(tf.reshape(asked, (tasks, way * queries, -1)), weights) + bias[:, None]
         return tf.reshape(logits, (-1, way))

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from edge_meta.training.episode_tensors import accuracy, flatten_tasks, labels_of
 from edge_meta.training.methods.protonet import ProtoNet, linear_logits
-from edge_meta.training.tasks import accuracy, flatten, truth_of
 
 NEVER = -1e9  # a logit whose softmax is zero
 
@@ -23,22 +23,22 @@ class NCA(ProtoNet):
     def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         tasks, way, shot = support.shape[:3]
         examples = tf.concat([support, query], axis=2)
-        embeddings = tf.reshape(self.encoder(flatten(examples), training=True), (tasks, way, examples.shape[2], -1))
+        embeddings = tf.reshape(self.encoder(flatten_tasks(examples), training=True), (tasks, way, examples.shape[2], -1))
         known, asked = embeddings[:, :, :shot], embeddings[:, :, shot:]
         logits = linear_logits(tf.reshape(asked, (tasks, way * query.shape[2], -1)), tf.reduce_mean(known, axis=2))
-        right = accuracy(tf.reshape(logits, (-1, way)), tf.tile(truth_of(query[0]), [tasks]))
+        right = accuracy(tf.reshape(logits, (-1, way)), tf.tile(labels_of(query[0]), [tasks]))
         every = tf.reshape(embeddings, (tasks, way * examples.shape[2], -1))
-        return neighbour_loss(every, truth_of(examples[0])), right
+        return neighbour_loss(every, labels_of(examples[0])), right
 
 
-def neighbour_loss(embeddings: tf.Tensor, truth: tf.Tensor) -> tf.Tensor:
+def neighbour_loss(embeddings: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     """Mean over the examples i of −log (Σ exp −‖x_i − x_j‖² over j ≠ i of its class / the same sum over all j ≠ i).
 
     Args:
         embeddings: (tasks, M, D).
-        truth: int (M,), the class of each, the same in all tasks; each class has two or more.
+        labels: int (M,), the class of each, the same in all tasks; each class has two or more.
     """
     logits = linear_logits(embeddings, embeddings)
-    others = tf.where(tf.eye(truth.shape[0], dtype=tf.bool), tf.cast(NEVER, logits.dtype), logits)
-    own = tf.where(truth[:, None] == truth[None, :], others, tf.cast(NEVER, logits.dtype))
+    others = tf.where(tf.eye(labels.shape[0], dtype=tf.bool), tf.cast(NEVER, logits.dtype), logits)
+    own = tf.where(labels[:, None] == labels[None, :], others, tf.cast(NEVER, logits.dtype))
     return tf.reduce_mean(tf.reduce_logsumexp(others, axis=-1) - tf.reduce_logsumexp(own, axis=-1))

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from edge_meta.training.base import Method
-from edge_meta.training.tasks import accuracy, flatten, mean_cross_entropy, truth_of
+from edge_meta.training.episode_tensors import accuracy, flatten_tasks, labels_of, mean_cross_entropy
+from edge_meta.training.methods.episodic import EpisodicMethod
 
 
-class ProtoNet(Method):
+class ProtoNet(EpisodicMethod):
     """A prototypical network around an encoder. Batch norm takes its statistics from support and queries together."""
 
     def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         tasks, way, shot = support.shape[:3]
-        images = tf.concat([flatten(support), flatten(query)], axis=0)
+        images = tf.concat([flatten_tasks(support), flatten_tasks(query)], axis=0)
         embeddings = self.encoder(images, training=True)
         known, asked = embeddings[: tasks * way * shot], embeddings[tasks * way * shot :]
         prototypes = tf.reduce_mean(tf.reshape(known, (tasks, way, shot, -1)), axis=2)
         logits = linear_logits(tf.reshape(asked, (tasks, way * query.shape[2], -1)), prototypes)
-        logits, truth = tf.reshape(logits, (-1, way)), tf.tile(truth_of(query[0]), [tasks])
-        return mean_cross_entropy(logits, truth), accuracy(logits, truth)
+        logits, labels = tf.reshape(logits, (-1, way)), tf.tile(labels_of(query[0]), [tasks])
+        return mean_cross_entropy(logits, labels), accuracy(logits, labels)
 
 
 def linear_logits(embeddings: tf.Tensor, prototypes: tf.Tensor) -> tf.Tensor:

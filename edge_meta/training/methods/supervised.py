@@ -10,9 +10,9 @@ import keras
 import tensorflow as tf
 
 from edge_meta.inputs import ImageInput
-from edge_meta.training.base import Method
-from edge_meta.training.methods.maml import linear_start
-from edge_meta.training.tasks import accuracy, flatten, mean_cross_entropy
+from edge_meta.training.episode_tensors import accuracy, flatten_tasks, mean_cross_entropy
+from edge_meta.training.linear_head import zero_head
+from edge_meta.training.methods.base import Method
 
 
 class Supervised(Method):
@@ -25,23 +25,20 @@ class Supervised(Method):
 
     def __init__(self, encoder: keras.Model, input_spec: ImageInput | None = None, classes: int = 2) -> None:
         super().__init__(encoder, input_spec)
-        self.head = linear_start(encoder.output_shape[-1], classes)
+        self.head = zero_head(encoder.output_shape[-1], classes)
 
     @property
     def trainable_variables(self) -> list[keras.Variable]:
         return [*self.encoder.trainable_variables, *self.head]
 
-    def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        raise NotImplementedError("the classes' numbers are needed; see gradients")
-
     def gradients(
         self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         images = tf.concat([support, query], axis=2)
-        truth = tf.repeat(tf.cast(tf.reshape(classes, [-1]), tf.int32), images.shape[2])
+        labels = tf.repeat(tf.cast(tf.reshape(classes, [-1]), tf.int32), images.shape[2])
         with tf.GradientTape() as tape:
-            embeddings = self.encoder(flatten(images), training=True)
+            embeddings = self.encoder(flatten_tasks(images), training=True)
             weights, bias = self.head
             logits = tf.matmul(embeddings, weights) + bias
-            loss = mean_cross_entropy(logits, truth)
-        return loss, accuracy(logits, truth), tape.gradient(loss, self.trainable_variables)
+            loss = mean_cross_entropy(logits, labels)
+        return loss, accuracy(logits, labels), tape.gradient(loss, self.trainable_variables)

@@ -104,7 +104,7 @@ def test_an_impossible_protocol_is_explained(dataset: Callable[[str], str], opti
 
 
 def judged(bundle: Bundle, data: Dataset, head: EpisodeHead, within_group: bool = False, **protocol: int) -> Interval:
-    """What `evaluate` should find, from its parts."""
+    """The result that `evaluate` should find, from its parts."""
     embeddings = embed_all(open_encoder(bundle), bundle.manifest.input_spec, data.examples)
     episodes = protocol.pop("episodes")
     return Interval.of(accuracies(embeddings, EpisodeSampler(data, **protocol, within_group=within_group), episodes, head))
@@ -162,7 +162,7 @@ def test_unknown_heads_and_steps_without_a_head_are_refused(bundle: Bundle) -> N
 
 @pytest.fixture
 def alphabets(monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """What load_dataset gives to evaluate: alphabets of 3, 4 and 1 classes by four drawers, the last of whom errs."""
+    """Let load_dataset give alphabets of 3, 4 and 1 classes by four drawers, the last of whom errs."""
     groups = ("Greek", "Latin", "Greek", "Latin", "Runes", "Latin", "Greek", "Latin")
     images = np.concatenate([image for kind in range(8) for image in (takes(kind, 3), takes((kind + 2) % 8, 1, first=9))])
     labels = np.repeat(np.arange(8, dtype=np.int32), 4)

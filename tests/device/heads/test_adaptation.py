@@ -1,4 +1,4 @@
-"""Adaptation: how shots are held out, that they judge honestly, and that a head is only changed for a better one."""
+"""Adaptation: held-out shots judge honestly, and a head is only changed for a better one."""
 
 from __future__ import annotations
 
@@ -6,36 +6,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.heads import Task, misled
 
+from edge_meta.choices import SOLVERS
 from edge_meta.errors import InputError
-from edge_meta.heads import adaptation, linear
-from edge_meta.heads.adaptation import FOLDS, PATIENCE, SOLVERS, AdaptationConfig, Fit, folds, means, temperature
-from edge_meta.heads.closed_form import SHRINKAGES, STRENGTHS, discriminant_heads, ridge_heads
+from edge_meta.heads import linear
+from edge_meta.heads.adaptation import PATIENCE, AdaptationConfig, Fit
+from edge_meta.heads.held_out import FOLDS
+from edge_meta.heads.prototypes import class_means
 from edge_meta.types import Integers
 
 Floats = NDArray[Any]
-Task = tuple[NDArray[np.float32], Integers, NDArray[np.float32]]
 
 STEPS = AdaptationConfig("gradient", (0.3,) * 20)
-
-
-def task(counts: list[int], dim: int = 6, seed: int = 0, noise: float = 3.0) -> Task:
-    """Shots (M, D), shuffled, their labels (M,) and prototypes (N, D); the first dimension is noise alone, and misleads."""
-    rng = np.random.default_rng((seed, *counts))
-    labels = rng.permutation(np.repeat(np.arange(len(counts)), counts))
-    shots = rng.normal(size=(len(counts), dim))[labels] + rng.normal(0, 0.3, (len(labels), dim))
-    shots[:, 0] = rng.normal(0, noise, len(labels))
-    shots = shots.astype(np.float32)
-    return shots, labels, means(shots, labels, len(counts))
 
 
 def meaningless() -> Task:
     """Shots whose labels are no matter of what they look like."""
     shots, labels = np.random.default_rng(0).normal(size=(40, 80)).astype(np.float32), np.tile(np.arange(4), 10)
-    return shots, labels, means(shots, labels, 4)
+    return shots, labels, class_means(shots, labels, 4)
 
 
 def losses(logits: Floats, labels: Integers) -> Floats:
@@ -48,18 +38,6 @@ def score(weights: Floats, bias: Floats, shots: Floats, labels: Integers) -> flo
 
 
 # Holding out
-
-
-@given(st.lists(st.integers(1, 25), min_size=1, max_size=8), st.randoms(use_true_random=False))
-def test_each_shot_that_can_be_spared_is_held_out_once(counts: list[int], random: Any) -> None:
-    labels = np.repeat(np.arange(len(counts)), counts)
-    random.shuffle(labels)
-    held = folds(labels)
-    spare = np.flatnonzero(np.bincount(labels)[labels] > 1)
-    assert sorted(np.concatenate(held)) == spare.tolist() if len(spare) else held == []
-    assert len(held) == min(FOLDS, len(spare))
-    for fold in held:
-        assert len(np.unique(np.delete(labels, fold))) == len(counts), "a label has no shot left"
 
 
 def by_leaving_one_out(shots: Floats, labels: Integers, rates: tuple[float, ...]) -> tuple[Floats, Floats]:
@@ -82,8 +60,8 @@ def by_leaving_one_out(shots: Floats, labels: Integers, rates: tuple[float, ...]
 
 @pytest.mark.parametrize("counts", [[3, 4, 3], [5, 1, 4], [2, 3], [1, 2, 1, 1]])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_few_shots_are_left_out_one_by_one_and_the_best_step_is_taken(counts: list[int], seed: int) -> None:
-    shots, labels, prototypes = task(counts, seed=seed)
+def test_few_shots_are_left_out_one_by_one(counts: list[int], seed: int) -> None:
+    shots, labels, prototypes = misled(counts, seed=seed)
     loss, right = by_leaving_one_out(shots, labels, STEPS.learning_rates)
     loss, right = loss.mean(axis=1), right.mean(axis=1)
     best = min(np.flatnonzero(right >= right[0]), key=lambda step: loss[step])
@@ -94,12 +72,12 @@ def test_a_few_shots_are_left_out_one_by_one_and_the_best_step_is_taken(counts: 
     np.testing.assert_allclose(fit.before, (loss[0], right[0]), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(fit.after, (loss[best], right[best]), rtol=1e-4, atol=1e-6)
     weights, bias, _ = linear.adapt(shots, labels, prototypes, STEPS.learning_rates[:best])
-    assert np.array_equal(fit.weights, weights)
-    assert np.array_equal(fit.bias, bias)
+    assert np.array_equal(fit.head.weights, weights)
+    assert np.array_equal(fit.head.bias, bias)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_labels_that_mean_nothing_are_not_mistaken_for_a_better_head(solver: str) -> None:
+def test_random_labels_give_no_better_head(solver: str) -> None:
     """With twice as many dimensions as shots, every solver gets all shots right that it has seen."""
     fit = AdaptationConfig(solver, (1.0,) * 50 if solver == "gradient" else ()).fit(*meaningless())
     assert fit.after is not None
@@ -114,15 +92,15 @@ def test_labels_that_mean_nothing_are_not_mistaken_for_a_better_head(solver: str
 def test_a_fit_is_never_worse_on_held_out_shots(solver: str, counts: list[int]) -> None:
     chosen = []
     for seed in range(10):
-        shots, labels, prototypes = task(counts, seed=seed, noise=float(seed % 4))
+        shots, labels, prototypes = misled(counts, seed=seed, noise=float(seed % 4))
         fit = AdaptationConfig(solver, (5.0,) * 10 if solver == "gradient" else ()).fit(shots, labels, prototypes)
         assert fit.before is not None
         assert fit.after is not None
         assert fit.after.loss < fit.before.loss if fit.chosen else fit.after == fit.before
         assert fit.after.accuracy >= fit.before.accuracy
-        assert fit.weights.dtype == fit.bias.dtype == np.float32
+        assert fit.head.weights.dtype == fit.head.bias.dtype == np.float32
         if not fit.chosen:
-            for part, wanted in zip(fit[:2], linear.linear_from_prototypes(prototypes), strict=True):
+            for part, wanted in zip(fit.head, linear.linear_from_prototypes(prototypes), strict=True):
                 assert np.array_equal(part, wanted)
         chosen.append(fit.chosen)
     assert any(chosen), "nothing was ever changed"
@@ -132,11 +110,11 @@ def test_a_fit_is_never_worse_on_held_out_shots(solver: str, counts: list[int]) 
 def test_adapting_pays_where_prototypes_are_misled(solver: str) -> None:
     gains = []
     for seed in range(8):
-        shots, labels, _ = task([40] * 5, seed=seed)
+        shots, labels, _ = misled([40] * 5, seed=seed)
         known, asked = (shots[:100], labels[:100]), (shots[100:], labels[100:])
-        prototypes = means(*known, 5)
+        prototypes = class_means(*known, 5)
         fit = AdaptationConfig(solver, (0.1,) * 100 if solver == "gradient" else ()).fit(*known, prototypes)
-        gains.append(score(fit.weights, fit.bias, *asked) - score(*linear.linear_from_prototypes(prototypes), *asked))
+        gains.append(score(*fit.head, *asked) - score(*linear.linear_from_prototypes(prototypes), *asked))
     assert np.mean(gains) > 0.1
     assert min(gains) > -0.02
 
@@ -151,10 +129,10 @@ def test_steps_end_soon_after_the_last_that_helped(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("rate", [1e30, 1e38, 1e300])
 def test_rates_that_lead_to_infinity_leave_the_prototypes(rate: float) -> None:
-    shots, labels, prototypes = task([4, 4, 4])
+    shots, labels, prototypes = misled([4, 4, 4])
     fit = AdaptationConfig("gradient", (rate,) * 5).fit(shots, labels, prototypes)
     assert fit.chosen == 0
-    assert np.array_equal(fit.weights, 2 * prototypes.T)
+    assert np.array_equal(fit.head.weights, 2 * prototypes.T)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -164,27 +142,27 @@ def test_shots_that_are_all_their_prototype_leave_finite_heads(solver: str, zero
     fit = AdaptationConfig(solver, (0.1,) * 5 if solver == "gradient" else ()).fit(
         shots, np.repeat(np.arange(3), 4), shots[::4]
     )
-    assert np.isfinite(fit.weights).all()
-    assert np.isfinite(fit.bias).all()
+    assert np.isfinite(fit.head.weights).all()
+    assert np.isfinite(fit.head.bias).all()
 
 
 def unjudged(fit: Fit) -> bool:
     return fit.before is fit.after is None and fit.judged == 0
 
 
-@pytest.mark.parametrize("plan", [AdaptationConfig("lda"), AdaptationConfig("ridge"), STEPS])
-def test_one_shot_a_label_cannot_be_judged_so_nothing_changes(plan: AdaptationConfig) -> None:
-    fit = plan.fit(*task([1, 1, 1]))
+@pytest.mark.parametrize("config", [AdaptationConfig("lda"), AdaptationConfig("ridge"), STEPS])
+def test_one_shot_a_label_cannot_be_judged_so_nothing_changes(config: AdaptationConfig) -> None:
+    fit = config.fit(*misled([1, 1, 1]))
     assert unjudged(fit)
     assert fit.chosen == 0
 
 
-def test_one_shot_a_label_takes_all_steps_whose_rates_were_learned_with_the_encoder() -> None:
-    shots, labels, prototypes = task([1, 1, 1])
+def test_one_shot_a_label_takes_all_learned_steps() -> None:
+    shots, labels, prototypes = misled([1, 1, 1])
     fit = AdaptationConfig("gradient", (0.3, 0.2), trusted=True).fit(shots, labels, prototypes)
     assert unjudged(fit)
     assert fit.chosen == 2
-    assert np.array_equal(fit.weights, linear.adapt(shots, labels, prototypes, [0.3, 0.2])[0])
+    assert np.array_equal(fit.head.weights, linear.adapt(shots, labels, prototypes, [0.3, 0.2])[0])
 
 
 def test_learned_rates_are_judged_where_they_can_be() -> None:
@@ -195,7 +173,7 @@ def test_learned_rates_are_judged_where_they_can_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("learned", "asked", "plan"),
+    ("learned", "asked", "config"),
     [
         (False, {}, AdaptationConfig("lda")),
         (True, {}, AdaptationConfig("gradient", (0.3, 0.2), trusted=True)),
@@ -209,8 +187,8 @@ def test_learned_rates_are_judged_where_they_can_be() -> None:
         (True, {"solver": "ridge"}, AdaptationConfig("ridge")),
     ],
 )
-def test_what_is_not_asked_for_is_as_the_bundle_says(learned: bool, asked: dict[str, Any], plan: AdaptationConfig) -> None:
-    assert AdaptationConfig.of((0.3, 0.2), learned, **asked) == plan
+def test_what_is_not_asked_for_is_as_the_bundle_says(learned: bool, asked: dict[str, Any], config: AdaptationConfig) -> None:
+    assert AdaptationConfig.of((0.3, 0.2), learned, **asked) == config
 
 
 @pytest.mark.parametrize(
@@ -225,69 +203,3 @@ def test_what_is_not_asked_for_is_as_the_bundle_says(learned: bool, asked: dict[
 def test_what_cannot_be_is_explained(asked: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         AdaptationConfig.of((0.3, 0.2), False, **asked)
-
-
-# Closed forms
-
-
-@pytest.mark.parametrize(("counts", "dim"), [([5, 8, 3], 6), ([2, 2, 1], 9), ([30, 30], 3)])
-def test_discriminant_heads_are_the_nearest_prototype_by_a_shrunken_covariance(counts: list[int], dim: int) -> None:
-    shots, labels, prototypes = task(counts, dim)
-    made = list(discriminant_heads(shots, labels, prototypes))
-    assert len(made) == len(SHRINKAGES)
-    around = shots.astype(np.float64) - prototypes[labels]
-    covariance = around.T @ around / (len(shots) - len(counts))
-    queries = 2 * np.random.default_rng(1).normal(size=(20, dim))
-    for shrinkage, (weights, bias) in zip(SHRINKAGES, made, strict=True):
-        shrunken = (1 - shrinkage) * covariance + shrinkage * np.trace(covariance) / dim * np.eye(dim)
-        apart = queries[:, None] - prototypes
-        wanted = -0.5 * np.einsum("qnd,de,qne->qn", apart, np.linalg.inv(shrunken), apart)
-        logits = queries @ weights + bias
-        np.testing.assert_allclose(
-            logits - logits.mean(axis=1, keepdims=True), wanted - wanted.mean(axis=1, keepdims=True), rtol=1e-3, atol=1e-3
-        )
-
-
-@pytest.mark.parametrize(("counts", "dim"), [([5, 8, 3], 6), ([2, 2, 1], 9), ([30, 30], 3)])
-def test_ridge_heads_solve_the_normal_equations_with_a_free_bias(counts: list[int], dim: int) -> None:
-    shots, labels, prototypes = task(counts, dim)
-    made = list(ridge_heads(shots, labels, prototypes))
-    assert len(made) == len(STRENGTHS)
-    wide = np.column_stack([shots.astype(np.float64), np.ones(len(shots))])
-    singular = np.linalg.svd(shots - shots.mean(axis=0, dtype=np.float64), compute_uv=False)
-    for strength, (weights, bias) in zip(STRENGTHS, made, strict=True):
-        penalty = strength * np.mean(singular**2) * np.diag([*np.ones(dim), 0.0])
-        wanted = np.linalg.solve(wide.T @ wide + penalty, wide.T @ np.eye(len(counts))[labels])
-        np.testing.assert_allclose(np.vstack([weights, bias]), wanted, rtol=1e-4, atol=1e-5)
-
-
-# Temperature
-
-
-def smoothed(logits: Floats, labels: Integers) -> float:
-    """Mean cross-entropy with labels of which 1 / (J + 2) is spread over all."""
-    truth = np.eye(logits.shape[1])[labels]
-    truth += (1.0 / logits.shape[1] - truth) / (len(labels) + 2)
-    return float(np.mean(np.logaddexp.reduce(logits, axis=1) - (truth * logits).sum(axis=1)))
-
-
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
-@pytest.mark.parametrize("noise", [0.1, 0.5, 1.0])
-def test_temperature_is_the_factor_of_least_cross_entropy_on_any_scale(scale: float, noise: float) -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 5, 60)
-    logits = (scale * (np.eye(5)[labels] + rng.normal(0, noise, (60, 5)))).astype(np.float32)
-    found = temperature(logits, labels)
-    nearby = [smoothed(found * ratio * logits.astype(np.float64), labels) for ratio in (0.6, 1.0, 1 / 0.6)]
-    assert min(nearby) == nearby[1]
-
-
-def test_a_few_shots_that_are_all_right_do_not_call_for_certainty() -> None:
-    labels = np.arange(4)
-    logits = 100 * np.eye(4, dtype=np.float32)
-    assert 0.8 < linear.softmax(temperature(logits, labels) * logits).max() < 0.98
-
-
-def test_logits_that_are_mostly_wrong_keep_their_scale() -> None:
-    assert temperature(-np.eye(4, dtype=np.float32), np.arange(4)) == 1.0
-    assert adaptation._judged(-np.eye(4, dtype=np.float32), np.arange(4)).accuracy == 0.0

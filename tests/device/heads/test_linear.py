@@ -62,7 +62,7 @@ def test_softmax_is_a_distribution_at_any_scale(scale: float) -> None:
 
 
 @pytest.mark.parametrize("shape", WAYS_SHOTS_DIMS)
-def test_the_linear_head_starts_out_classifying_as_the_prototypes_do(shape: tuple[int, int, int]) -> None:
+def test_the_linear_head_starts_as_the_prototypes(shape: tuple[int, int, int]) -> None:
     shots, _, prototypes = task(*shape)
     weights, bias = linear.linear_from_prototypes(prototypes)
     for shot in shots:
@@ -83,7 +83,7 @@ def test_columns_that_did_not_move_leave_the_prototypes_head(own: list[int]) -> 
 
 @pytest.mark.parametrize("own", [[0, 1], [1, 3, 4], [0, 1, 2, 3, 4]])
 @pytest.mark.parametrize("scale", [0.05, 1.0, 20.0])
-def test_a_label_without_a_column_joins_on_the_scale_and_at_the_place_of_the_others(own: list[int], scale: float) -> None:
+def test_a_new_label_joins_on_the_scale_of_the_others(own: list[int], scale: float) -> None:
     """On a head of another scale, with all columns shifted alike, it is as if the label had been there from the start."""
     shots, _, prototypes = task(5, 2, 8)
     weights, bias = linear.linear_from_prototypes(prototypes)
@@ -97,7 +97,7 @@ def test_a_label_without_a_column_joins_on_the_scale_and_at_the_place_of_the_oth
 
 
 @pytest.mark.parametrize("shape", WAYS_SHOTS_DIMS)
-def test_a_step_goes_down_the_finite_difference_gradient_of_the_cross_entropy(shape: tuple[int, int, int]) -> None:
+def test_a_step_follows_the_finite_difference_gradient(shape: tuple[int, int, int]) -> None:
     shots, labels, prototypes = task(*shape)
     weights, bias = linear.linear_from_prototypes(prototypes)
     moved_weights, moved_bias, loss = linear.linear_step(shots, labels, weights, bias, 1.0)
@@ -166,7 +166,7 @@ def test_a_step_leaves_its_arguments_alone_and_stays_float32() -> None:
         ((0.3, 0.2, 0.1), 5, 0.5, [0.5] * 5),
     ],
 )
-def test_each_step_has_its_learned_rate_the_last_one_beyond_those_or_the_one_given(
+def test_each_step_has_its_learned_rate(
     learned: Sequence[float], steps: int | None, learning_rate: float | None, rates: list[float]
 ) -> None:
     before = list(learned)

@@ -15,7 +15,7 @@ from edge_meta.heads.rejection import PRIOR_SHOTS, Rejection, check_rate
 
 TABLE = ((16.0, 32.0), (4.0, 8.0))
 HALF = ((8.0, 16.0), (2.0, 4.0))
-REJECTION = Rejection(false_accept=0.1, labels=(1, 4), rates=(0.01, 0.1), shots=(1, 5), far=(TABLE, HALF), spread=3.0)
+REJECTION = Rejection(false_accept=0.1, labels=(1, 4), rates=(0.01, 0.1), shots=(1, 5), thresholds=(TABLE, HALF), spread=3.0)
 
 
 def limit(labels: int, rate: float | None = None, rejection: Rejection = REJECTION) -> float:
@@ -40,12 +40,12 @@ def limit(labels: int, rate: float | None = None, rejection: Rejection = REJECTI
         (64, 0.1, 0.5),
     ],
 )
-def test_far_is_interpolated_in_the_logarithms(labels: int, rate: float | None, far: float) -> None:
+def test_thresholds_are_interpolated_in_the_logarithms(labels: int, rate: float | None, far: float) -> None:
     assert limit(labels, rate) == pytest.approx(far)
 
 
 def test_a_table_of_one_number_of_labels_holds_for_all() -> None:
-    assert limit(50, 0.1, replace(REJECTION, labels=(20,), far=(((1.0, 2.0),),) * 2)) == pytest.approx(2.0)
+    assert limit(50, 0.1, replace(REJECTION, labels=(20,), thresholds=(((1.0, 2.0),),) * 2)) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(("shots", "far"), [(1, 32.0), (2, 22.0), (5, 16.0), (10, 14.0), (10**9, 12.0)])
@@ -56,7 +56,7 @@ def test_fewer_shots_have_a_wider_limit(shots: int, far: float) -> None:
 
 
 def test_a_limit_is_never_below_zero() -> None:
-    steep = replace(REJECTION, far=(TABLE, tuple(tuple(value / 100 for value in row) for row in TABLE)))
+    steep = replace(REJECTION, thresholds=(TABLE, tuple(tuple(value / 100 for value in row) for row in TABLE)))
     assert steep.limits(np.array([10**9]), np.array([0.0]))[0] == 0.0
 
 
@@ -68,7 +68,7 @@ COUNTED = st.tuples(st.integers(2, 40), st.floats(0, 100, allow_subnormal=False)
 
 
 @given(st.lists(COUNTED, min_size=1, max_size=5), st.integers(0, 2**31))
-def test_a_labels_width_is_the_root_of_its_shrunk_leave_one_out_variance(labels: list[tuple[int, float]], seed: int) -> None:
+def test_a_labels_width_is_its_shrunk_leave_one_out_spread(labels: list[tuple[int, float]], seed: int) -> None:
     rng = np.random.default_rng(seed)
     counts, scatters, wanted = [], [], []
     for count, scale in labels:

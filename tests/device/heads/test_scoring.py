@@ -13,13 +13,13 @@ from support.device import draw, takes
 from edge_meta import Classifier
 from edge_meta.errors import InputError
 from edge_meta.heads import linear
-from edge_meta.heads.scoring import SOME, Head
+from edge_meta.heads.scoring import FEW, ScoringHead
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.store.reader import Snapshot
 from edge_meta.store.store import Store
 from edge_meta.types import Array
 
-SIZES = pytest.mark.parametrize("labels", [1, 2, SOME, SOME + 1, 3000])
+SIZES = pytest.mark.parametrize("labels", [1, 2, FEW, FEW + 1, 3000])
 
 
 def enrolled(labels: int, dim: int = 24, offset: float = 0.0, seed: int = 0, moved: int = 0) -> Snapshot:
@@ -50,7 +50,7 @@ def by_definition(snapshot: Snapshot, embedding: Array) -> tuple[NDArray[Any], N
 @pytest.mark.parametrize("top_k", [1, 3, 99999])
 def test_ranking_scores_and_distances_are_those_of_float64(labels: int, offset: float, top_k: int) -> None:
     snapshot = enrolled(labels, offset=offset)
-    head = Head(snapshot)
+    head = ScoringHead(snapshot)
     for query in (snapshot.prototypes[labels // 2], snapshot.prototypes[0] + np.float32(0.3)):
         scores, distances = by_definition(snapshot, query)
         ranked = head.rank(query, top_k)
@@ -67,7 +67,7 @@ def test_moved_columns_are_scored_as_they_are(labels: int) -> None:
         snapshot = enrolled(labels, moved=moved)
         query = enrolled(1, seed=5).prototypes[0]
         scores, distances = by_definition(snapshot, query)
-        ranked = Head(snapshot).rank(query, 5)
+        ranked = ScoringHead(snapshot).rank(query, 5)
         best = np.argsort(-scores, kind="stable")[:5]
         assert [near.label for near in ranked] == best.tolist()
         np.testing.assert_allclose([near.score for near in ranked], scores[best], rtol=1e-4)
@@ -77,7 +77,7 @@ def test_moved_columns_are_scored_as_they_are(labels: int) -> None:
 @SIZES
 def test_scores_add_up_to_one(labels: int) -> None:
     snapshot = enrolled(labels, moved=labels // 3)
-    scores = [near.score for near in Head(snapshot).rank(snapshot.prototypes[0] * np.float32(0.1), labels)]
+    scores = [near.score for near in ScoringHead(snapshot).rank(snapshot.prototypes[0] * np.float32(0.1), labels)]
     assert sum(scores) == pytest.approx(1.0, abs=1e-6)
     assert scores == sorted(scores, reverse=True)
 
@@ -87,7 +87,7 @@ def test_labels_with_the_same_prototype_come_in_their_order(labels: int) -> None
     snapshot = enrolled(labels, dim=7)
     alike = np.random.default_rng(3).permutation(labels)[:12]
     snapshot.prototypes[alike] = 5.0
-    ranked = Head(snapshot).rank(np.full(7, 5.5, np.float32), 4)
+    ranked = ScoringHead(snapshot).rank(np.full(7, 5.5, np.float32), 4)
     assert [near.label for near in ranked] == sorted(alike.tolist())[:4]
 
 
@@ -97,7 +97,7 @@ def test_an_embedding_that_is_not_finite_is_an_error(labels: int, value: float) 
     query = np.zeros(24, np.float32)
     query[3] = value
     with pytest.raises(InputError, match="not finite"):
-        Head(enrolled(labels)).rank(query, 3)
+        ScoringHead(enrolled(labels)).rank(query, 3)
 
 
 @pytest.mark.parametrize("labels", [0, 5, 300])
@@ -115,7 +115,7 @@ def test_a_head_that_followed_every_change_is_that_of_the_whole(labels: int) -> 
         scatters = np.array([row[1] for row in found])
         return Snapshot(tuple(of), np.array([row[0] for row in found], np.int64), prototypes, scatters)
 
-    head = Head(start)
+    head = ScoringHead(start)
     for turn in range(120):
         name = f"label {rng.integers(labels + 40)}"
         if name in names and rng.random() < 0.3:
@@ -134,16 +134,14 @@ def test_a_head_that_followed_every_change_is_that_of_the_whole(labels: int) -> 
             assert [head.shots(each) for each in names] == whole.counts.tolist()
             np.testing.assert_array_equal(head.scatters, whole.scatters)
             np.testing.assert_array_equal(head.prototypes, whole.prototypes)
-            assert head.rank(query, 9) == Head(whole).rank(query, 9)
+            assert head.rank(query, 9) == ScoringHead(whole).rank(query, 9)
     assert head.shots("never there") == 0
 
 
 # In a classifier
 
 
-def test_own_changes_are_followed_without_reading_every_label_again(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_own_changes_do_not_read_every_label_again(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str | None] = []
     snapshot = Store.snapshot
 

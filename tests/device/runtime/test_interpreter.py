@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from support.device import draw
 
+from edge_meta.choices import BACKENDS
 from edge_meta.errors import BackendError, BundleError
-from edge_meta.runtime.backends import BACKENDS, RuntimeOptions
+from edge_meta.runtime.backends import PIP_PACKAGES, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
 
@@ -73,11 +74,11 @@ def test_without_any_interpreter_all_reasons_are_given(bundle: Bundle, monkeypat
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_named_backend_is_the_only_one_tried(bundle: Bundle, monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
-    tried = install_only(monkeypatch, bundle, BACKENDS.keys() - {backend})
+    tried = install_only(monkeypatch, bundle, set(BACKENDS) - {backend})
     with pytest.raises(BackendError) as caught:
         Encoder(bundle.model, RuntimeOptions(backend=backend))
     assert tried == [backend]
-    assert f"pip install {BACKENDS[backend]}" in caught.value.remedy
+    assert f"pip install {PIP_PACKAGES[backend]}" in caught.value.remedy
 
 
 def test_an_unknown_backend_is_refused() -> None:

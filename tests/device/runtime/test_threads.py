@@ -75,11 +75,9 @@ class Model:
             )
             return Model(tuple(shots.items()), self.columns - mine, log), removed
         if call.verb == "adapt" and len(shots) >= 2:
-            adapted = replace(self, log=(*self.log, ("adapt", "", (), self.columns)))
             changed = call.answer != REFUSED and call.answer[1]  # held-out shots decide that, in any order of calls
-            if changed:
-                adapted = replace(adapted, columns=frozenset((label, self.labels) for label in shots))
-            return adapted, (len(shots), changed)
+            columns = frozenset((label, self.labels) for label in shots) if changed else frozenset()
+            return Model(self.labels, columns, (*self.log, ("adapt", "", (), self.columns))), (len(shots), changed)
         if call.verb == "undo" and self.log:
             *log, (verb, label, taken, columns) = self.log
             if verb == "adapt":
@@ -125,8 +123,7 @@ class Reference:
         embeddings = np.concatenate([self._embeddings(shots) for _, shots in labels])
         owners = np.repeat(np.arange(len(labels)), [len(shots) for _, shots in labels])
         prototypes = np.stack([self._embeddings(shots).mean(axis=0) for _, shots in labels])
-        fit = AdaptationConfig("gradient", tuple(RATES)).fit(embeddings, owners, prototypes)
-        return fit.weights, fit.bias
+        return AdaptationConfig("gradient", tuple(RATES)).fit(embeddings, owners, prototypes).head
 
 
 def serial_ends(reference: Reference, start: Iterable[Model], threads: list[list[Call]]) -> set[Model]:

@@ -96,7 +96,7 @@ def test_a_store_comes_back_with_all_that_it_had(lived: Callable[..., Store], ke
         assert state(back) == state(store)
 
 
-def test_what_is_enrolled_into_an_imported_store_comes_from_it_alone(archive: Path, tmp_path: Path) -> None:
+def test_an_imported_store_has_an_origin_of_its_own(archive: Path, tmp_path: Path) -> None:
     origins = []
     for name in ("one.db", "two.db"):
         read_archive(archive, tmp_path / name, ENCODER, DIM)

@@ -20,10 +20,7 @@ from hypothesis import strategies as st
 from support.device import adapt, embeddings, opened, python, state
 
 from edge_meta.errors import LabelError, StoreError
-from edge_meta.store import database, writer
-from edge_meta.store import store as store_module
 from edge_meta.store.store import Store
-from edge_meta.types import Array
 
 DIM = 16
 
@@ -49,7 +46,7 @@ def test_two_stores_on_one_file_see_each_others_changes(filled: Store, path: Pat
         assert other.version() != version
 
 
-def test_a_store_opened_before_there_was_a_file_sees_it_once_it_is_there(path: Path) -> None:
+def test_an_open_store_sees_a_file_that_appears(path: Path) -> None:
     with opened(path) as early, opened(path) as writer:
         assert early.snapshot().labels == ()
         writer.enroll("alef", embeddings(0, 1))
@@ -131,59 +128,69 @@ def test_an_empty_file_is_a_store_that_is_yet_to_be_made(path: Path) -> None:
 # Failing
 
 
-def test_a_failing_change_leaves_nothing_half_written(filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_change_leaves_nothing_half_written(filled: Store, path: Path) -> None:
     adapt(filled)
     before, shots = state(filled), filled.shots()
-    pack, seen = writer.packed, []
-
-    def failing(vector: Array) -> bytes:
-        seen.append(vector)
-        if len(seen) % 2 == 0:
-            raise MemoryError
-        return pack(vector)
-
-    monkeypatch.setattr(writer, "packed", failing)
-    monkeypatch.setattr(store_module, "packed", failing)
-    for change in (
-        lambda: filled.enroll("dalet", embeddings(4, 3)),
-        lambda: filled.enroll("alef", embeddings(4, 3)),
-        lambda: adapt(filled, 1),
+    filled.database.query(
+        "CREATE TEMP TRIGGER second_shot BEFORE INSERT ON shots WHEN EXISTS (SELECT 1 FROM shots WHERE log_id = NEW.log_id) "
+        "BEGIN SELECT RAISE(FAIL, 'second shot'); END"
+    )
+    filled.database.query(
+        "CREATE TEMP TRIGGER second_column BEFORE INSERT ON columns WHEN EXISTS (SELECT 1 FROM columns) "
+        "BEGIN SELECT RAISE(FAIL, 'second column'); END"
+    )
+    for change, row in (
+        (lambda: filled.enroll("dalet", embeddings(4, 3)), "second shot"),
+        (lambda: filled.enroll("alef", embeddings(4, 3)), "second shot"),
+        (lambda: adapt(filled, 1), "second column"),
     ):
-        with pytest.raises(MemoryError):
+        with pytest.raises(StoreError, match=row):
             change()
         assert state(filled) == before
         assert filled.shots() == shots
         with opened(path) as other:
             assert state(other) == before
-    assert len(seen) == 6
-    monkeypatch.undo()
+    filled.database.query("DROP TRIGGER second_shot")
     filled.enroll("dalet", embeddings(4, 3))
     filled.undo()
     assert state(filled) == before
 
 
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_an_interrupted_change_of_the_head_leaves_it_as_it_was(filled: Store, error: type[BaseException]) -> None:
+    adapt(filled)
+    before = state(filled)
+
+    def interrupted() -> None:
+        with filled.adapting() as change:
+            change.replace_head(np.ones((DIM, 3), np.float32), np.ones(3, np.float32))
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert state(filled) == before
+    filled.undo()
+    assert filled.snapshot().columns == {}
+
+
 def test_a_full_disk_loses_nothing(filled: Store, path: Path) -> None:
     before = state(filled)
-    connection = filled._database._connection
-    assert connection is not None
-    pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    connection.execute(f"PRAGMA max_page_count = {pages}")
+    pages = filled.database.query("PRAGMA page_count").fetchone()[0]
+    filled.database.query(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match=r"store\.db.*full.*Free some space"):
         filled.enroll("dalet", embeddings(4, 500))
     assert state(filled) == before
-    connection.execute("PRAGMA max_page_count = 1000000")
+    filled.database.query("PRAGMA max_page_count = 1000000")
     filled.enroll("dalet", embeddings(4, 500))
     filled.close()
     with opened(path) as again:
         assert again.snapshot().counts.tolist() == [2, 3, 1, 500]
 
 
-def test_a_locked_store_says_so_can_be_read_and_works_again_later(
-    filled: Store, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_store_can_be_read_and_works_again_later(filled: Store, path: Path) -> None:
     before = state(filled)
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     with opened(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as holder:
+        store.database.query("PRAGMA busy_timeout = 50")
         holder.execute("BEGIN IMMEDIATE")
         for change in (
             lambda: store.enroll("dalet", embeddings(4, 1)), lambda: store.forget("alef"), store.undo, lambda: adapt(store),
@@ -233,7 +240,7 @@ def spoil() -> Callable[[str, Path], None]:
         ("first 20000", "damaged"),
     ],
 )
-def test_what_is_not_the_store_is_refused_by_name_and_not_touched(
+def test_other_files_are_refused_by_name_and_not_touched(
     tmp_path: Path, kind: str, said: str, spoil: Callable[[str, Path], None]
 ) -> None:
     path = tmp_path / "asked-for.db"
@@ -271,7 +278,7 @@ def test_a_damaged_store_is_read_or_is_a_store_error(tmp_path: Path, at: int, da
 
 
 @pytest.mark.parametrize("name", ["file/store.db", "file/deeper/store.db", "folder.db", "x" * 300 + ".db"])
-def test_a_place_that_cannot_hold_a_store_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
+def test_an_unusable_path_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "folder.db").mkdir()
 
@@ -284,7 +291,7 @@ def test_a_place_that_cannot_hold_a_store_is_an_error_that_names_it(tmp_path: Pa
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_a_journal_that_outlived_its_store_does_not_bring_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_journal_does_not_bring_a_store_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "store.db"
     killed = opened(path)
     killed.enroll("alef", embeddings(0, 1))
@@ -298,9 +305,7 @@ def test_a_journal_that_outlived_its_store_does_not_bring_it_back(tmp_path: Path
         assert anew.snapshot().labels == ("bet",)
 
 
-def test_the_journal_of_a_store_that_another_process_has_just_put_there_is_left_alone(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_journal_of_a_store_just_made_is_left_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exists, other = Path.exists, opened(path)
 
     def overtaken(asked: Path) -> bool:

@@ -33,7 +33,7 @@ def classes(store: Store) -> dict[str, tuple[int, bytes, float]]:
 
 
 def content(store: Store) -> tuple[object, ...]:
-    """What is enrolled and what is removed, to the bit, whatever the order and the row numbers."""
+    """All that is enrolled and removed, to the bit, whatever the order and the row numbers."""
     rows = "SELECT sums.id, label, origin, revision, count, sum, squares FROM sums JOIN labels ON labels.id = label_id"
     with store.everything() as inside:
         removed = set(inside.query("SELECT id FROM removed"))
@@ -87,7 +87,7 @@ def test_several_stores_are_merged_at_once_or_not_at_all(
 
 
 class Model:
-    """What a store should hold: its units (a shot, or one origin's row of a label) by key, and what it has removed."""
+    """The content that a store should have: units (a shot, or one origin's row of a label) by key, and removed ids."""
 
     def __init__(self, name: int, keep_shots: bool) -> None:
         self.name, self.keep_shots, self.made = name, keep_shots, 0
@@ -150,7 +150,7 @@ STEPS = st.lists(
 @KINDS
 @settings(max_examples=25)
 @given(steps=STEPS)
-def test_histories_of_several_stores_meet_in_what_was_enrolled_and_not_removed(
+def test_histories_of_several_stores_meet(
     tmp_path_factory: pytest.TempPathFactory, keep_shots: bool, steps: list[tuple[int, str, str, int]]
 ) -> None:
     folder = tmp_path_factory.mktemp("histories")
@@ -218,7 +218,7 @@ def test_histories_of_several_stores_meet_in_what_was_enrolled_and_not_removed(
 
 @KINDS
 @pytest.mark.parametrize("way", ["forget", "undo", "forget shots"])
-def test_what_was_removed_stays_removed_when_an_older_copy_is_merged(
+def test_merging_an_older_copy_brings_nothing_back(
     pair: Callable[..., tuple[Store, Store]], keep_shots: bool, way: str, tmp_path: Path
 ) -> None:
     mine, theirs = pair(keep_shots)
@@ -262,7 +262,7 @@ def test_a_label_enrolled_anew_after_forgetting_is_merged(
 
 
 @KINDS
-def test_two_stores_from_one_seed_keep_what_each_adds_to_its_labels(
+def test_two_stores_from_one_seed_keep_what_each_adds(
     pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path
 ) -> None:
     mine, _ = pair(keep_shots)
@@ -280,9 +280,7 @@ def test_two_stores_from_one_seed_keep_what_each_adds_to_its_labels(
         assert content(one) == content(two)
 
 
-def test_copies_of_one_file_that_went_on_apart_agree_after_merging(
-    pair: Callable[..., tuple[Store, Store]], tmp_path: Path
-) -> None:
+def test_copies_that_went_on_apart_agree_after_merging(pair: Callable[..., tuple[Store, Store]], tmp_path: Path) -> None:
     mine, _ = pair(keep_shots=False)
     mine.close()
     with (
@@ -303,7 +301,7 @@ def test_copies_of_one_file_that_went_on_apart_agree_after_merging(
 # The head and undo
 
 
-def test_a_merge_that_changes_classes_returns_the_head_to_prototypes_and_says_what_undo_lost(
+def test_a_merge_of_classes_returns_the_head_to_prototypes(
     pair: Callable[..., tuple[Store, Store]],
 ) -> None:
     mine, theirs = pair()
@@ -323,7 +321,7 @@ def test_a_merge_that_changes_classes_returns_the_head_to_prototypes_and_says_wh
         mine.undo()
 
 
-def test_a_merge_that_brings_nothing_leaves_the_head_and_undo_alone(pair: Callable[..., tuple[Store, Store]]) -> None:
+def test_a_merge_of_nothing_leaves_the_head_and_undo(pair: Callable[..., tuple[Store, Store]]) -> None:
     mine, theirs = pair()
     mine.merge(theirs.path)
     before = state(mine)
@@ -411,7 +409,7 @@ def test_shots_are_not_merged_into_a_store_without(pair: Callable[..., tuple[Sto
         assert content(sums) == before
 
 
-def test_more_shots_than_a_label_can_hold_are_refused_and_nothing_changes(pair: Callable[..., tuple[Store, Store]]) -> None:
+def test_more_shots_than_a_label_holds_are_refused(pair: Callable[..., tuple[Store, Store]]) -> None:
     mine, theirs = pair(keep_shots=False)
     for store in (mine, theirs):
         store.close()
@@ -449,12 +447,10 @@ def test_a_new_store_takes_the_kind_of_what_is_merged_into_it(
         assert content(new) == content(mine)
 
 
-def test_a_locked_store_says_so_and_its_source_stays_as_it_is(
-    pair: Callable[..., tuple[Store, Store]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("edge_meta.store.database.BUSY_SECONDS", 0.05)
+def test_merging_into_a_locked_store_says_so_and_works_later(pair: Callable[..., tuple[Store, Store]]) -> None:
     mine, theirs = pair()
     with opened(mine.path) as again, closing(sqlite3.connect(mine.path, isolation_level=None)) as holder:
+        again.database.query("PRAGMA busy_timeout = 50")
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"mine\.db.*Another program"):
             again.merge(theirs.path)

@@ -1,4 +1,4 @@
-"""What is removed is in no file any more: labels, embeddings and sums, byte by byte, whatever removed them."""
+"""Removed data is in no file any more: labels, embeddings and sums, byte by byte, whatever removed them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SECRETS = ["Größe 👴 geheim", "סוד שלי", "se\u0301cret", "s" * 5000, "
 
 
 def traces(label: str, shots: Array, keep_shots: bool) -> list[bytes]:
-    """What a file would hold of a label and its shots: its text (a long one goes over several pages), each embedding or
+    """The traces that a file would hold of a label and its shots: its text (a long one goes over pages), each embedding or
     their sum."""
-    parts = [shot.tobytes() for shot in shots] if keep_shots else [Sums.of(shots).packed()[1]]
+    parts = [shot.tobytes() for shot in shots] if keep_shots else [Sums.of(shots).to_row()[1]]
     return [label.encode()[:200], *parts]
 
 
@@ -72,9 +72,7 @@ def test_nothing_of_an_undone_enroll_is_left(crowd: Callable[..., Store], keep_s
 
 
 @KINDS
-def test_what_undo_takes_out_of_a_label_leaves_its_other_shots_alone(
-    crowd: Callable[..., Store], keep_shots: bool, path: Path
-) -> None:
+def test_undo_leaves_a_labels_other_shots_alone(crowd: Callable[..., Store], keep_shots: bool, path: Path) -> None:
     with crowd(keep_shots) as store:
         store.enroll("kept", embeddings(0, 2))
         before = store.snapshot("kept")
@@ -128,7 +126,7 @@ def test_what_is_known_of_the_removed_is_random_ids_alone(
 def test_bytes_that_a_reader_still_holds_are_told_of(crowd: Callable[..., Store], path: Path) -> None:
     with crowd(True) as store, opened(path) as reader, reader.everything() as rows:
         rows.snapshot()
-        store._query("PRAGMA busy_timeout = 50")
+        store.database.query("PRAGMA busy_timeout = 50")
         with pytest.raises(StoreError, match="still reading the store"):
             store.undo()
         assert len(store.snapshot().labels) == 59

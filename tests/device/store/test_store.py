@@ -121,7 +121,7 @@ def test_embeddings_that_cannot_be_summed_are_refused(filled: Store, value: floa
 
 
 @pytest.mark.parametrize("shape", [(0, DIM), (2, DIM - 1), (DIM,)])
-def test_embeddings_of_another_shape_are_refused_and_do_no_damage(filled: Store, shape: tuple[int, ...]) -> None:
+def test_embeddings_of_another_shape_are_refused(filled: Store, shape: tuple[int, ...]) -> None:
     before = state(filled)
     with pytest.raises((StoreError, LabelError, ValueError)):
         filled.enroll("bad", np.ones(shape, np.float32))
@@ -150,7 +150,7 @@ def test_a_prototype_is_the_exact_mean_rounded_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
-def test_a_prototype_is_the_mean_to_float32_or_fixed_point_precision(store: Store, scale: float) -> None:
+def test_a_prototype_is_the_mean_of_its_shots(store: Store, scale: float) -> None:
     shots = (scale * embeddings(1, 5)).astype(np.float32)
     store.enroll("alef", shots)
     wanted = shots.astype(np.float64).mean(axis=0)
@@ -173,7 +173,7 @@ SHOTS = st.lists(st.tuples(st.integers(0, 2), VALUES), min_size=1, max_size=9)
 @pytest.mark.usefixtures("hasty")
 @settings(max_examples=25)
 @given(shots=SHOTS, rng=st.randoms(use_true_random=False))
-def test_the_same_shots_give_the_same_bits_whatever_was_done_in_between(
+def test_the_same_shots_give_the_same_bits(
     tmp_path_factory: pytest.TempPathFactory, shots: list[tuple[int, list[float]]], rng: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("exact")
@@ -257,7 +257,7 @@ def test_undo_works_after_reopening(filled: Store, path: Path) -> None:
         assert state(again) == before
 
 
-def test_enroll_returns_its_labels_column_to_the_prototype_and_undo_brings_it_back(filled: Store) -> None:
+def test_enroll_resets_its_labels_column_until_undo(filled: Store) -> None:
     adapt(filled)
     adapted = state(filled)
     filled.enroll("bet", embeddings(5, 1))
@@ -288,7 +288,7 @@ def test_forget_takes_a_label_its_column_and_its_past(filled: Store) -> None:
         filled.undo()
 
 
-def test_forget_one_shot_leaves_the_others_and_the_labels_prototype_follows(filled: Store) -> None:
+def test_forgetting_one_shot_leaves_the_others(filled: Store) -> None:
     adapt(filled, 1)
     adapt(filled, 2)
     shot = filled.shots()[3][1]
@@ -361,7 +361,7 @@ def test_one_forgotten_shots_bytes_are_in_no_file(filled: Store, path: Path) -> 
     assert present == [True, False, True]
 
 
-def test_an_open_second_store_does_not_keep_forgotten_bytes_alive(filled: Store, path: Path) -> None:
+def test_a_second_store_keeps_no_forgotten_bytes(filled: Store, path: Path) -> None:
     with opened(path) as other:
         assert len(other.snapshot().labels) == 3
         filled.forget("bet")
@@ -388,7 +388,7 @@ def test_a_new_store_starts_from_the_seed(seed: bytes, path: Path, tmp_path: Pat
         assert mine.snapshot().labels == ("bet", "gimel", "dalet")
 
 
-def test_a_seed_does_not_replace_a_store_that_another_process_has_just_made(seed: bytes, tmp_path: Path) -> None:
+def test_a_seed_does_not_replace_a_store_just_made(seed: bytes, tmp_path: Path) -> None:
     together = threading.Barrier(4)
 
     def enroll(path: Path, label: str) -> None:
@@ -405,7 +405,7 @@ def test_a_seed_does_not_replace_a_store_that_another_process_has_just_made(seed
 
 
 @pytest.mark.parametrize("kind", ["other encoder", "text"])
-def test_a_seed_that_is_not_for_this_encoder_is_refused_and_leaves_no_store(tmp_path: Path, seed: bytes, kind: str) -> None:
+def test_a_seed_of_another_encoder_leaves_no_store(tmp_path: Path, seed: bytes, kind: str) -> None:
     options = {"encoder_id": "f" * 32} if kind == "other encoder" else {}
     with pytest.raises(StoreError, match=r"mine\.db"):
         opened(tmp_path / "mine.db", seed=b"text" if kind == "text" else seed, **options)

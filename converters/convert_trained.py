@@ -1,0 +1,172 @@
+"""Convert an encoder trained here, or another Keras encoder of images, and compare it with the float encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from converters.calibration.learning_rates import choose_learning_rates
+from converters.calibration.rejection import calibrate_rejection
+from converters.external.source import is_saved_model
+from converters.model_card import licence_of
+from converters.options import ExportOptions
+from converters.quantization.checks import check, check_embeddings
+from converters.quantization.convert import convert, convert_encoder, range_examples
+from converters.quantization.formats import RUNTIMES
+from converters.quantization.parity import parity, require_parity
+from converters.quantization.quantization_noise import measure_noise
+from converters.quantization.quantize_aware import fine_tune, without_rounding
+from converters.quantization.signature_errors import signature_errors
+from converters.quantization.signatures import signature_shapes
+from converters.tflite.edit import with_short_names
+from converters.tflite.metadata import with_metadata
+from converters.tflite.model import ModelFile
+from edge_meta.datasets import Dataset, load_dataset
+from edge_meta.errors import ExportError
+from edge_meta.inputs import ImageInput
+from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.interpreter import Encoder
+from edge_meta.runtime.manifest import Manifest
+from edge_meta.training.embeddings import embed_images
+from edge_meta.training.encoder_copies import mirrored
+from edge_meta.training.progress import Progress
+from edge_meta.training.run import RunFolder, load_encoder
+from edge_meta.types import Array
+
+NOISE_IMAGES = 32  # that quantization noise is measured on
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """A Keras encoder of images and its origin.
+
+    Attributes:
+        calibration: the dataset to calibrate on.
+        learning_rates: of the head's steps, if they were meta-learned.
+        provenance: the manifest's field `training`.
+    """
+
+    encoder: keras.Model
+    input_spec: ImageInput
+    calibration: str
+    learning_rates: tuple[float, ...] | None
+    provenance: dict[str, Any]
+
+
+def load_trained(source: Path, options: ExportOptions) -> TrainedEncoder | None:
+    """Load a run, by its folder or the encoder in it, or another Keras encoder of images, given a dataset to calibrate on.
+
+    Returns:
+        None for any other model, which `convert_external` takes.
+
+    Raises:
+        TrainingError: there is no run, or it is damaged.
+        ExportError: there are options for other makers' models, and it is a run.
+    """
+    if source.suffix == ".tflite" or is_saved_model(source):
+        return None
+    of_run = source.name == "encoder.keras" and (source.parent / "run.json").exists()
+    if source.suffix == ".keras" and source.exists() and not of_run:
+        if options.calibration is None or options.model_options is not None:
+            return None
+        encoder = load_encoder(source)
+        input_spec = _image_input(encoder)
+        return input_spec and TrainedEncoder(encoder, input_spec, options.calibration, None, {})
+    run = RunFolder(source.parent if of_run else source)
+    facts = run.facts()
+    trained = TrainedEncoder(
+        encoder=run.load_encoder(),
+        input_spec=ImageInput.from_manifest(facts["made"]["input"]),
+        calibration=options.calibration or facts["asked"]["dataset"],
+        learning_rates=run.learning_rates(),
+        provenance={
+            **facts["asked"],
+            **{key: facts[key] for key in ("command", "versions", "host")},
+            **{key: facts["made"][key] for key in ("data", "validation")},
+            "curve": [{key: row[key] for key in ("episode", "loss", "val_accuracy")} for row in run.curve()],
+        },
+    )
+    if options.model_options is not None:
+        raise ExportError(f"{source} states its input and output.", "Leave out the options for other people's models.")
+    return trained
+
+
+def _image_input(encoder: keras.Model) -> ImageInput | None:
+    """The input of an encoder from images (batch, H, W, 1 or 3) to vectors; None for other models."""
+    taken, given = encoder.input_shape, encoder.output_shape
+    of_images = isinstance(taken, tuple) and len(taken) == 4 and taken[3] in (1, 3) and None not in taken[1:]
+    return ImageInput.for_shape(taken[1:]) if of_images and isinstance(given, tuple) and len(given) == 2 else None
+
+
+def convert_trained(
+    trained: TrainedEncoder,
+    options: ExportOptions,
+    on_note: Callable[[str], None],
+    on_progress: Callable[[Progress], None] | None,
+) -> tuple[bytes, Manifest]:
+    """Convert an encoder to encoder.tflite and write its manifest, but for the checksums.
+
+    Raises:
+        ExportError: not convertible, a check failed, or too much accuracy is lost.
+        DatasetError: there is no calibration data.
+    """
+    input_spec, quantize = trained.input_spec, options.quantize or "int8"
+    train, val = (load_dataset(trained.calibration, split, input_spec) for split in ("train", "val"))
+    samples = input_spec.normalize(range_examples(train))
+
+    encoder = tuned = trained.encoder
+    if options.quantize_aware:
+        on_note(f"fine-tuning for int8: {options.quantize_aware} episodes")
+        tuned = fine_tune(encoder, train, input_spec, samples, options.quantize_aware, on_progress)
+    if options.mirror:
+        encoder, tuned = mirrored(encoder), mirrored(tuned)
+
+    on_note(f"converting to {quantize}")
+    # An encoder that was fine-tuned has its ranges in it.
+    ranges_from = None if options.quantize_aware else samples
+    whole = convert(tuned, quantize, ranges_from, options.max_classes, options.max_shots)
+    model = with_metadata(with_short_names(whole), input_spec, encoder.output_shape[-1], licence_of(trained.provenance))
+    parsed = ModelFile.parse(model)
+    check(parsed, quantize)
+
+    on_note(f"calibrating and comparing on {len(val.examples):,} validation images")
+    interpreter = Encoder(model)
+    embeddings = embed_all(interpreter, input_spec, val.examples)
+    check_embeddings(embeddings)
+    rates = trained.learning_rates or choose_learning_rates(embeddings, val)
+    intended = embed_images(tuned, input_spec, val.examples)
+    report = parity(embed_images(encoder, input_spec, val.examples), embeddings, val) | {
+        "signatures": signature_errors(interpreter.interpreter, intended, embeddings, val.labels, rates),
+        "layers": [],
+    }
+    if quantize != "float32":
+        names = [layer.name for layer in trained.encoder.layers]
+        with without_rounding(tuned):
+            exact = convert_encoder(tuned)
+        report["layers"] = measure_noise(exact, whole, _noise_images(val, input_spec), names)
+    require_parity(report, quantize, options.max_drop)
+    made_of = {"mirror": options.mirror, "quantize_aware": options.quantize_aware}
+    return model, Manifest(
+        encoder_id=parsed.encoder_id(input_spec.to_manifest()),
+        files={},
+        input_spec=input_spec,
+        dim=interpreter.dim,
+        quantization=quantize,
+        learning_rates=rates,
+        rates_learned=trained.learning_rates is not None,
+        rejection=calibrate_rejection(embeddings, val),
+        signatures=signature_shapes(interpreter.interpreter),
+        runtimes=RUNTIMES,
+        parity=report,
+        training=trained.provenance | {key: value for key, value in made_of.items() if value},
+    )
+
+
+def _noise_images(data: Dataset, input_spec: ImageInput) -> Array:
+    """Images spread over the data, normalized, (n, H, W, C)."""
+    return input_spec.normalize(data.examples[np.linspace(0, len(data.examples) - 1, NOISE_IMAGES).astype(int)])

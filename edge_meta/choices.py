@@ -1,0 +1,23 @@
+"""Names to choose from, for options and arguments that take one of a few.
+
+The modules that act on a choice and the command line both read it here, so that help loads neither TensorFlow nor an
+interpreter. Help and errors list the names in this order.
+"""
+
+BACKENDS = ("litert", "tflite", "tensorflow")  # in the order in which they are tried
+FALLBACKS = ("cpu",)
+HEADS = ("prototype", "linear")
+SOLVERS = ("lda", "gradient", "ridge")
+
+SPLITS = ("train", "val", "test")  # share no class
+SPLITS_AND_ALL = (*SPLITS, "all")
+
+QUANTIZATIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
+TARGETS = ("litert", "tflm", "web", "edgetpu", "imprint")
+INPUT_KINDS = ("image", "audio", "array")
+CHANNEL_ORDERS = ("rgb", "bgr")
+
+METHODS = ("protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised")
+TRANSDUCTIVE = ("maml", "fomaml", "protomaml", "reptile")  # methods that can normalize queries by their own batch
+ENCODERS = ("conv4", "resnet7", "resnet8")
+PRECISIONS = ("float32", "bfloat16")

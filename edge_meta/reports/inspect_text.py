@@ -1,0 +1,64 @@
+"""The text that edge-meta inspect prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from edge_meta.inputs import input_from_manifest
+from edge_meta.runtime.embedding_map_record import MigrationAccuracy
+
+
+def lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Lines of text for the facts that `--json` prints; `verified` and `runtime` may be missing."""
+    yield from _bundle(facts)
+    yield from _store(facts)
+    if "verified" in facts:
+        ran = ", ".join(facts["verified"]["signatures"]) or "its graph"
+        yield f"verified: {facts['verified']['backend']} ran {ran}"
+    if "runtime" in facts:
+        yield from _runtime(facts["runtime"])
+
+
+def _bundle(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield (
+        f"{facts['bundle']}: format {facts['format']}, encoder {facts['encoder_id'][:12]}, {facts['quantization']}, "
+        f"{facts['model_bytes']:,} bytes"
+    )
+    yield f"{input_from_manifest(facts['input'])} → {facts['dim']} values, {facts['metric']}"
+    for upgrade in facts["upgrades"]:
+        accuracy = MigrationAccuracy(**upgrade["kept"])
+        yield f"takes stores of encoder {upgrade['encoder_id'][:12]} by edge-meta migrate: {accuracy}"
+
+
+def _store(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"{facts['store']}: {len(facts['classes'])} classes{', adapted' if facts['adapted'] else ''}"
+    for entry in facts["classes"]:
+        yield f"  {entry['label']}: {entry['shots']} shots"
+        for shot in entry.get("ids", []):
+            migrated = f", migrated from encoder {shot['migrated_from'][:12]}" if shot["migrated_from"] else ""
+            yield f"    {shot['id']}  from {shot['origin'][:8]}{migrated}"
+
+
+def _runtime(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"runs in {facts['backend']}: {_kernels(facts)}, {facts['threads']} thread(s)"
+    for backend in facts["backends"]:
+        yield f"  {backend['backend']} {backend['version'] or '–'}: {backend['reason']}"
+    yield "largest difference of embeddings from those of the first:"
+    for run in facts["runs"]:
+        yield f"  {run['backend']}, {_kernels(run)}: {_difference(run)}"
+    host = facts["host"]
+    yield f"{host['cpu']}, {host['cores']} cores: {' '.join(host['features']) or 'features unknown'}"
+
+
+def _kernels(run: Mapping[str, Any]) -> str:
+    delegate = f", delegate {run['delegate']}" if run["delegate"] else ""
+    return f"{'with' if run['xnnpack'] else 'without'} XNNPACK{delegate}"
+
+
+def _difference(run: Mapping[str, Any]) -> str:
+    if run["difference"] is None:
+        return f"none; {run['refusal']}"
+    if run["steps"] is None:
+        return f"{run['difference']:.3g}"
+    return f"{run['difference']:.3g}, {run['steps']:.0f} quantization steps; {run['within_step']:.1%} of values within one"

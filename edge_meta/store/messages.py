@@ -1,0 +1,77 @@
+"""Errors of a store that its user can act on, and SQLite's and the file system's errors in plain words."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_meta.errors import LabelError, StoreError
+
+RESTORE = "Restore a copy of it, or choose another --store."
+ENROLL_FIRST = "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
+
+
+@contextmanager
+def translate_errors(path: Path) -> Iterator[None]:
+    """Raise SQLite's and the file system's errors as StoreError; by then the transaction is rolled back."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        reason = str(error)
+        if "locked" in reason:
+            remedy = "Another program is holding it; nothing was changed. Close that program and try again."
+        elif "full" in reason:
+            remedy = "Nothing was changed. Free some space and try again."
+        elif "disk I/O" in reason:
+            remedy = "Nothing was changed. Check that the disk works and has room, and try again."
+        elif "no such" in reason or "decode" in reason:
+            remedy = RESTORE
+        else:
+            remedy = "Nothing was changed. Check that the folder exists and may be written, or use another --store."
+        raise StoreError(f"{path}: {reason}.", remedy) from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} is not a store, or is damaged ({error}).", RESTORE) from error
+    except OSError as error:
+        raise StoreError(f"{path} cannot be used ({error}).", "Choose another --store.") from error
+
+
+def nothing_enrolled(path: Path) -> LabelError:
+    """The error of a store that is not there, or empty.
+
+    In the user's data folder a store's name ends in its encoder's id; there the error names the newest store of another
+    encoder of the bundle.
+    """
+    named = re.fullmatch(r"(.+-)[0-9a-f]{12}\.db", path.name)
+    others = [other for other in path.parent.glob("*.db") if named and other.name.startswith(named[1]) and other != path]
+    remedy = ENROLL_FIRST
+    if others:
+        newest = max(others, key=lambda other: other.stat().st_mtime)
+        remedy += (
+            f" Another encoder of this bundle left {newest}: edge-meta migrate BUNDLE {newest} takes it over, if the bundle"
+            " has a map from that encoder."
+        )
+    return LabelError(f"Nothing is enrolled in {path}.", remedy)
+
+
+def another_encoder(path: Path, encoder_id: object, wanted: str, migratable_from: Collection[str]) -> StoreError:
+    """The error of a store whose encoder is not the wanted one.
+
+    Args:
+        encoder_id: as the store says.
+        migratable_from: ids of the encoders whose stores the bundle can migrate.
+    """
+    if encoder_id in migratable_from:
+        remedy = f"The bundle has a map from that encoder: edge-meta migrate BUNDLE {path}"
+    else:
+        remedy = (
+            "The bundle has no map from that encoder either: use the bundle that the store was made with, or another "
+            "--store and enroll again."
+        )
+    return StoreError(
+        f"{path} belongs to encoder {str(encoder_id)[:12]}, and the bundle's is {wanted[:12]}; "
+        "embeddings of two encoders never mix.",
+        remedy,
+    )

@@ -1,0 +1,73 @@
+"""The store's schema (schema.sql beside this file): create it, read a file's header, migrate a file of format 1."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_meta.errors import StoreError
+from edge_meta.store.messages import RESTORE
+from edge_meta.store.schema_migration import migrate_schema
+
+FORMAT = 2
+APPLICATION_ID = 0x454D5354  # "EMST", to tell stores from other SQLite files
+ENCODER_ID = re.compile("[0-9A-Za-z_-]{1,64}")
+
+
+class Header(NamedTuple):
+    """The format of a store, and the encoder it belongs to, as its file says."""
+
+    format: int
+    encoder_id: object
+    dim: object
+
+
+def create_schema(connection: sqlite3.Connection, encoder_id: str, dim: int, keeps_shots: bool) -> None:
+    """Make an empty database a store without labels, with an origin of its own."""
+    connection.executescript(_schema())
+    connection.execute("INSERT INTO store VALUES (?, ?, ?, ?)", (encoder_id, dim, os.urandom(16), keeps_shots))
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def read_header(connection: sqlite3.Connection, path: Path) -> Header:
+    """Read a file's header.
+
+    Raises:
+        StoreError: it is not a store, of a newer format, or damaged.
+    """
+    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise StoreError(f"{path} is an SQLite file, but not a store.", "Choose another --store.")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > FORMAT:
+        raise StoreError(
+            f"{path} is of store format {version}; this edge_meta reads formats 1 to {FORMAT}.",
+            "Run: pip install --upgrade edge-meta",
+        )
+    row = connection.execute("SELECT encoder_id, dim FROM store").fetchone()
+    if version < 1 or row is None:
+        raise StoreError(f"{path} is damaged: it does not say what it is.", RESTORE)
+    return Header(version, *row)
+
+
+def migrate_to_this_format(connection: sqlite3.Connection, path: Path) -> None:
+    """Migrate a store of format 1.
+
+    Raises:
+        StoreError: it cannot be written; nothing has changed.
+        sqlite3.DatabaseError: it is damaged; nothing has changed.
+    """
+    try:
+        migrate_schema(connection, _schema())
+    except sqlite3.OperationalError as error:
+        raise StoreError(
+            f"{path} is of store format 1 and cannot be brought up to format {FORMAT} ({error}).",
+            "Nothing was changed. Close programs that use it, or copy it to where it may be written.",
+        ) from error
+
+
+def _schema() -> str:
+    return (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")

@@ -1,0 +1,41 @@
+"""Undo of the last enroll or adapt, from the undo log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_meta.store.writer import Writer
+
+
+@dataclass(frozen=True)
+class Undone:
+    """A change that was taken back: `enroll` or `adapt`, its label (None for adapt), and how many shots went."""
+
+    action: str
+    label: str | None
+    shots: int
+
+
+def undo(writer: Writer) -> Undone | None:
+    """Take back the last change of the log; None if the log is empty."""
+    last = writer.query("SELECT id, action FROM log ORDER BY id DESC LIMIT 1").fetchone()
+    if last is None:
+        return None
+    log_id, action = last
+    owner = writer.query(
+        "SELECT label FROM labels JOIN sums ON label_id = labels.id WHERE sums.id IN "
+        "(SELECT sum_id FROM shots WHERE log_id = ?1 UNION SELECT sum_id FROM log_sums WHERE log_id = ?1)",
+        (log_id,),
+    ).fetchone()
+    if action == "adapt":
+        writer.query("DELETE FROM columns")
+    writer.query("INSERT INTO columns SELECT label_id, weights, bias FROM log_columns WHERE log_id = ?", (log_id,))
+    removed = writer.remove_shots("log_id = ?", (log_id,))
+    for sum_id, count, total, squares in writer.query(
+        "SELECT sum_id, count, sum, squares FROM log_sums WHERE log_id = ?", (log_id,)
+    ).fetchall():
+        sums = writer.sums((count, total, squares))
+        writer.subtract(sum_id, sums)
+        removed += sums.count
+    writer.query("DELETE FROM log WHERE id = ?", (log_id,))
+    return Undone(action, owner[0] if owner else None, removed)

@@ -1,0 +1,53 @@
+"""Copies of an encoder: in another precision, of Keras's own layers for the device, and with the mirror image's view."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from edge_meta.training.batch_norm import FusedBatchNormalization
+
+FLOAT32 = "float32"
+BFLOAT16 = "mixed_bfloat16"
+
+
+def in_precision(encoder: keras.Model, policy: str) -> keras.Model:
+    """A copy of an encoder that computes in another precision; the embedding stays float32.
+
+    Args:
+        policy: one of Keras's, such as BFLOAT16, which leaves the weights in float32.
+    """
+    return _copy(encoder, policy, {})
+
+
+def for_device(encoder: keras.Model) -> keras.Model:
+    """A copy in float32 of Keras's own layers alone, which any Keras reads: what a run keeps, and what is converted."""
+    return _copy(encoder, FLOAT32, {FusedBatchNormalization: layers.BatchNormalization})
+
+
+def mirrored(encoder: keras.Model) -> keras.Model:
+    """Embeds each image and its mirror image, and puts the two side by side, (batch, 2 · dim).
+
+    Squared distances are the means of the two views', so that a single network votes twice. The images go through it as one
+    batch: the weights are there once, and a device takes them through the network in one pass.
+    """
+    dim = encoder.output_shape[-1]
+    image = keras.Input(encoder.input_shape[1:], name="image")
+    both = keras.ops.concatenate([image, keras.ops.flip(image, axis=2)], axis=0)
+    views = keras.ops.transpose(keras.ops.reshape(encoder(both), (2, -1, dim)), (1, 0, 2))
+    scaled = layers.Rescaling(2**-0.5, name="embedding")(keras.ops.reshape(views, (-1, 2 * dim)))
+    return keras.Model(image, scaled, name=f"{encoder.name}_mirrored")
+
+
+def _copy(encoder: keras.Model, policy: str, replaced: dict[type[keras.Layer], type[keras.Layer]]) -> keras.Model:
+    """A copy for one device, with layers of other classes."""
+
+    def changed(layer: keras.Layer) -> keras.Layer:
+        config = layer.get_config() | {"dtype": FLOAT32 if layer is encoder.layers[-1] else policy}
+        if isinstance(layer, layers.BatchNormalization):
+            config["synchronized"] = False
+        return replaced.get(type(layer), type(layer)).from_config(config)
+
+    copy = keras.models.clone_model(encoder, clone_function=changed)
+    copy.set_weights(encoder.get_weights())
+    return copy

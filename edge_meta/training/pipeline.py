@@ -1,0 +1,152 @@
+"""From a configuration to a run folder with an encoder in it, for `edge-meta train` and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from edge_meta.datasets import Dataset, load_dataset
+from edge_meta.datasets.episodes import EpisodeSampler
+from edge_meta.errors import TrainingError
+from edge_meta.training import devices
+from edge_meta.training.config import TrainingConfig
+from edge_meta.training.encoder_copies import BFLOAT16, in_precision
+from edge_meta.training.encoders import ENCODERS
+from edge_meta.training.methods.adapting import AdaptingMethod
+from edge_meta.training.methods.base import Method
+from edge_meta.training.progress import Progress
+from edge_meta.training.registry import METHODS
+from edge_meta.training.run import RunFolder
+from edge_meta.training.step import require_step
+
+VALIDATION_SEED = 1_000_003  # apart from the seeds that people choose for training
+
+
+def train(
+    config: TrainingConfig,
+    output: str | Path,
+    resume: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    strategy: tf.distribute.Strategy | None = None,
+) -> RunFolder:
+    """Train as configured, into the folder `output`.
+
+    Op determinism is on for the whole process: the same configuration on the same machine gives the same weights. With XLA
+    it is off, and that is not promised. Of several hosts, which share the folder, only the chief writes to it.
+
+    Args:
+        resume: go on with the run in the folder, which was started with the same configuration.
+        on_progress: called after each step.
+        strategy: the devices to train on; by default those that `devices.strategy` finds.
+
+    Raises:
+        DatasetError: the dataset is missing, or too small for the episodes asked for.
+        TrainingError: the folder holds a run and `resume` is off; it holds none, or a run of another configuration or of
+            other data, and `resume` is on; the devices cannot take the steps; or another worker is gone.
+    """
+    strategy = strategy or devices.strategy()
+    require_step(strategy, config.episodes, config.tasks, config.xla)
+    if not config.xla:  # XLA has no deterministic gradient of max pooling
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(config.seed)
+    training, validation = (load_dataset(config.dataset, split, config.input) for split in ("train", "val"))
+    data = {split.split: _summary(split) for split in (training, validation)}
+    training = _with_more_classes(training, config)
+    sampler = EpisodeSampler(training, config.way, config.shot, config.query, config.seed, whole_groups=config.whole_groups)
+
+    run = RunFolder(output)
+    with devices.lost_workers(strategy), strategy.scope():
+        learner = _compiled(config, len(training.class_names), is_start=not (resume and run.begun))
+    judge = _validation_sampler(validation, config, learner)
+    chief = devices.is_chief(strategy)
+    if resume:
+        _require_same(run, config, data)
+    elif chief:
+        RunFolder.create(output, asdict(config), _made(config, learner, data, len(training.class_names), judge))
+    with devices.lost_workers(strategy):
+        learner.fit(
+            sampler, config.episodes, judge, run if resume or chief else None, on_progress,
+            config.augment, config.tasks, config.xla,
+        )  # fmt: skip
+    return run
+
+
+def _summary(data: Dataset) -> dict[str, Any]:
+    """The facts of a dataset's split by which a resumed run knows it again."""
+    return {"classes": len(data.class_names), "examples": len(data.examples), "sha256": data.digest}
+
+
+def _with_more_classes(data: Dataset, config: TrainingConfig) -> Dataset:
+    """The training data with rotations and reflections of its classes as classes, as configured."""
+    if config.with_rotations:
+        data = data.with_rotations()
+    return data.with_reflections() if config.reflections else data
+
+
+def _compiled(config: TrainingConfig, classes: int, is_start: bool) -> Method:
+    """The method around its encoder; at the start of a run, with the weights that the run is to start from."""
+    encoder = ENCODERS[config.encoder](config.input.shape)
+    if config.precision == "bfloat16":
+        encoder = in_precision(encoder, BFLOAT16)
+    if config.start is not None and is_start:
+        _start_from(RunFolder(config.start), encoder)
+    learner = METHODS[config.method](encoder, config, classes)
+    steps = config.episodes // config.tasks
+    learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)))
+    return learner
+
+
+def _start_from(run: RunFolder, encoder: keras.Model) -> None:
+    """Set an encoder's weights to those of the encoder that another run kept."""
+    run.facts()
+    try:
+        encoder.set_weights(run.load_encoder().get_weights())
+    except ValueError:
+        raise TrainingError(
+            f"The encoder of {run.path} has other layers than the one to be trained.",
+            "Start from a run of the same encoder, image size and colours.",
+        ) from None
+
+
+def _validation_sampler(data: Dataset, config: TrainingConfig, learner: Method) -> EpisodeSampler:
+    way, shot, query = data.protocol(config.shot)
+    if isinstance(learner, AdaptingMethod) and learner.way:
+        way = learner.way
+    return EpisodeSampler(data, way, shot, query, VALIDATION_SEED)
+
+
+def _made(
+    config: TrainingConfig, learner: Method, data: dict[str, Any], classes: int, judge: EpisodeSampler
+) -> dict[str, Any]:
+    """The facts that follow from a configuration, for run.json."""
+    return {
+        "input": config.input.to_manifest(),
+        "data": data,
+        "training_classes": classes,
+        "parameters": learner.encoder.count_params(),
+        "dim": learner.encoder.output_shape[-1],
+        "batch_norm": learner.batch_norm,
+        "validation": f"{judge.way}-way {judge.shot}-shot, {judge.query} queries, {learner.evaluation_batch_norm}",
+    }
+
+
+def _require_same(run: RunFolder, config: TrainingConfig, data: dict[str, Any]) -> None:
+    """Raises TrainingError unless the run was started with this configuration, on this data."""
+    facts = run.facts()
+    # A setting that the version that started the run did not have was at its default.
+    kept, asked = asdict(TrainingConfig()) | facts["asked"], asdict(config)
+    differing = sorted(key for key in asked if kept[key] != asked[key])
+    if differing:
+        raise TrainingError(
+            f"{run.path} was started with another {', '.join(differing)}.",
+            "Resume it with what it was started with, or start anew with another --output.",
+        )
+    if facts["made"]["data"] != data:
+        raise TrainingError(
+            f"{config.dataset} is not what it was when {run.path} was started.", "Start anew with another --output."
+        )
