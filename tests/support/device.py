@@ -147,7 +147,7 @@ def python(folder: Path, *arguments: str | Path, **environment: str) -> subproce
     )  # fmt: skip
 
 
-def said_in_bounds(folder: Path, code: str, *arguments: object, megabytes: int) -> str:
+def said_in_bounds(folder: Path, code: str, *arguments: str | Path, megabytes: int) -> str:
     """Run code in a new Python, which imports NumPy and takes its arguments from sys.argv[1:]; returns what it prints.
 
     Any EdgeMetaError is printed. The code may take that many megabytes of memory beyond what its imports take, and a minute.
