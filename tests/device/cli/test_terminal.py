@@ -1,4 +1,4 @@
-"""What is printed obeys nobody else: labels, file names and arguments come without control characters."""
+"""Labels, file names and arguments are printed without control characters."""
 
 from __future__ import annotations
 
