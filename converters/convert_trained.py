@@ -76,7 +76,7 @@ def load_trained(source: Path, options: ExportOptions) -> TrainedEncoder | None:
             return None
         encoder = load_encoder(source)
         input_spec = _image_input(encoder)
-        return input_spec and TrainedEncoder(encoder, input_spec, options.calibration, None, {})
+        return None if input_spec is None else TrainedEncoder(encoder, input_spec, options.calibration, None, {})
     run = RunFolder(source.parent if of_run else source)
     facts = run.facts()
     trained = TrainedEncoder(

@@ -40,7 +40,8 @@ class EmbeddingNormalization:
         if self.mean is not None:
             embeddings = embeddings - self.mean
             embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-6)
-        return (np.float32(self.scale) * embeddings).astype(np.float32)
+        normalized: Array = (np.float32(self.scale) * embeddings).astype(np.float32)
+        return normalized
 
     def add_to(self, model: bytes, input_name: str) -> bytes:
         """Put the operators that normalize behind the output of a file, which is one vector.

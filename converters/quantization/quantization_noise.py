@@ -100,7 +100,8 @@ def _computed(model: Any, operator: Any) -> list[int]:
 
 def _real(values: NDArray[Any], quantization: Any) -> Array64:
     if np.issubdtype(values.dtype, np.integer) and quantization is not None and quantization.scale is not None:
-        return (values.astype(np.float64) - quantization.zeroPoint[0]) * quantization.scale[0]
+        real: Array64 = (values.astype(np.float64) - quantization.zeroPoint[0]) * quantization.scale[0]
+        return real
     return values.astype(np.float64)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -86,7 +87,8 @@ def quantize_aware(encoder: keras.Model) -> keras.Model:
         if layer.name in behind:
             return layers.Identity(name=layer.name)
         config = layer.get_config() | ({"use_bias": True} if layer.name in norms else {})
-        return ROUNDED.get(type(layer), type(layer)).from_config(config)
+        kind: Any = type(layer)
+        return ROUNDED.get(kind, kind).from_config(config)
 
     def called(layer: keras.Layer, *inputs: keras.KerasTensor, **options: object) -> keras.KerasTensor:
         # What stands in for a norm takes none of its options.
@@ -146,7 +148,7 @@ class _Rounding:
         return weights + tf.stop_gradient(tf.round(weights / scale) * scale - weights)
 
 
-class Range(_Rounding, layers.Layer):
+class Range(_Rounding, layers.Layer):  # type: ignore[misc]  # Keras is not typed
     """Rounds activations to 256 values between the ends of a range, which holds zero and follows the batches of training."""
 
     momentum = MOMENTUM
@@ -165,14 +167,14 @@ class Range(_Rounding, layers.Layer):
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high)
 
 
-class RoundedConv2D(_Rounding, layers.Conv2D):
+class RoundedConv2D(_Rounding, layers.Conv2D):  # type: ignore[misc]  # Keras is not typed
     """A convolution with rounded weights."""
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         return super().convolution_op(inputs, self.rounded(kernel, (0, 1, 2)))
 
 
-class RoundedDepthwiseConv2D(_Rounding, layers.DepthwiseConv2D):
+class RoundedDepthwiseConv2D(_Rounding, layers.DepthwiseConv2D):  # type: ignore[misc]  # Keras is not typed
     """A depthwise convolution with rounded weights."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -182,7 +184,7 @@ class RoundedDepthwiseConv2D(_Rounding, layers.DepthwiseConv2D):
         return self.activation(outputs + self.bias if self.use_bias else outputs)
 
 
-class RoundedDense(_Rounding, layers.Dense):
+class RoundedDense(_Rounding, layers.Dense):  # type: ignore[misc]  # Keras is not typed
     """A dense layer with rounded weights, which have one scale in all: the converter is told so."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -190,7 +192,7 @@ class RoundedDense(_Rounding, layers.Dense):
         return self.activation(outputs + self.bias if self.use_bias else outputs)
 
 
-ROUNDED = {
+ROUNDED: dict[Any, Any] = {
     layers.Conv2D: RoundedConv2D,
     layers.DepthwiseConv2D: RoundedDepthwiseConv2D,
     layers.Dense: RoundedDense,

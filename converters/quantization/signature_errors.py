@@ -58,9 +58,9 @@ def _head_errors(
 ) -> dict[str, float]:
     """Errors of enroll, score and train_step on shots (k, D) of labels (k,) below n, k at most m."""
     dim, known = shots.shape[1], int(labels.max()) + 1
-    real = shots.astype(np.float64)
+    real: Any = shots.astype(np.float64)  # the same functions as on the device, in double precision
     counts = np.bincount(labels, minlength=n)
-    prototypes = np.zeros((n, dim))
+    prototypes: Any = np.zeros((n, dim))
     prototypes[:known] = [real[labels == label].mean(axis=0) for label in range(known)]
 
     enroll = interpreter.get_signature_runner("enroll")

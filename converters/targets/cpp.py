@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from converters.targets.integer import IntegerEncoder
+from edge_meta.inputs import ImageInput
 from edge_meta.runtime.manifest import Manifest
 
 HEADER, SOURCE = "encoder.h", "encoder.cc"
@@ -102,9 +103,8 @@ int label = edge_meta::Nearest(embedding, prototypes, classes, &distance);
 """
 
 
-def header(manifest: Manifest, encoder: IntegerEncoder, arena_bytes: int) -> str:
+def header(manifest: Manifest, input_spec: ImageInput, encoder: IntegerEncoder, arena_bytes: int) -> str:
     """encoder.h."""
-    input_spec = manifest.input_spec
     names = sorted({operator.name for operator in encoder.operators})
     return TEXT.format(
         encoder_id=manifest.encoder_id,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.model_card import licence_of
+from converters.targets.base import image_input
 from converters.tflite.edit import add_constant, add_tensor, encoder_alone, new_operator, serialize
 from converters.tflite.metadata import with_labels
 from edge_meta.errors import ExportError, LabelError
@@ -58,6 +59,7 @@ def classifier(bundle: Bundle, snapshot: Snapshot) -> bytes:
         raise ExportError(
             f"The label {several[0]!r} has several lines, and labels.txt one for each label.", "Enroll it anew."
         )
+    input_spec = image_input(bundle, "imprint")
     weights, bias = linear.linear_from_columns(snapshot.prototypes, snapshot.columns)
     model = encoder_alone(bundle.model)
     graph = model.subgraphs[0]
@@ -74,4 +76,4 @@ def classifier(bundle: Bundle, snapshot: Snapshot) -> bytes:
         signature.outputs[0].name, signature.outputs[0].tensorIndex = "scores", scores
         signature.signatureKey = "serving_default"
     manifest = bundle.manifest
-    return with_labels(serialize(model), manifest.input_spec, snapshot.labels, licence_of(manifest.training))
+    return with_labels(serialize(model), input_spec, snapshot.labels, licence_of(manifest.training))

@@ -26,10 +26,12 @@ class End:
 
     def quantized(self, values: NDArray[np.float32]) -> NDArray[np.int8]:
         steps = np.round(values / np.float32(self.scale)) + self.zero_point
-        return np.clip(steps, -128, 127).astype(np.int8)
+        rounded: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8)
+        return rounded
 
     def values(self, quantized: NDArray[np.int8]) -> NDArray[np.float32]:
-        return (quantized.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+        values: NDArray[np.float32] = (quantized.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+        return values
 
     def to_manifest(self) -> dict[str, Any]:
         return {"dtype": "int8", "scale": self.scale, "zero_point": self.zero_point}

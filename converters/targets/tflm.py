@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
 from converters.targets import cpp
-from converters.targets.base import TargetFiles
+from converters.targets.base import TargetFiles, image_input
 from converters.targets.integer import IntegerEncoder
 from edge_meta.errors import BackendError, ExportError
 from edge_meta.runtime.bundle import MODEL, Bundle
@@ -39,7 +39,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
     """
     if runtime is None:
         raise BackendError("Measuring the arena needs tflite-micro.", 'Run: pip install "edge-meta[tflm]"')
-    encoder = IntegerEncoder.of(bundle)
+    input_spec, encoder = image_input(bundle, "tflm"), IntegerEncoder.of(bundle)
     on_note("running it in TensorFlow Lite Micro")
     steps, cosine = compared(encoder, bundle)
     if steps > MOST_STEPS:
@@ -47,7 +47,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
             f"TensorFlow Lite Micro's embeddings are up to {steps:.0f} quantization steps from TFLite's.",
             "Use an encoder of other layers.",
         )
-    arena = smallest_arena(encoder, bundle.manifest.input_spec.shape)
+    arena = smallest_arena(encoder, input_spec.shape)
     facts = {
         "arena_bytes": arena,
         "cosine": round(cosine, 6),
@@ -57,7 +57,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
     }
     files = {
         MODEL: encoder.model,
-        cpp.HEADER: cpp.header(bundle.manifest, encoder, arena).encode(),
+        cpp.HEADER: cpp.header(bundle.manifest, input_spec, encoder, arena).encode(),
         cpp.SOURCE: cpp.source(encoder.model).encode(),
     }
     return TargetFiles(files, facts, cpp.USAGE.format(arena=arena))

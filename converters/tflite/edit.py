@@ -23,7 +23,7 @@ _TYPES = {dtype: code for code, dtype in DTYPES.items()}
 _OPTIONS = {"L2_NORMALIZATION": "L2Norm"}
 
 
-class _Buffer(schema.BufferT):
+class _Buffer(schema.BufferT):  # type: ignore[misc]  # generated code is not typed
     """A buffer that is written aligned, which the generated code forgets, and in one piece."""
 
     def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 - overrides the generated name

@@ -69,11 +69,11 @@ class Graph:
     def name(self, tensor: int) -> str:
         """A tensor's name, or `tensor N` if it has none."""
         name = self._main.tensors[tensor].name
-        return name.decode(errors="replace") if name else f"tensor {tensor}"
+        return str(name.decode(errors="replace")) if name else f"tensor {tensor}"
 
     def dtype(self, tensor: int) -> str:
         """A tensor's dtype, float32 or the like."""
-        return DTYPES[self._main.tensors[tensor].type]
+        return str(DTYPES[self._main.tensors[tensor].type])
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         """A tensor's shape, with -1 for a size that the file leaves open."""

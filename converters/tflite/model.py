@@ -29,7 +29,7 @@ def operator_name(model: Any, operator: Any) -> str:
     if code.customCode:
         return f"custom {code.customCode.decode(errors='replace')}"
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return _OPERATOR_NAMES.get(builtin, f"operator {builtin}")
+    return str(_OPERATOR_NAMES.get(builtin, f"operator {builtin}"))
 
 
 def constant_data(model: Any, tensor: Any) -> bytes:

@@ -97,7 +97,7 @@ def run_demo(dataset: str, folder: Path, config: DemoConfig | None = None) -> di
     bundle = export_bundle(run.path, folder / f"{dataset}.bundle", quantize="int8", overwrite=True, on_note=_detail)
 
     note("3/5  Evaluating float32 and int8 on classes that neither has seen")
-    input_spec = bundle.manifest.input_spec
+    input_spec = training.input
     test = load_dataset(dataset, "test", input_spec)
     with _new_classifier(bundle, folder / "demo.db") as classifier:
         embeddings = {

@@ -40,11 +40,11 @@ def export_to_target(
     with opened(source, options, note) as bundle:
         if target == "imprint":
             labels = imprint(bundle, store, output, options.overwrite)
-            result = {"file": output, "target": target, "encoder_id": bundle.manifest.encoder_id, "labels": list(labels)}
-            return result, [f"{output}: a classifier of {len(labels)} labels, {', '.join(labels)}; it never says unknown"]
+            fields = {"file": output, "target": target, "encoder_id": bundle.manifest.encoder_id, "labels": list(labels)}
+            return fields, [f"{output}: a classifier of {len(labels)} labels, {', '.join(labels)}; it never says unknown"]
         made = export_target(bundle, output, target, options.overwrite, note)
     manifest = made.manifest
-    result = {
+    result: dict[str, Any] = {
         "bundle": str(made.path),
         "encoder_id": manifest.encoder_id,
         "target": dict(manifest.target),

@@ -7,7 +7,10 @@ Shapes: D is the embedding's dimension, N the number of labels, M the number of 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_meta.types import Array, Array64, Integers
 
@@ -25,7 +28,7 @@ def class_scatters(support: Array, prototypes: Array) -> Array64:
     return scatters
 
 
-def within_class_variance(embeddings: Array, labels: Integers) -> float:
+def within_class_variance(embeddings: Array, labels: NDArray[np.integer[Any]]) -> float:
     """The mean squared distance of examples to their class's mean, pooled over classes: Σ‖x − c‖² / Σ(n − 1).
 
     Args:

@@ -65,7 +65,7 @@ class ScoringHead:
         return self._scatters[: len(self.labels)]
 
     def shots(self, label: str) -> int:
-        """Count the shots of a label; 0 if it is not there."""
+        """The number of a label's shots; 0 if it is not enrolled."""
         index = self._index.get(label)
         return 0 if index is None else int(self._counts[index])
 

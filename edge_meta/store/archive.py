@@ -1,10 +1,9 @@
-"""A store as one .npz, for programs that have NumPy and no SQLite, and back; nothing is lost on the way.
+"""A store as one .npz, for programs that have NumPy and no SQLite, and back without loss.
 
-Each array is a column of a table of schema.sql, by the name `table.column`: integers and reals as int64 and float64, vectors
-as (rows, D), ids as uint8 (rows, 16). A column of texts is two arrays: all texts in UTF-8 one after the other, and, as
-`table.column.bytes`, the length of each. A reference that is not there (NULL) is 0. The table `store` is `format`,
-`encoder_id`, `dim` and `keeps_shots`, without its origin: what is enrolled into a copy does not come from the store that was
-copied.
+Each array is a column of a table of schema.sql, named `table.column`. Integers and reals are int64 and float64, vectors
+(rows, D), ids uint8 (rows, 16). A column of texts is two arrays: all texts in UTF-8, one after the other, and the length of
+each as `table.column.bytes`. A missing reference (NULL) is 0. The table `store` is the arrays `format`, `encoder_id`, `dim`
+and `keeps_shots`, without its origin: shots enrolled into a copy do not come from the store that was copied.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ TABLES = {
     "removed": {"id": ID},
 }
 HEADER = {"format": WHOLE, "encoder_id": TEXT, "dim": WHOLE, "keeps_shots": WHOLE}
-# What NumPy writes before an array in C order; nothing else is let in.
+# The header that NumPy writes before an array in C order; any other is refused.
 ARRAY_START = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(.{3})', 'fortran_order': False, 'shape': \((\d+),(?: (\d+))?\), \} *\n", re.S
 )
@@ -47,7 +46,7 @@ AGAIN = "Export the store again with: edge-meta export-store BUNDLE OUT.npz"
 
 
 def write_archive(store: Store, path: str | Path) -> dict[str, int]:
-    """Write all of a store into one .npz, whole or not at all, in place of a file that is there.
+    """Write all of a store into one .npz, whole or not at all; replace a file that is there.
 
     Returns:
         How many `classes` and `shots` there are.
@@ -134,16 +133,16 @@ def _column(name: str, kind: str, values: list[Any], dim: int) -> dict[str, NDAr
 
 
 def _layout(kind: str, dim: int) -> tuple[str, tuple[int, ...]]:
-    """dtype of a column's array, and the shape of one row of it."""
+    """The dtype of a column's array, and the shape of one row of it."""
     return {
         ID: ("|u1", (16,)), VECTOR: (VECTOR, (dim,)), SUM: (WHOLE, (dim,)), LINK: (WHOLE, ()),
     }.get(kind, (kind, ()))  # fmt: skip
 
 
 class _Arrays:
-    """The arrays of an archive, none of which is read before its name, type and shape are those of the format.
+    """The arrays of an archive. Each is checked for the format's name, dtype and shape before it is used.
 
-    Members are not compressed, so that they are no larger than the file itself.
+    Compressed members are refused, so that no array is larger than the file itself.
     """
 
     def __init__(self, file: IO[bytes], dim: int) -> None:
@@ -177,7 +176,7 @@ class _Arrays:
 
     def _read(self, name: str, dtype: str, inner: tuple[int, ...]) -> NDArray[Any]:
         member = self._members[name]
-        content = self._archive.read(member)  # which checks its sum, too
+        content = self._archive.read(member)  # checks the member's CRC-32, too
         start = ARRAY_START.match(content)
         if start is None:
             raise ValueError(f"{name} is not an array as they are exported")

@@ -1,6 +1,6 @@
-"""Exact sums of embeddings: integers, which add up to the same bits in any order and on any machine.
+"""Exact sums of embeddings in integers, which add up to the same bits in any order and on any machine.
 
-A value counts in units of 2^-24; |value| < 2^15 leaves room for 2^24 shots of a label in 64 bits. Squared lengths count in
+Values are in units of 2^-24; with |value| < 2^15, 64 bits hold the sum of 2^24 shots of a label. Squared lengths are in
 units of 2^-48, as Python's integers.
 """
 
@@ -17,16 +17,15 @@ from edge_meta.types import Array, Array64, Integers
 FRACTION = 2.0**24
 LIMIT = 2.0**15
 MOST_SHOTS = 2**24
-FEW = 1024  # values, that Python's own integers square sooner than NumPy's in parts
+FEW = 1024  # values, at most, that Python's own integers square sooner than NumPy's in parts
 
-
-# Vectors are squared in three parts of 22, 22 and 20 bits, whose products still add up in 64 bits.
+# Square vectors in three parts of 22, 22 and 20 bits: sums of their products fit in 64 bits.
 _PART, _MASK = 22, (1 << 22) - 1
 
 
 @dataclass(frozen=True)
 class Sums:
-    """The sums of a set of shots.
+    """The exact sums of some shots.
 
     Attributes:
         count: how many they are.
@@ -40,12 +39,12 @@ class Sums:
 
     @classmethod
     def of(cls, embeddings: Array) -> Sums:
-        """Of embeddings (n, D), all below 2^15 in magnitude."""
+        """The sums of embeddings (n, D), all below 2^15 in magnitude."""
         fixed = np.rint(embeddings.astype(np.float64) * FRACTION).astype(np.int64)
         return cls(len(fixed), fixed.sum(axis=0), sum(squared_lengths(fixed)))
 
     def to_row(self) -> tuple[int, bytes, bytes]:
-        """As a row of the store has them; of sums that are sums of shots."""
+        """Count, total and squares as a row of the store holds them."""
         return self.count, self.total.astype("<i8").tobytes(), self.squares.to_bytes(16, "little")
 
     def __add__(self, other: Sums) -> Sums:
@@ -56,7 +55,7 @@ class Sums:
 
 
 def squared_lengths(vectors: Integers) -> list[int]:
-    """Exactly |v|² of each of the vectors (n, D) of any int64, D up to 2^16."""
+    """Exactly |v|² of each vector of (n, D), any int64, D up to 2^16."""
     if vectors.size <= FEW:
         return [sum(map(mul, vector, vector)) for vector in vectors.tolist()]
     low, middle, high = vectors & _MASK, (vectors >> _PART) & _MASK, vectors >> 2 * _PART
@@ -77,7 +76,7 @@ def squared_lengths(vectors: Integers) -> list[int]:
 def scatters(counts: Iterable[int], totals: Integers, squares: Iterable[int]) -> Array64:
     """Σ|x − c|² around the exact mean c of each of N sets of shots, float64 (N,): Σ|x|² − |Σx|²/n, rounded once.
 
-    It is below 0 only for numbers that no shots add up to.
+    A negative one shows that the numbers are no sums of shots.
     """
     lengths = squared_lengths(totals)
     exact = [(n * square - length) / (n << 48) for n, square, length in zip(counts, squares, lengths, strict=True)]

@@ -1,8 +1,8 @@
-"""Merging stores: what each has, and what each has removed.
+"""Merging stores: the union of their shots, without those that any of them has removed.
 
-Shots make a two-phase set (Shapiro et al. 2011): the union of what was ever enrolled, without the union of what was ever
-removed. Rows of sums are single-writer registers, of which the newest revision counts, with removal in the same way. Neither
-depends on the order of merging, nor on how often it is done.
+Shots make a two-phase set (Shapiro et al. 2011): all that were ever enrolled, without all that were ever removed. In stores
+without shots, rows of sums are single-writer registers, of which the newest revision counts; they are removed in the same
+way. The result depends neither on the order of merging, nor on how often it is done.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class Merged:
     """The result of a merge.
 
     Attributes:
-        stores: how many were taken in.
+        stores: how many were merged into this one.
         added, removed: shots that came and went.
         shots, classes: how many there are now.
-        head_reset: whether there was an adapted head; it was of other shots, so the head is that of the prototypes again.
-        undo_dropped: the steps that undo can no longer take back, newest first: each `adapt`, and an `enroll` whose shots
-            went.
+        head_reset: whether an adapted head was dropped, since it was fitted to other shots.
+        undo_dropped: the changes that undo can no longer take back, newest first: each `adapt`, and each `enroll` whose
+            shots went.
     """
 
     stores: int
@@ -113,7 +113,7 @@ def _merge(writer: Writer, sources: Sequence[Reader]) -> Merged:
 
 
 def _add_shots(writer: Writer, source: Reader) -> int:
-    """Add the shots that are new and were not removed, label by label; returns how many."""
+    """Add the shots that are new and not removed, label by label; return how many."""
     known = {shot_id for (shot_id,) in writer.query("SELECT id FROM shots UNION SELECT id FROM removed")}
     groups: dict[tuple[str, bytes], list[tuple[bytes, bytes]]] = {}
     for label, origin, shot_id, embedding in source.query(
@@ -129,7 +129,7 @@ def _add_shots(writer: Writer, source: Reader) -> int:
 
 
 def _add_sums(writer: Writer, source: Reader) -> tuple[int, int]:
-    """Take the rows of sums that are new or newer and were not removed; returns how many shots came and went."""
+    """Take the rows of sums that are new or newer and not removed; return how many shots came and went."""
     known = {row[0]: row[1:] for row in writer.query("SELECT id, revision, count, sum, squares FROM sums")}
     removed = {sum_id for (sum_id,) in writer.query("SELECT id FROM removed")}
     came = went = 0
@@ -137,8 +137,8 @@ def _add_sums(writer: Writer, source: Reader) -> tuple[int, int]:
         "SELECT sums.id, label, origin, revision, count, sum, squares FROM sums "
         "JOIN labels ON labels.id = label_id ORDER BY labels.id, sums.rowid"
     ):
-        # A row has one writer; only copies of one file can differ in a revision, and then any rule will do that is the same
-        # on all devices.
+        # A row has one writer, so only copies of one file can differ at the same revision; then the larger values win, on
+        # every device.
         mine = known.get(sum_id, (0, 0))
         if sum_id in removed or tuple(theirs) <= mine:
             continue

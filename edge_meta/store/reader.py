@@ -1,6 +1,6 @@
-"""Reading a store's rows, with care: what cannot be is said to be damaged, and never becomes a prototype.
+"""Reading a store's rows with checks: impossible values are reported as damage, and never become a prototype.
 
-All of it happens inside a transaction that the caller has begun.
+The caller begins the transaction.
 """
 
 from __future__ import annotations
@@ -51,7 +51,12 @@ class Snapshot:
 
 
 class Reader:
-    """The rows of a database, to read; errors name its file, unless the rows come from another one."""
+    """The rows of a database, to read.
+
+    Args:
+        dim: of the embeddings.
+        path: the file for errors to name; the database's unless given.
+    """
 
     def __init__(self, database: Database, dim: int, path: Path | None = None) -> None:
         self._database, self.dim, self.path = database, dim, path or database.path
@@ -62,7 +67,7 @@ class Reader:
         return self._database.keeps_shots
 
     def snapshot(self, label: str | None = None) -> Snapshot:
-        """Of all labels, or of one alone; without rows if it is not enrolled."""
+        """The snapshot of all labels, or of one alone: without rows if it is not enrolled."""
         one, of_one = "", ""
         values: tuple[str, ...] = ()
         if label is not None:
@@ -107,7 +112,7 @@ class Reader:
         return self.embeddings([embedding for _, embedding in rows]), owners, label_ids
 
     def check(self) -> None:
-        """Look at every row, as what comes from elsewhere needs.
+        """Check every row of a store that comes from elsewhere.
 
         Raises:
             StoreError: the store is damaged.
@@ -139,12 +144,12 @@ class Reader:
                 raise self.damaged("a sum is not that of its shots")
 
     def sums(self, row: tuple[int, bytes, bytes]) -> Sums:
-        """A row's count, sum and squares."""
+        """The sums of one row (count, sum, squares), checked."""
         (count,), (total,), (squares,) = self._by_label({0: 0}, [(0, *row)])
         return Sums(int(count), total, squares)
 
     def row(self, query: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
-        """The one row that a query gives in a store that is whole."""
+        """The one row of a query, which every undamaged store has."""
         found: tuple[Any, ...] | None = self.query(query, values).fetchone()
         if found is None or None in found:
             raise self.damaged("a row is missing")
@@ -158,6 +163,7 @@ class Reader:
         return vectors
 
     def vectors(self, blobs: list[bytes]) -> Array:
+        """Stored float32 vectors as (n, D)."""
         vectors: Array = self._numbers(blobs, np.dtype("<f4"))
         if not np.all(np.isfinite(vectors)):
             raise self.damaged("an embedding is not finite")
@@ -168,6 +174,7 @@ class Reader:
             raise self.damaged("a bias is not a finite number")
 
     def damaged(self, how: str) -> StoreError:
+        """The error of a damaged store."""
         return StoreError(f"{self.path} is damaged: {how}.", RESTORE)
 
     def _by_label(
@@ -184,7 +191,7 @@ class Reader:
         most = numbers[:, None] * int(LIMIT * FRACTION) - 1
         if np.any(parts > most) or np.any(parts < -most):
             raise self.damaged("a sum is out of range")
-        if ids == tuple(index):  # one row for each label, in their order, as in a store that nobody has merged
+        if ids == tuple(index):  # one row for each label, in their order, as in a store that was never merged
             return numbers, parts, [int.from_bytes(square, "little") for square in squares]
         owners = np.array([index[label_id] for label_id in ids], np.int64)
         present, first = np.unique(owners, return_index=True)
@@ -192,7 +199,7 @@ class Reader:
         np.add.at(by_label, owners, counts)
         if len(present) < len(index) or np.any(by_label > MOST_SHOTS):
             raise self.damaged("a label has no shots, or too many")
-        # Most labels have one row: only what they have beyond it is added up.
+        # Most labels have one row; add up only the rows beyond the first.
         sums, more = parts[first], np.delete(np.arange(len(rows)), first)
         np.add.at(sums, owners[more], parts[more])
         lengths = [0] * len(index)

@@ -1,9 +1,9 @@
--- The store, format 2 (PRAGMA user_version). SQLite; one file; every change is one transaction.
--- Ids are 16 random bytes. Embeddings are float32, sums int64, both little-endian and of `dim` values. No image or recording
--- is ever in here.
+-- The store, format 2 (PRAGMA user_version): one SQLite file; every change is one transaction.
+-- Ids are 16 random bytes. Embeddings are float32, sums int64, both little-endian and of `dim` values. The store never holds
+-- an image or a recording.
 
--- One row: which encoder the embeddings come from, which store this is (the origin of what is enrolled into it), and whether
--- it keeps single shots (1) or their sums alone (0).
+-- One row: the encoder of the embeddings, the store's own id (the origin of shots enrolled into it), and whether it keeps
+-- single shots (1) or their sums alone (0).
 CREATE TABLE store (
     encoder_id  TEXT NOT NULL,
     dim         INTEGER NOT NULL,
@@ -16,9 +16,9 @@ CREATE TABLE labels (
     label TEXT NOT NULL UNIQUE
 );
 
--- What a label's shots of one origin add up to: how many they are, their exact sum in units of 2^-24, and the exact sum of
--- their squared lengths in units of 2^-48 (a 16-byte little-endian integer). A label's prototype is the sum of its rows,
--- divided by their counts. The revision grows with each change.
+-- The sums of a label's shots of one origin: their count, their exact sum in units of 2^-24, and the exact sum of their
+-- squared lengths in units of 2^-48 (a 16-byte little-endian integer). A label's prototype is the sum of its rows, divided by
+-- the sum of their counts. The revision grows with each change.
 CREATE TABLE sums (
     id       BLOB PRIMARY KEY,
     label_id INTEGER NOT NULL REFERENCES labels ON DELETE CASCADE,
@@ -30,20 +30,20 @@ CREATE TABLE sums (
 );
 CREATE INDEX sums_of_label ON sums (label_id);
 
--- Shots of these origins came with a migrated store: they are not of this encoder, but mapped from the one named here (which
--- may itself have got them from an older one).
+-- Origins whose shots came with a migrated store: they are mapped from embeddings of the encoder named here, which may itself
+-- have got them from an older one.
 CREATE TABLE migrated (
     origin     BLOB PRIMARY KEY,
     encoder_id TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- The undo log, newest last; below are the columns that each change replaced, and what each enroll added.
+-- The undo log, newest last. The tables below hold the columns that each change replaced, and the shots that it added.
 CREATE TABLE log (
     id     INTEGER PRIMARY KEY,
     action TEXT NOT NULL CHECK (action IN ('enroll', 'adapt'))
 );
 
--- The shots that a row of sums adds up, in a store that keeps them; log_id is the enroll that undo would take back.
+-- The shots of a row of sums, in a store that keeps single shots; log_id is the enroll that added them, for undo.
 CREATE TABLE shots (
     id        BLOB PRIMARY KEY,
     sum_id    BLOB NOT NULL REFERENCES sums ON DELETE CASCADE,
@@ -53,7 +53,7 @@ CREATE TABLE shots (
 CREATE INDEX shots_of_sum ON shots (sum_id);
 CREATE INDEX shots_of_log ON shots (log_id);
 
--- In a store that keeps no shots: what an enroll added to a row of sums.
+-- The sums that an enroll added to a row of sums, in a store that keeps no single shots.
 CREATE TABLE log_sums (
     log_id  INTEGER PRIMARY KEY REFERENCES log ON DELETE CASCADE,
     sum_id  BLOB NOT NULL REFERENCES sums ON DELETE CASCADE,
@@ -63,7 +63,7 @@ CREATE TABLE log_sums (
 );
 CREATE INDEX log_sums_of_sum ON log_sums (sum_id);
 
--- The linear head's columns that adaptation has moved; labels without a row have the one their prototype gives.
+-- The linear head's columns that adaptation has moved; a label without a row has the column of its prototype.
 CREATE TABLE columns (
     label_id INTEGER PRIMARY KEY REFERENCES labels ON DELETE CASCADE,
     weights  BLOB NOT NULL,
@@ -78,8 +78,8 @@ CREATE TABLE log_columns (
 CREATE INDEX log_columns_of_log ON log_columns (log_id);
 CREATE INDEX log_columns_of_label ON log_columns (label_id);
 
--- Ids of removed shots, or of removed rows of sums in a store without shots, so that merging an older copy does not bring
--- them back.
+-- Ids of removed shots, or of removed rows of sums in a store without single shots: merging an older copy does not bring them
+-- back.
 CREATE TABLE removed (
     id BLOB PRIMARY KEY
 ) WITHOUT ROWID;

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 class Store:
     """A store file, bound to one encoder. Not safe to share between threads; processes may share the file.
 
-    The file is made by the first enroll, so that asking never leaves an empty one behind.
+    The first enroll makes the file; reading never does.
 
     Args:
         path: the .db file.
         encoder_id, dim: of the bundle that it is used with.
-        seed: content of a store to start from when there is no file yet.
-        keep_shots: whether single shots are kept. Without them there are sums and counts alone, and nothing that needs
-            single shots: adapting, forgetting one shot. Chosen for good when the file is made; enrolling holds on to it.
+        seed: the content of a store to start from when there is no file yet.
+        keep_shots: whether to keep single shots. Without them the store keeps sums and counts alone, so that adapting and
+            forgetting one shot are refused. The choice is made with the file; enrolling with another one is refused.
         migratable_from: ids of the older encoders whose stores can be migrated to this one.
 
     Attributes:
@@ -74,7 +74,7 @@ class Store:
         return self.database.version()
 
     def snapshot(self, label: str | None = None) -> Snapshot:
-        """All that classifying needs, read at once; or what it needs of one label, which may not be there."""
+        """Read all that classifying needs in one transaction; or of one label, with no rows if it is not enrolled."""
         if not self.database.connected():
             return Snapshot.empty(self.dim)
         with self.database.reading():
@@ -97,7 +97,7 @@ class Store:
         return [(str(label), str(shot), str(origin)) for label, shot, origin in rows]
 
     def migrated(self) -> dict[str, str]:
-        """Origin (hexadecimal) → id of the older encoder that embedded its shots, of those that came by `migrate`."""
+        """The origins (hexadecimal) whose shots came by `migrate` → the id of the older encoder that embedded them."""
         if not self.database.connected():
             return {}
         with self.database.reading():
@@ -105,11 +105,11 @@ class Store:
         return {str(origin): str(encoder_id) for origin, encoder_id in rows}
 
     def enroll(self, label: str, embeddings: Array) -> None:
-        """Add shots (n, D) to a label, which is created if it is new. Its column goes back to its prototype.
+        """Add shots (n, D) to a label; create it if it is new. Its column goes back to its prototype.
 
         Raises:
-            StoreError: the change could not be written, or the store keeps shots where it should not, or the reverse;
-                nothing has changed.
+            StoreError: the change cannot be written, an embedding is not finite or too large, or the store keeps single
+                shots and `keep_shots` says otherwise, or the reverse; nothing has changed.
             LabelError: the label is empty or is not text that can be stored.
             ValueError: the embeddings are not (n, D) with n at least 1.
         """
@@ -130,10 +130,10 @@ class Store:
             self._writer.add(label_id, origin, embeddings, log_id)
 
     def forget(self, label: str, shot: str | None = None) -> int:
-        """Remove a label for good, or one shot of it by its id (hexadecimal); returns how many shots went.
+        """Remove a label for good, or one shot of it by its id (hexadecimal); return how many shots went.
 
-        Undo cannot bring them back: the undo log and the write-ahead log lose them too, and SQLite overwrites their bytes.
-        Only their random ids stay, so that merging an older copy does not bring them back either.
+        Neither undo nor a merge with an older copy brings them back. The undo log and the write-ahead log lose them, too,
+        and SQLite overwrites their bytes; only their random ids stay.
 
         Raises:
             LabelError: no such label, or the label has no such shot.
@@ -161,7 +161,7 @@ class Store:
 
     @contextmanager
     def adapting(self) -> Iterator[HeadChange]:
-        """A change of the head: read the shots, set new columns, all in one transaction.
+        """Begin a change of the head: read the shots and set or remove columns, all in one transaction.
 
         Raises:
             StoreError: the store keeps no shots.
@@ -171,7 +171,7 @@ class Store:
             yield HeadChange(self._writer)
 
     def undo(self) -> Undone:
-        """Take back the last enroll or adapt; what goes is removed as `forget` removes it.
+        """Take back the last enroll or adapt; remove its shots as `forget` does.
 
         Raises:
             LabelError: there is nothing to take back.
@@ -184,10 +184,10 @@ class Store:
         return undone
 
     def merge(self, *paths: str | Path) -> Merged:
-        """Take in what other stores of the encoder have and have removed, in one transaction; they are only read.
+        """Take in what other stores of the encoder have, and have removed, in one transaction; they are only read.
 
-        Shots meet by their ids. In stores without shots it is the rows of sums, of which the newer revision counts. What any
-        of the stores has removed is gone. Merging again, or in another order, gives the same.
+        Merge shots by their ids; in stores without shots, merge rows of sums by their ids, of which the newer revision
+        counts. Remove what any of the stores has removed. Merging again, or in another order, gives the same.
 
         Raises:
             StoreError: no store, damaged, of another encoder, this very file, or one keeps shots and the other does not;
@@ -202,7 +202,7 @@ class Store:
 
     @contextmanager
     def everything(self) -> Iterator[Reader]:
-        """All rows, to read at one moment.
+        """Read any rows in one transaction.
 
         Raises:
             LabelError: nothing is enrolled.
@@ -213,7 +213,7 @@ class Store:
             yield self._writer
 
     def restore(self, tables: Mapping[str, list[tuple[object, ...]]], source: Path) -> Snapshot:
-        """Fill a new store with the rows of its tables, all of which are checked, in one transaction.
+        """Fill a new store with the rows of its tables in one transaction, and check all of them.
 
         Raises:
             StoreError: the rows do not fit each other; the error names `source`.

@@ -1,6 +1,6 @@
-"""Changing a store's rows, so that shots, sums and labels stay in step.
+"""Changing a store's rows, so that shots, sums and labels stay consistent.
 
-All of it happens inside a transaction that the caller has begun.
+The caller begins the transaction.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Writer(Reader):
         return int(row[0])
 
     def insert(self, tables: Mapping[str, list[tuple[object, ...]]]) -> None:
-        """Put rows into tables as they are, to be checked afterwards."""
+        """Insert rows as they are; the caller checks them afterwards."""
         self.query("PRAGMA defer_foreign_keys = ON")
         for table, rows in tables.items():
             for row in rows:
@@ -47,12 +47,17 @@ class Writer(Reader):
                     raise self.damaged(str(error)) from error
 
     def new_label(self, label: str) -> int:
-        """The row id of a label, which is made if it is new."""
+        """The row id of a label; insert it if it is new."""
         self.query("INSERT INTO labels (label) VALUES (?) ON CONFLICT DO NOTHING", (label,))
         return self.label_id(label)
 
     def log(self, action: str, replaced: str, values: Sequence[Any] = ()) -> int:
-        """Note a change for undo with the columns that it replaces; `replaced` is an SQL condition on `columns`."""
+        """Log a change for undo, with the columns that it replaces; return the log's row id.
+
+        Args:
+            action: `enroll` or `adapt`.
+            replaced: an SQL WHERE clause on the table `columns`; empty for all of it.
+        """
         log_id = self.query("INSERT INTO log (action) VALUES (?)", (action,)).lastrowid
         self.query(f"INSERT INTO log_columns SELECT {log_id}, label_id, weights, bias FROM columns {replaced}", values)
         assert log_id is not None
@@ -80,7 +85,7 @@ class Writer(Reader):
             self.query("INSERT INTO shots VALUES (?, ?, ?, ?)", (shot_id, sum_id, log_id, to_blob(embedding)))
 
     def remove_shots(self, condition: str, values: Sequence[Any] = ()) -> int:
-        """Remove the shots that an SQL condition on `shots` names, and what is empty without them; returns how many."""
+        """Remove the shots of an SQL condition on `shots`, and what is empty without them; return how many they were."""
         rows = self.query(f"SELECT id, sum_id, embedding FROM shots WHERE {condition}", values).fetchall()
         taken: dict[bytes, list[bytes]] = {}
         for shot_id, sum_id, embedding in rows:
@@ -93,7 +98,7 @@ class Writer(Reader):
         return len(rows)
 
     def subtract(self, sum_id: bytes, sums: Sums) -> None:
-        """Take shots out of a row of sums, which goes with the last of them."""
+        """Subtract shots from a row of sums; remove the row with the last of them."""
         left = self._sums(sum_id) - sums
         if left.count < 0 or left.squares < 0:
             raise self.damaged("a sum has fewer shots than there are")
@@ -105,7 +110,7 @@ class Writer(Reader):
             self.remove_sums("id = ?", (sum_id,))
 
     def remove_sums(self, condition: str, values: Sequence[Any] = ()) -> int:
-        """Remove the rows of sums that an SQL condition names, where no shots are kept; returns how many shots they were."""
+        """Remove rows of sums by an SQL condition, in a store without shots; return how many shots they were."""
         (count,) = self.query(f"SELECT IFNULL(SUM(count), 0) FROM sums WHERE {condition}", values).fetchone()
         self.query(f"INSERT OR IGNORE INTO removed SELECT id FROM sums WHERE {condition}", values)
         self.query(f"DELETE FROM sums WHERE {condition}", values)
@@ -113,7 +118,7 @@ class Writer(Reader):
         return int(count)
 
     def drop_empty(self) -> None:
-        """Drop labels without shots, and steps of the undo log whose shots are all gone."""
+        """Remove labels without shots, and enrolls of the undo log whose shots are all gone."""
         self.query("DELETE FROM labels WHERE NOT EXISTS (SELECT 1 FROM sums WHERE label_id = labels.id)")
         self.query(
             "DELETE FROM log WHERE action = 'enroll' AND NOT EXISTS (SELECT 1 FROM shots WHERE log_id = log.id) "

@@ -29,7 +29,7 @@ from edge_meta.choices import TARGETS
 from edge_meta.errors import EdgeMetaError, ExportError, LabelError
 from edge_meta.heads import linear
 from edge_meta.heads.rejection import Rejection
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import ArrayInput, ImageInput
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.manifest import Manifest
 
@@ -117,6 +117,15 @@ def test_an_encoder_in_float32_is_refused_and_nothing_is_written(
     with pytest.raises(ExportError, match=r"Export it with --quantize int8"):
         export_target(source, tmp_path / "made.bundle", target)
     assert [path.name for path in tmp_path.iterdir()] == ["float.bundle"]
+
+
+def test_targets_for_images_refuse_other_encoders(bundle: Bundle, store: Path, tmp_path: Path) -> None:
+    vectors = replace(bundle, manifest=replace(bundle.manifest, input_spec=ArrayInput((16, 16, 1))))
+    with pytest.raises(ExportError, match="takes arrays, and tflm is for images"):
+        export_target(vectors, tmp_path / "board.bundle", "tflm")
+    with pytest.raises(ExportError, match="takes arrays, and imprint is for images"):
+        imprint(vectors, store, tmp_path / "letters.tflite")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_only_a_bundle_is_replaced_and_only_when_asked(bundle: Bundle, tmp_path: Path) -> None:

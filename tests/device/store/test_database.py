@@ -291,7 +291,7 @@ def test_an_unusable_path_is_an_error_that_names_it(tmp_path: Path, name: str) -
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_a_stale_journal_does_not_bring_a_store_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stale_journal_does_not_bring_a_store_back(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     killed = opened(path)
     killed.enroll("alef", embeddings(0, 1))
