@@ -37,7 +37,7 @@ from edge_meta import Classifier, files
 from edge_meta.benchmarking import timing
 from edge_meta.benchmarking.stages import fill, random_embeddings
 from edge_meta.heads import linear
-from edge_meta.inputs.image_files import resize
+from edge_meta.inputs.resizing import resize
 from edge_meta.reports import charts
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder

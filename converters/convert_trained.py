@@ -12,8 +12,8 @@ import numpy as np
 
 from converters.calibration.learning_rates import choose_learning_rates
 from converters.calibration.rejection import calibrate_rejection
+from converters.data_licences import licence_of
 from converters.external.source import is_saved_model
-from converters.model_card import licence_of
 from converters.options import ExportOptions
 from converters.quantization.checks import check, check_embeddings
 from converters.quantization.convert import convert, convert_encoder, range_examples

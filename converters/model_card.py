@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from converters.data_licences import LICENCES, notice_of
 from converters.quantization.formats import FORMATS
 from edge_meta.runtime.manifest import Manifest
-
-LICENCES = {
-    "omniglot": "Omniglot (Lake et al. 2015), MIT licence",
-    "glyphs": "characters drawn from the DejaVu and STIX fonts",
-}
-
-
-def licence_of(training: Mapping[str, Any]) -> str:
-    """The licence of the data that an encoder was trained on, from the manifest's field `training`."""
-    return LICENCES.get(str(training.get("dataset")), "not stated")
 
 
 def model_card(name: str, manifest: Manifest, size: int) -> str:
@@ -71,6 +61,8 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
         else "* Not calibrated for unknown: it always names an enrolled label.",
         "* Latency depends on the device: `edge-meta benchmark` measures it.",
     ]
+    if notice := notice_of(training):
+        lines += ["", "## Licence of the training data", "", notice]
     return "\n".join(lines) + "\n"
 
 

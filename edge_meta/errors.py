@@ -3,9 +3,11 @@
 The command line prints them as one paragraph and exits with 1. Any other exception is a defect of edge_meta.
 """
 
+from edge_meta.text import printable
+
 
 class EdgeMetaError(Exception):
-    """A problem that the user can solve.
+    """A problem that the user can solve. Its text as a whole is printable, see `text`; its parts are as given.
 
     Args:
         cause: the problem, with the name of the file, label or value.
@@ -13,7 +15,7 @@ class EdgeMetaError(Exception):
     """
 
     def __init__(self, cause: str, remedy: str) -> None:
-        super().__init__(f"{cause} {remedy}")
+        super().__init__(printable(f"{cause} {remedy}"))
         self.cause = cause
         self.remedy = remedy
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.model_card import licence_of
+from converters.data_licences import licence_of
 from converters.targets.base import image_input
 from converters.tflite.edit import add_constant, add_tensor, encoder_alone, new_operator, serialize
 from converters.tflite.metadata import with_labels

@@ -23,8 +23,8 @@ USAGE = """\
 `edge_meta.js` embeds with LiteRT.js and keeps prototypes; `index.html` shows how. In this folder:
 
 ```console
-$ npm install @litertjs/core
-$ python -m http.server      # then open localhost:8000
+$ npm install @litertjs/core@2.5.3
+$ python -m http.server --bind 127.0.0.1      # then open 127.0.0.1:8000
 ```
 """
 

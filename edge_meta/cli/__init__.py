@@ -10,11 +10,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from edge_meta import __version__
 from edge_meta.errors import EdgeMetaError
+from edge_meta.text import printable
 
 # Section of the help -> verb -> module of edge_meta.cli that defines it, in the order in which a newcomer needs them. A
 # module loads when one of its verbs is called, so that classifying on a board does not pay for what training needs.
@@ -59,13 +61,30 @@ class LazyGroup(click.Group):
             with formatter.section(section):
                 formatter.write_dl([(verb, load(verb).get_short_help_str(limit=200)) for verb in verbs])
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with usage_errors_printable():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
         try:
-            with native_output_silenced():
+            with native_output_silenced(), usage_errors_printable():
                 return super().invoke(ctx)
         except EdgeMetaError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)
+
+
+@contextmanager
+def usage_errors_printable() -> Iterator[None]:
+    """Escape control characters in what click says of the arguments, which may be names of files from elsewhere."""
+    try:
+        yield
+    except click.ClickException as error:
+        if not isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # the help has lines; not in click 8.1
+            vars(error)["message"] = printable(error.message)  # an attribute that click declares final
+        raise
 
 
 def load(verb: str) -> click.Command:

@@ -14,18 +14,18 @@ import click
 from edge_meta.choices import BACKENDS, FALLBACKS, SOLVERS
 from edge_meta.errors import FallbackWarning
 from edge_meta.runtime.backends import RuntimeOptions
+from edge_meta.text import printable
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 
 
 def emit(result: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
-    """Print a result to stdout: as one JSON object, or as lines of text."""
+    """Print a result to stdout: as one JSON object, or as lines of text, control characters escaped."""
     if as_json:
         click.echo(json.dumps(result))
     else:
         for line in lines:
-            # A file name may hold bytes that no encoding can print.
-            click.echo(line.encode(errors="replace"))
+            click.echo(printable(line).encode())
 
 
 store_option = click.option(
@@ -54,7 +54,7 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
         options = RuntimeOptions(**{field.name: given.pop(field.name) for field in fields(RuntimeOptions)})
         with warnings.catch_warnings():
             warnings.simplefilter("always", FallbackWarning)
-            warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
+            warnings.showwarning = lambda message, *_, **__: click.echo(printable(f"Note: {message}"), err=True)
             command(*arguments, options=options, **given)
 
     for option in reversed(_RUNTIME):

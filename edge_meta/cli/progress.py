@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_meta.text import printable
+
 if TYPE_CHECKING:
     from edge_meta.training.progress import Progress
 
@@ -45,7 +47,7 @@ class Counter:
     """Count work in place on a terminal; print nothing elsewhere."""
 
     def __init__(self, what: str) -> None:
-        self._what, self._shown, self._live = what, 0.0, sys.stderr.isatty()
+        self._what, self._shown, self._live = printable(what), 0.0, sys.stderr.isatty()
 
     def __call__(self, done: int, total: int) -> None:
         if self._live and (done >= total or time.monotonic() - self._shown > 0.2):
@@ -55,4 +57,4 @@ class Counter:
 
 def note(text: str) -> None:
     """Print a line about the work that is going on."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)

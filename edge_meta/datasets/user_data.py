@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge_meta.datasets import archive
 from edge_meta.datasets.base import Dataset, require_classes, split_of_classes
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import InputSpec
+from edge_meta.inputs.array_files import read_npy
 
 
-def load_folder(path: Path, split: str, input_spec: InputSpec) -> Dataset:
+def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int = archive.MOST_BYTES) -> Dataset:
     """Load `folder:PATH`: each subfolder is a class and its files (images, recordings, arrays) the examples, in name order.
 
+    Args:
+        most_bytes: that the split's examples may take, at the size the encoder takes.
+
     Raises:
-        DatasetError: no folder, or no subfolder with files of the encoder's kind.
+        DatasetError: no folder, no subfolder with files of the encoder's kind, or examples of more than `most_bytes`.
         InputError: a file cannot be read.
     """
     classes = _class_files(path, input_spec)
@@ -24,9 +31,26 @@ def load_folder(path: Path, split: str, input_spec: InputSpec) -> Dataset:
     chosen = split_of_classes(names, split)
     require_classes(f"folder:{path}", split, len(chosen))
     class_names = tuple(names[index] for index in chosen)
-    examples = [input_spec.read(file) for name in class_names for file in classes[name]]
+    examples = _read_all(path, [file for name in class_names for file in classes[name]], input_spec, most_bytes)
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(classes[name]) for name in class_names])
-    return Dataset(f"folder:{path}", split, np.stack(examples), labels, class_names, ("",) * len(chosen))
+    return Dataset(f"folder:{path}", split, examples, labels, class_names, ("",) * len(chosen))
+
+
+def _read_all(path: Path, files: list[Path], input_spec: InputSpec, most_bytes: int) -> NDArray[Any]:
+    """Read files into one array (n, *shape), if it takes no more than `most_bytes`."""
+    first = input_spec.read(files[0])
+    taken = len(files) * first.nbytes
+    if taken > most_bytes:
+        raise DatasetError(
+            f"folder:{path} has {len(files):,} {input_spec.noun}s in this split, {taken:,} bytes as the encoder takes them; "
+            f"at most {most_bytes:,} are read.",
+            "Use fewer files, or a smaller encoder.",
+        )
+    examples = np.empty((len(files), *first.shape), first.dtype)
+    examples[0] = first
+    for row, file in enumerate(files[1:], start=1):
+        examples[row] = input_spec.read(file)
+    return examples
 
 
 def _class_files(path: Path, input_spec: InputSpec) -> dict[str, list[Path]]:
@@ -55,19 +79,26 @@ def _class_files(path: Path, input_spec: InputSpec) -> dict[str, list[Path]]:
     return classes
 
 
+def _member(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    member = file.getinfo(f"{name}.npy")
+    with file.open(member) as opened:
+        return read_npy(opened, member.file_size)
+
+
 def load_npz(path: Path, split: str, input_spec: InputSpec) -> Dataset:
     """Load `npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
 
     Raises:
-        DatasetError: no such file, or its arrays are not as above.
+        DatasetError: no such file, its arrays are not as above, or it unpacks to too much (see `archive.check_size`).
         InputError: the examples are not what the encoder takes.
     """
     image = input_spec.noun == "image"
     x_is = "uint8 (n, H, W[, C])" if image else f"(n, {', '.join(map(str, input_spec.shape))})"
     remedy = f"Save it with numpy.savez(path, x={input_spec.noun}s, y=labels): x {x_is}, y (n,)."
     try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
-            x, y = file["x"], file["y"]
+        with zipfile.ZipFile(path) as file:
+            archive.check_size(file)
+            x, y = _member(file, "x"), _member(file, "y")
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist.", "Check the path.") from None
     # A damaged archive fails in whichever of zipfile, zlib and NumPy trips over it.

@@ -1,9 +1,9 @@
 """The input of an encoder: its shape, dtype, value range and normalization, the same on the workstation and on the device.
 
 An encoder takes images, recordings, or plain arrays, one example at a time. Each kind has two modules: its specification
-(`image`, `audio`, `array`), and where files need a decoder, its files (`image_files`, `audio_files`). A specification reads
-files and arrays into examples of one dtype and shape, which a dataset holds, and normalizes an example to the values that
-encoder.tflite takes.
+(`image`, `audio`, `array`), and its files (`image_files`, `audio_files`, `array_files`), which bound what reading one may
+cost. A specification reads files and arrays into examples of one dtype and shape, which a dataset holds, and normalizes an
+example to the values that encoder.tflite takes.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
+from edge_meta.inputs.array_files import MOST_VALUES, read_npy
 from edge_meta.inputs.spec import InputSpec
 
 DTYPES = ("float32", "int32", "int64", "uint8", "int8", "int16")
-MOST_VALUES = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def _loaded(example: Any) -> tuple[str, NDArray[Any]]:
             raise InputError("An array is a list of rows of different lengths.", "Pass a NumPy array.") from None
     try:
         with open(example, "rb") as file:
-            loaded: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+            loaded = read_npy(file, os.fstat(file.fileno()).st_size, MOST_VALUES)
     except FileNotFoundError:
         raise InputError(f"{example} does not exist.", "Check the path.") from None
     except IsADirectoryError:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
-from edge_meta.inputs.audio_files import FULL_SCALE, SUFFIXES, fit, read_audio, resample, to_int16
+from edge_meta.inputs.audio_files import FULL_SCALE, SUFFIXES, read_audio, to_int16
+from edge_meta.inputs.resampling import fit, resample
 from edge_meta.inputs.spec import InputSpec
 
 
@@ -42,12 +43,13 @@ class AudioInput(InputSpec):
         """Read one recording, the path of a .wav or .flac file or mono samples (n,), as int16 (samples,).
 
         Raises:
-            InputError: the file is unreadable, or the array is not of rank 1 and int16, or float from −1 to 1.
+            InputError: the file is unreadable or over the limits of `audio_files` and `resampling`, or the array is not of
+                rank 1 and int16, or float from −1 to 1.
             BackendError: it is a .flac file, and soundfile is not installed.
         """
         if isinstance(example, (str, Path)):
             recorded, rate = read_audio(example)
-            return fit(resample(recorded, rate, self.sample_rate), self.samples)
+            return fit(resample(recorded, rate, self.sample_rate, str(example)), self.samples)
         try:
             recorded = np.asarray(example)
         except ValueError:

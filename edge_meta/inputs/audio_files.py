@@ -1,14 +1,14 @@
-"""Read sound files, resample recordings, and cut windows; the same for datasets and for the device.
+"""Read sound files, within bounds of memory and time; the same for datasets and for the device.
 
 A recording is mono: an int16 array of shape (n,). A .wav file needs only Python; a .flac file needs soundfile
-(`pip install "edge-meta[audio]"`).
+(`pip install "edge-meta[audio]"`). A file's header is not trusted: what it claims is compared with the limits here and with
+the file's size before anything is read.
 """
 
 from __future__ import annotations
 
 import wave
-from functools import lru_cache
-from math import gcd
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,29 @@ from edge_meta.errors import BackendError, InputError
 
 SUFFIXES = frozenset({".wav", ".flac"})
 FULL_SCALE = 32768
-ZERO_CROSSINGS = 16  # of the resampling filter on each side
-CHUNK = 4096  # samples resampled at a time, which bounds memory
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz
+MOST_SAMPLES = 1 << 26  # of a recording, each channel counted once: 70 minutes at 16 kHz, 23 at 48 kHz
+BLOCK = 1 << 18  # samples of all channels that are decoded at a time
 
 CONVERT = "Remove it from the list, or convert it to 16-bit PCM .wav."
 
+Blocks = Iterator[NDArray[Any]]
+"""Samples (n, channels) in the range of int16."""
 
-def read_audio(path: str | Path) -> tuple[NDArray[np.int16], int]:
+
+def read_audio(path: str | Path, most_samples: int = MOST_SAMPLES) -> tuple[NDArray[np.int16], int]:
     """Decode a file to mono int16 (n,) and its sample rate in Hz. Channels are averaged.
 
     Raises:
-        InputError: the file is missing, has no samples, or is not readable.
+        InputError: the file is missing, has no samples or more than `most_samples`, has a rate below 1,000 or above
+            768,000 Hz, or is not readable.
         BackendError: it is no .wav file, and soundfile is not installed.
     """
     read = _read_wav if Path(path).suffix.lower() == ".wav" else _read_with_soundfile
     try:
-        samples, rate = read(path)
-    except BackendError:
+        samples, rate = read(path, most_samples)
+    except (BackendError, InputError):
         raise
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.", "Check the path.") from None
@@ -44,16 +50,30 @@ def read_audio(path: str | Path) -> tuple[NDArray[np.int16], int]:
     # Decoders raise whatever their parsing trips over, so every Exception here means a bad file.
     except Exception as error:
         raise InputError(f"{path} is not a readable recording ({type(error).__name__}: {error}).", CONVERT) from None
-    if samples.size == 0 or rate < 1:
+    if samples.size == 0:
         raise InputError(f"{path} has no samples.", "Check how it was recorded.")
-    return np.rint(samples.mean(axis=1)).astype(np.int16), rate
+    return samples, rate
 
 
-def _read_wav(path: str | Path) -> tuple[NDArray[Any], int]:
-    """Read integer PCM as samples (n, channels) in the range of int16, and the sample rate."""
-    with wave.open(str(path)) as file:
+def _read_wav(path: str | Path, most: int) -> tuple[NDArray[np.int16], int]:
+    with open(path, "rb") as raw, wave.open(raw) as file:
         width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-        content = file.readframes(file.getnframes())
+        if not 1 <= width <= 4:
+            raise wave.Error(f"samples of {8 * width} bits")
+        _check_rate(path, rate)
+        start = raw.tell()
+        size = raw.seek(0, 2) - start
+        raw.seek(start)
+        frames = min(file.getnframes(), size // (width * channels))  # a header may claim more than there is
+        if frames > most:
+            raise _too_long(path, most)
+        step = max(1, BLOCK // channels)
+        blocks = (_decoded(file.readframes(min(step, frames - first)), width, channels) for first in range(0, frames, step))
+        return _mono(path, blocks, most), rate
+
+
+def _decoded(content: bytes, width: int, channels: int) -> NDArray[Any]:
+    """Turn integer PCM of `width` bytes a sample into samples (n, channels) in the range of int16."""
     content = content[: len(content) // (width * channels) * (width * channels)]
     if width == 1:
         values = (np.frombuffer(content, np.uint8).astype(np.float32) - 128.0) * 256.0
@@ -65,19 +85,53 @@ def _read_wav(path: str | Path) -> tuple[NDArray[Any], int]:
         values = np.frombuffer(content, "<i2").astype(np.float32)
     else:
         values = np.clip(np.frombuffer(content, "<i4") / 65536.0, -FULL_SCALE, FULL_SCALE - 1)
-    return values.reshape(-1, channels), rate
+    return values.reshape(-1, channels)
 
 
-def _read_with_soundfile(path: str | Path) -> tuple[NDArray[Any], int]:
+def _read_with_soundfile(path: str | Path, most: int) -> tuple[NDArray[np.int16], int]:
     try:
         import soundfile
     except ImportError:
         raise BackendError(
             f"Reading {path} needs soundfile, which is not installed.", 'Run: pip install "edge-meta[audio]"'
         ) from None
-    with open(path, "rb") as file:
-        samples, rate = soundfile.read(file, dtype="int16", always_2d=True)
-    return samples, int(rate)
+    with open(path, "rb") as file, soundfile.SoundFile(file) as sound:
+        _check_rate(path, sound.samplerate)
+        return _mono(path, _sound_blocks(sound), most), int(sound.samplerate)
+
+
+def _sound_blocks(sound: Any) -> Blocks:
+    # The number of samples is certain at their end alone, and a small file can hold hours of silence.
+    step = max(1, BLOCK // sound.channels)
+    while len(block := sound.read(step, dtype="int16", always_2d=True)):
+        yield block
+
+
+def _check_rate(path: str | Path, rate: int) -> None:
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise InputError(
+            f"{path} has a sample rate of {rate:,} Hz; {LOWEST_RATE:,} to {HIGHEST_RATE:,} Hz are read.",
+            "Check how it was recorded, or resample it.",
+        )
+
+
+def _mono(path: str | Path, blocks: Blocks, most: int) -> NDArray[np.int16]:
+    """Average the channels of blocks of samples (n, channels), as int16 (n,).
+
+    Raises:
+        InputError: they have more than `most` samples.
+    """
+    averaged, count = [np.empty(0, np.int16)], 0
+    for block in blocks:
+        count += len(block)
+        if count > most:
+            raise _too_long(path, most)
+        averaged.append(np.rint(block.mean(axis=1)).astype(np.int16))
+    return np.concatenate(averaged)
+
+
+def _too_long(path: str | Path, most: int) -> InputError:
+    return InputError(f"{path} has more than {most:,} samples.", "Cut it to the part that matters.")
 
 
 def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
@@ -97,50 +151,3 @@ def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
     if not np.isfinite(samples).all() or np.abs(samples).max() > 2.0:
         raise InputError("A recording has values far outside of -1 to 1.", "Pass int16 samples, or divide them by 32768.")
     return np.clip(np.rint(samples * float(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-
-
-def fit(samples: NDArray[np.int16], window: int) -> NDArray[np.int16]:
-    """Cut or pad a recording to `window` samples.
-
-    A shorter one gets zeros at its end. Of a longer one, the stretch with the most energy is taken.
-    """
-    if len(samples) <= window:
-        return np.pad(samples, (0, window - len(samples)))
-    energy = np.concatenate([[0], np.cumsum(samples.astype(np.int64) ** 2)])
-    start = int(np.argmax(energy[window:] - energy[:-window]))
-    return samples[start : start + window]
-
-
-def resample(samples: NDArray[np.int16], rate: int, target: int) -> NDArray[np.int16]:
-    """Resample a recording (n,) from `rate` to `target` Hz, to (round(n · target / rate),).
-
-    Band-limited interpolation: a windowed sinc, cut off below the lower of the two Nyquist frequencies (Smith and Gossett
-    1984, "A flexible sampling-rate conversion method"). Samples beyond the ends count as zero.
-    """
-    if rate == target:
-        return samples
-    common = gcd(rate, target)
-    up, down = target // common, rate // common
-    filters = _sinc_filters(up, down)
-    half = filters.shape[1] // 2
-    padded = np.pad(samples.astype(np.float32), half)
-    resampled = np.empty(max(1, round(len(samples) * up / down)), np.float32)
-    taps = np.arange(filters.shape[1])
-    for first in range(0, len(resampled), CHUNK):
-        numbers = np.arange(first, min(first + CHUNK, len(resampled)), dtype=np.int64)
-        nearest = np.minimum(numbers * down // up, len(samples) - 1)
-        pieces = padded[nearest[:, None] + taps]
-        resampled[numbers] = np.einsum("nt,nt->n", pieces, filters[numbers * down % up])
-    return np.clip(np.rint(resampled), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-
-
-@lru_cache(maxsize=4)
-def _sinc_filters(up: int, down: int) -> NDArray[np.float32]:
-    """One filter for each position of an output sample between two input samples, (up, 2 · half + 1)."""
-    cutoff = 0.95 * min(1.0, up / down)
-    half = int(np.ceil(ZERO_CROSSINGS / cutoff))
-    offsets = np.arange(-half, half + 1)[None, :] - (np.arange(up) / up)[:, None]
-    window = np.i0(8.0 * np.sqrt(np.maximum(0.0, 1.0 - (offsets / (half + 1)) ** 2))) / np.i0(8.0)
-    filters = cutoff * np.sinc(cutoff * offsets) * window
-    normalized: NDArray[np.float32] = (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)
-    return normalized

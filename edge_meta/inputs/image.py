@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
-from edge_meta.inputs.image_files import SUFFIXES, read_image, resize
+from edge_meta.inputs.image_files import SUFFIXES, read_image
+from edge_meta.inputs.resizing import resize
 from edge_meta.inputs.spec import InputSpec
 
 

@@ -1,4 +1,4 @@
-"""Read image files and resize images; the same for training and for the device.
+"""Read image files, within bounds of memory; the same for training and for the device.
 
 An image is a uint8 array of shape (height, width, channels), 1 channel for grayscale and 3 for RGB. Reading a file needs
 Pillow (`pip install "edge-meta[image]"`); an array needs only NumPy.
@@ -7,7 +7,8 @@ Pillow (`pip install "edge-meta[image]"`); an array needs only NumPy.
 from __future__ import annotations
 
 import io
-from functools import lru_cache
+import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,17 @@ from edge_meta.errors import BackendError, InputError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 
+MOST_PIXELS = 1 << 26  # 64 megapixels
+LONGEST_SIDE = 1 << 16  # pixels; JPEG allows 65,535
+BAND = 1 << 20  # pixels that are converted at a time, which bounds memory
 
-def read_image(source: str | Path | bytes, channels: int, name: str | None = None) -> NDArray[np.uint8]:
-    """Decode an image file to uint8 (height, width, channels).
+_opening = threading.Lock()  # warnings.catch_warnings is for one thread at a time
+
+
+def read_image(
+    source: str | Path | bytes, channels: int, name: str | None = None, most_pixels: int = MOST_PIXELS
+) -> NDArray[np.uint8]:
+    """Decode an image file, the first frame of an animated one, to uint8 (height, width, channels).
 
     Apply EXIF rotation, lay transparency on white, and scale 16-bit grayscale to 8 bits.
 
@@ -28,9 +37,11 @@ def read_image(source: str | Path | bytes, channels: int, name: str | None = Non
         source: a path, or the file's bytes.
         channels: 1 for grayscale, 3 for RGB.
         name: of the image in messages; its path unless given.
+        most_pixels: as the file's header tells them, before they are decoded.
 
     Raises:
-        InputError: the file is missing or is not a readable image.
+        InputError: the file is missing, is not a readable image, or has more than `most_pixels`, or more than 65,536 on a
+            side.
         BackendError: Pillow is not installed.
     """
     name = name or ("image" if isinstance(source, bytes) else str(source))
@@ -40,10 +51,20 @@ def read_image(source: str | Path | bytes, channels: int, name: str | None = Non
         raise BackendError(
             f"Reading {name} needs Pillow, which is not installed.", 'Run: pip install "edge-meta[image]"'
         ) from None
+    too_large = InputError(
+        f"{name} has more than {most_pixels:,} pixels, or more than {LONGEST_SIDE:,} on a side.",
+        "Make it smaller, or crop it.",
+    )
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
-            image = ImageOps.exif_transpose(file)
+        with _opened(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if image.width * image.height > most_pixels or max(image.size) > LONGEST_SIDE:
+                raise too_large
+            ImageOps.exif_transpose(image, in_place=True)
             return _as_array(image, channels)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise too_large from None
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{name} does not exist.", "Check the path.") from None
     except IsADirectoryError:
@@ -56,42 +77,36 @@ def read_image(source: str | Path | bytes, channels: int, name: str | None = Non
         ) from None
 
 
+def _opened(source: Any) -> Any:
+    """Read an image's header. Pillow's own warning of too many pixels becomes an error here."""
+    from PIL import Image
+
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(source)
+
+
 def _as_array(image: Any, channels: int) -> NDArray[np.uint8]:
+    """Convert an image to uint8 (height, width, channels), a band of rows at a time."""
+    width, height = image.size
+    pixels = np.empty((height, width, channels), np.uint8)
+    transparent = image.has_transparency_data
+    step = max(1, BAND // width)
+    for first in range(0, height, step):
+        last = min(first + step, height)
+        band = image.crop((0, first, width, last)) if step < height else image
+        pixels[first:last] = _converted(band, transparent, channels)
+    return pixels
+
+
+def _converted(image: Any, transparent: bool, channels: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     if image.mode.startswith("I;16") or image.mode == "I":
         wide = np.asarray(image, np.float64)
         image = Image.fromarray(np.clip(np.round(wide / 257.0), 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
+    elif transparent:
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image.convert("RGBA"))
     pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"), np.uint8)
     return pixels.reshape(*pixels.shape[:2], channels)
-
-
-def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """Resize an image, uint8 (h, w, c), to uint8 (height, width, c). The aspect ratio may change.
-
-    Antialiased linear interpolation: a triangle filter as wide as the shrink factor (Turkowski 1990, "Filters for common
-    resampling tasks"). It is separable, so two small matrix products do it. The result is rounded to uint8, so that an image
-    resized beforehand has the same embedding as one resized here.
-    """
-    if image.shape[:2] == (height, width):
-        return image
-    rows = _triangle_filter(image.shape[0], height)
-    columns = _triangle_filter(image.shape[1], width)
-    resized = np.einsum("yh,hwc,xw->yxc", rows, image.astype(np.float32), columns, optimize=True)
-    pixels: NDArray[np.uint8] = np.clip(np.rint(resized), 0, 255).astype(np.uint8)
-    return pixels
-
-
-@lru_cache(maxsize=64)
-def _triangle_filter(size: int, target: int) -> NDArray[np.float32]:
-    """The (target, size) matrix that resamples one axis; its rows sum to one."""
-    step = size / target
-    support = max(step, 1.0)
-    centers = (np.arange(target) + 0.5) * step
-    offsets = (np.arange(size) + 0.5)[None, :] - centers[:, None]
-    weights = np.maximum(0.0, 1.0 - np.abs(offsets) / support)
-    normalized: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
-    return normalized

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
 
 from edge_meta.benchmarking.baseline import Comparison
@@ -11,7 +10,7 @@ from edge_meta.benchmarking.sweep import VariantTiming
 from edge_meta.benchmarking.timing import StageTiming
 from edge_meta.reports import charts
 from edge_meta.reports.benchmark_text import COLUMNS, cold_start_parts, figures, machine, memory, runtime
-from edge_meta.reports.page import page, section
+from edge_meta.reports.page import escaped, page, section
 from edge_meta.reports.svg import COLOURS
 
 
@@ -19,9 +18,9 @@ def render(result: Benchmark) -> str:
     """Return the page of a benchmark."""
     names = ", ".join(timed.bundle for timed in result.bundles)
     sections = [
-        f"<h1>{html.escape(names)} on this machine</h1>",
-        f'<p class="quiet">{html.escape(f"{machine(result.host)}; {runtime(result.options)}")}.</p>',
-        *(f"<p><strong>Warning:</strong> {html.escape(text)}</p>" for text in result.warnings),
+        f"<h1>{escaped(names)} on this machine</h1>",
+        f'<p class="quiet">{escaped(f"{machine(result.host)}; {runtime(result.options)}")}.</p>',
+        *(f"<p><strong>Warning:</strong> {escaped(text)}</p>" for text in result.warnings),
         section(
             "Stages",
             "Median of each stage; the thin line goes on to the 99th percentile. Logarithmic. <em>total</em> is a whole "
@@ -40,11 +39,11 @@ def render(result: Benchmark) -> str:
         ),
     ]
     if result.side_by_side:
-        text = f"The stage <em>embed</em> of {html.escape(result.first.bundle)}, timed in turn."
+        text = f"The stage <em>embed</em> of {escaped(result.first.bundle)}, timed in turn."
         sections.append(section("Side by side", text, _side_by_side(result.side_by_side)))
     if result.baseline is not None:
         sections.append(section("Against the baseline", "Median over the earlier run's.", _baseline(result.baseline)))
-    sections += [f'<p class="quiet">{html.escape(text)}</p>' for text in result.notes]
+    sections += [f'<p class="quiet">{escaped(text)}</p>' for text in result.notes]
     return page(f"edge_meta: {names}", sections)
 
 
@@ -68,7 +67,7 @@ def _name(timed: BundleTiming) -> str:
 
 def _table(timed: BundleTiming) -> str:
     heads = "".join(f"<th>{head}" for head in (*COLUMNS, "runs"))
-    rows = [f"<tr><th>{html.escape(_name(timed))}, {timed.model_bytes:,} bytes; µs{heads}"]
+    rows = [f"<tr><th>{escaped(_name(timed))}, {timed.model_bytes:,} bytes; µs{heads}"]
     for name, stage in timed.stages.items():
         rows.append(f"<tr><td>{name}" + "".join(f"<td>{figure}" for figure in figures(stage)) + f"<td>{stage.runs:,}")
     return f"<table>{''.join(rows)}</table>"
@@ -85,7 +84,7 @@ def _cold_starts(bundles: Sequence[BundleTiming]) -> str:
     rows = [(_name(timed), cold_start_parts(timed.cold_start)) for timed in bundles]
     chart = charts.stacks("Parts of a cold start", rows, "ms")
     used = [(_name(timed), memory(timed.cold_start)) for timed in bundles]
-    told = "; ".join(html.escape(f"{name}: {text}") for name, text in used if text is not None)
+    told = "; ".join(escaped(f"{name}: {text}") for name, text in used if text is not None)
     return chart + (f"<p>Memory of the whole process: {told}.</p>" if told else "")
 
 
@@ -94,9 +93,9 @@ def _side_by_side(variants: Sequence[VariantTiming]) -> str:
     bars = [charts.Bar(label, timing.p50_us, timing.p99_us) for label, timing in run]
     failed = [f"{runtime(variant.options)}: {variant.error}" for variant in variants if variant.error is not None]
     chart = charts.bars("Time of embed by backend", bars, "µs") if bars else ""
-    return chart + "".join(f"<p>{html.escape(text)}</p>" for text in failed)
+    return chart + "".join(f"<p>{escaped(text)}</p>" for text in failed)
 
 
 def _baseline(baseline: Comparison) -> str:
-    rows = "".join(f"<tr><td>{html.escape(stage)}<td>{ratio:.2f}" for stage, ratio in baseline.ratios.items())
+    rows = "".join(f"<tr><td>{escaped(stage)}<td>{ratio:.2f}" for stage, ratio in baseline.ratios.items())
     return f"<table>{rows}</table>"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from edge_meta.reports.accuracy_charts import curve, intervals
 from edge_meta.reports.benchmark_page import stage_chart
 from edge_meta.reports.benchmark_text import machine, memory, runtime
 from edge_meta.reports.confusion import confusion_matrix
-from edge_meta.reports.page import page, section
+from edge_meta.reports.page import escaped, page, section
 from edge_meta.reports.svg import COLOURS
 
 KINDS = ("float32", "int8")
@@ -43,7 +42,7 @@ def render(
     """
     summary = result["task"]
     sections = [
-        f"<h1>edge_meta on {html.escape(result['dataset'])}</h1>",
+        f"<h1>edge_meta on {escaped(result['dataset'])}</h1>",
         f'<p class="quiet">An encoder was meta-learned, exported to int8, and taught classes it never saw, in '
         f"{result['seconds']:.0f} s.</p>",
         section(
@@ -53,7 +52,7 @@ def render(
             _episode(test, task),
         ),
         section("Training curve", "Loss of the training episodes, and accuracy on validation classes.", _curves(history)),
-        section("Accuracy on new classes", html.escape(result["protocol"]) + "; 95 % intervals.", _table(result)),
+        section("Accuracy on new classes", escaped(result["protocol"]) + "; 95 % intervals.", _table(result)),
         section("Accuracy by shots", "20-way, on new classes; bars are 95 % intervals.", _by_shots(by_shots)),
         section(
             f"An enrolled {summary['way']}-way task",
@@ -78,7 +77,7 @@ def _episode(test: Dataset, task: EnrolledTask, classes: int = 6, queries: int =
     for row in range(min(classes, len(task.examples))):
         support, asked = task.examples[row, 0], task.examples[row, enrolled : enrolled + queries]
         cells = [
-            f'<td><img src="{_picture(test.examples[support])}" alt="{html.escape(test.class_names[test.labels[support]])}">'
+            f'<td><img src="{_picture(test.examples[support])}" alt="{escaped(test.class_names[test.labels[support]])}">'
         ]
         for query, answer in zip(asked, task.answers[row], strict=False):
             kind = "right" if answer == row else "wrong"
@@ -121,7 +120,7 @@ def _by_shots(by_shots: Mapping[int, Sequence[Interval]]) -> str:
 def _latency(benchmark: Benchmark) -> str:
     first = benchmark.first
     used = memory(first.cold_start)
-    return html.escape(
+    return escaped(
         f"{runtime(benchmark.options)}, {first.model_bytes:,} bytes, on {machine(benchmark.host)}. Median of each stage; "
         f"the thin line goes on to the 99th percentile. A cold start takes {first.cold_start.total_ms:,.0f} ms"
         f"{'' if used is None else f', memory of the process: {used}'}."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+from edge_meta.text import printable
+
 _STYLE = """
 :root { color-scheme: light; --ink: #1c2128; --quiet: #59636e; --line: #d8dee4; --right: #1a7f37; --wrong: #cf222e; }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); max-width: 960px; margin: 2rem auto; padding: 0 1rem; }
@@ -20,11 +22,16 @@ figure { margin: 0; } svg { max-width: 100%; height: auto; }
 """
 
 
+def escaped(text: str) -> str:
+    """Text as HTML: its markup and its control characters are shown as they are written."""
+    return html.escape(printable(text))
+
+
 def page(title: str, sections: Iterable[str]) -> str:
     """Return a whole page of sections."""
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style>{''.join(sections)}</html>\n"
+        f"<title>{escaped(title)}</title><style>{_STYLE}</style>{''.join(sections)}</html>\n"
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
+
+from edge_meta.reports.page import escaped
 
 WIDTH = 720
 COLOURS = ("#1f6feb", "#d9730d", "#1a7f37", "#8250df", "#cf222e", "#57606a")
@@ -19,7 +20,7 @@ def drawing(description: str, height: float, parts: Sequence[str], width: float 
     """
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" role="img" '
-        f'aria-label="{html.escape(description)}" font-family="system-ui, sans-serif" font-size="13">{"".join(parts)}</svg>'
+        f'aria-label="{escaped(description)}" font-family="system-ui, sans-serif" font-size="13">{"".join(parts)}</svg>'
     )
 
 
@@ -43,12 +44,12 @@ def dot(x: float, y: float, colour: str) -> str:
 
 def bar(x: float, y: float, width: float, height: float, colour: str, title: str = "") -> str:
     """Return a rectangle; `title` is shown when one points at it."""
-    inside = f"<title>{html.escape(title)}</title>" if title else ""
+    inside = f"<title>{escaped(title)}</title>" if title else ""
     return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}">{inside}</rect>'
 
 
 def text(x: float, y: float, content: str, anchor: str = "start", ink: str = INK) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{ink}">{html.escape(content)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{ink}">{escaped(content)}</text>'
 
 
 def number(value: float) -> str:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from edge_meta.datasets import SPLITS, Dataset, load_dataset
+from edge_meta.datasets.user_data import load_folder
 from edge_meta.errors import DatasetError, EdgeMetaError, InputError
 from edge_meta.inputs import ImageInput
 
@@ -120,6 +121,12 @@ def test_a_folder_of_two_classes_has_no_val_split(folder: Path) -> None:
         (folder / f"class{label}").rename(folder / f".class{label}")
     with pytest.raises(DatasetError, match=r"val split of folder:.* has no classes.* at least three classes"):
         load_dataset(f"folder:{folder}", "val", INPUT)
+
+
+def test_a_folder_of_more_than_the_limit_is_refused(folder: Path) -> None:
+    assert len(load_folder(folder, "all", INPUT, most_bytes=29 * 256).examples) == 29
+    with pytest.raises(DatasetError, match=r"29 images in this split, 7,424 bytes .* at most 7,423"):
+        load_folder(folder, "all", INPUT, most_bytes=29 * 256 - 1)
 
 
 # --- npz:PATH ---------------------------------------------------------------------------------------------------------

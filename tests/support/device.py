@@ -8,9 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
+import wave
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any
 
 import numpy as np
@@ -53,6 +55,11 @@ def mixed(label: int, count: int, first: int = 0) -> Pixels:
     return np.concatenate([takes(label + 3 * kind, count, first) for kind in range(3)])
 
 
+def noise(height: int, width: int, channels: int = 1) -> Pixels:
+    """Random pixels (height, width, channels), the same for the same size."""
+    return np.random.default_rng((height, width)).integers(0, 256, (height, width, channels), np.uint8)
+
+
 def png(folder: Path, name: str, pixels: Pixels) -> Path:
     """Save pixels as an image file in a folder."""
     from PIL import Image
@@ -61,6 +68,19 @@ def png(folder: Path, name: str, pixels: Pixels) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return path
+
+
+def wav(folder: Path, content: bytes, width: int = 2, channels: int = 1, rate: int = 16000) -> Path:
+    """Write samples of `width` bytes as a .wav file into a folder."""
+    path = folder / "sound.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((channels, width, rate, 0, "NONE", ""))
+        file.writeframes(content)
+    return path
+
+
+def tone(hertz: float, rate: int, count: int) -> NDArray[np.float64]:
+    return 10000.0 * np.sin(2 * np.pi * hertz * np.arange(count) / rate)
 
 
 def altered(
@@ -125,6 +145,39 @@ def python(folder: Path, *arguments: str | Path, **environment: str) -> subproce
         stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=60,
         check=False,
     )  # fmt: skip
+
+
+def said_in_bounds(folder: Path, code: str, *arguments: str | Path, megabytes: int) -> str:
+    """Run code in a new Python, which imports NumPy and takes its arguments from sys.argv[1:]; returns what it prints.
+
+    Any EdgeMetaError is printed. The code may take that many megabytes of memory beyond what its imports take, and a minute.
+    """
+    body = f"""import sys, numpy as np
+from pathlib import Path
+from edge_meta.errors import EdgeMetaError
+def peak():
+    return int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1]) // 1024
+{IMPORTED}
+before = peak()
+try:
+{indent(dedent(code), "    ")}
+except EdgeMetaError as error:
+    print(error)
+print(peak() - before)"""
+    done = python(folder, "-c", body, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    text, taken = done.stdout.rstrip("\n").rsplit("\n", 1)
+    assert int(taken) <= megabytes, f"{taken} MB; {text}"
+    return text
+
+
+# What a decoder needs is loaded before memory is measured.
+IMPORTED = """from edge_meta.datasets import load_dataset
+from edge_meta.inputs import ArrayInput, AudioInput, ImageInput
+import PIL.Image, PIL.ImageOps, zipfile
+PIL.Image.init()
+np.einsum("ab,bc->ac", np.ones((64, 64), "f4"), np.ones((64, 64), "f4"), optimize=True)"""
 
 
 def said(result: Result) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import wave
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,27 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.device import tone, wav
 
 from edge_meta.errors import BackendError, InputError
 from edge_meta.inputs import AudioInput
-from edge_meta.inputs.audio_files import SUFFIXES, fit, read_audio, resample, to_int16
+from edge_meta.inputs.audio_files import SUFFIXES, read_audio, to_int16
+from edge_meta.inputs.resampling import fit
 
 Samples = NDArray[np.int16]
 
 RAMP = np.linspace(-32768, 32767, 500).astype(np.int16)
-
-
-def wav(folder: Path, content: bytes, width: int = 2, channels: int = 1, rate: int = 16000) -> Path:
-    """Write samples of `width` bytes as a .wav file into a folder."""
-    path = folder / "sound.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setparams((channels, width, rate, 0, "NONE", ""))
-        file.writeframes(content)
-    return path
-
-
-def tone(hertz: float, rate: int, count: int) -> NDArray[np.float64]:
-    return 10000.0 * np.sin(2 * np.pi * hertz * np.arange(count) / rate)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -87,13 +75,26 @@ def test_flac_needs_soundfile_and_says_so(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_flac_is_read_through_soundfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(file: Any, dtype: str, always_2d: bool) -> tuple[Samples, int]:
-        if file.read() != b"fLaC":
-            raise RuntimeError("unknown format")
-        assert (dtype, always_2d) == ("int16", True)
-        return RAMP[:, None], 44100
+    class SoundFile:
+        """RAMP, in blocks."""
 
-    monkeypatch.setitem(sys.modules, "soundfile", SimpleNamespace(read=read))
+        def __init__(self, file: Any) -> None:
+            if file.read() != b"fLaC":
+                raise RuntimeError("unknown format")
+            self.samplerate, self.channels, self.left = 44100, 1, RAMP
+
+        def __enter__(self) -> SoundFile:
+            return self
+
+        def __exit__(self, *raised: object) -> None:
+            self.left = RAMP[:0]
+
+        def read(self, frames: int, dtype: str, always_2d: bool) -> Samples:
+            assert (dtype, always_2d) == ("int16", True)
+            block, self.left = self.left[: min(frames, 300)], self.left[min(frames, 300) :]
+            return block[:, None]
+
+    monkeypatch.setitem(sys.modules, "soundfile", SimpleNamespace(SoundFile=SoundFile))
     (tmp_path / "a.flac").write_bytes(b"fLaC")
     samples, rate = read_audio(tmp_path / "a.flac")
     np.testing.assert_array_equal(samples, RAMP)
@@ -103,42 +104,6 @@ def test_flac_is_read_through_soundfile(tmp_path: Path, monkeypatch: pytest.Monk
         read_audio(tmp_path / "b.flac")
     with pytest.raises(InputError, match=r"c\.flac does not exist"):
         read_audio(tmp_path / "c.flac")
-
-
-# --- sample rates and windows -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("rate", "target"), [(44100, 16000), (48000, 16000), (8000, 16000), (16000, 22050), (11025, 16000)])
-def test_resampling_keeps_tones_that_both_rates_can_hold(rate: int, target: int) -> None:
-    for hertz in (110.0, 0.35 * min(rate, target)):
-        resampled = resample(np.rint(tone(hertz, rate, rate // 2)).astype(np.int16), rate, target)
-        assert len(resampled) == round(rate // 2 * target / rate)
-        inner = slice(200, -200)
-        wanted = tone(hertz, target, len(resampled))
-        assert np.abs(resampled[inner] - wanted[inner]).max() < 25  # of 10000, −52 dB
-
-
-def test_resampling_takes_out_what_the_lower_rate_cannot_hold() -> None:
-    resampled = resample(np.rint(tone(11000, 44100, 44100)).astype(np.int16), 44100, 16000)
-    assert np.abs(resampled[200:-200]).max() < 25
-
-
-def test_the_same_rate_changes_nothing_and_noise_does_not_wrap() -> None:
-    assert resample(RAMP, 16000, 16000) is RAMP
-    loud = np.where(np.arange(4000) // 400 % 2, 32767, -32768).astype(np.int16)
-    resampled = resample(loud, 16000, 32000)
-    for plateau in range(10):  # each rings beyond full scale next to its ends
-        assert set(np.sign(resampled[800 * plateau + 2 : 800 * plateau + 798])) == {1 if plateau % 2 else -1}
-    assert len(resample(RAMP[:1], 48000, 8000)) == 1
-
-
-def test_a_window_is_filled_with_zeros_or_the_loudest_stretch() -> None:
-    np.testing.assert_array_equal(fit(RAMP, 600), np.concatenate([RAMP, np.zeros(100)]))
-    np.testing.assert_array_equal(fit(RAMP, 500), RAMP)
-    quiet = np.full(1000, 3, np.int16)
-    quiet[640:700] = -32768
-    np.testing.assert_array_equal(fit(quiet, 60), quiet[640:700])
-    np.testing.assert_array_equal(fit(np.ones(1000, np.int16), 60), np.ones(60))
 
 
 # --- the input --------------------------------------------------------------------------------------------------------

@@ -1,9 +1,8 @@
-"""Resizing against a slow reference and Pillow's filter; decoding all that a camera or a scanner may hand over."""
+"""Decoding all that a camera or a scanner may hand over."""
 
 from __future__ import annotations
 
 import io
-import math
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,79 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from support.device import draw, png
+from support.device import draw, noise, png
 
 from edge_meta.errors import BackendError, InputError
-from edge_meta.inputs.image_files import SUFFIXES, read_image, resize
+from edge_meta.inputs.image_files import SUFFIXES, read_image
 
 Pixels = NDArray[np.uint8]
-
-SIZES = [
-    ((105, 105), (28, 28)),
-    ((28, 28), (84, 84)),
-    ((9, 14), (5, 31)),
-    ((1, 1), (3, 2)),
-    ((3, 7), (1, 1)),
-    ((1, 40), (28, 28)),
-]
-
-
-def noise(height: int, width: int, channels: int = 1) -> Pixels:
-    return np.random.default_rng((height, width)).integers(0, 256, (height, width, channels), np.uint8)
 
 
 def encoded(image: Image.Image, **options: Any) -> bytes:
     file = io.BytesIO()
     image.save(file, **{"format": "PNG", **options})
     return file.getvalue()
-
-
-def resampled(values: list[float], target: int) -> list[float]:
-    """One row of pixels by the definition: a triangle around each new pixel's center, as wide as the shrink factor."""
-    step = len(values) / target
-    support = max(step, 1.0)
-    row = []
-    for position in range(target):
-        center = (position + 0.5) * step
-        weights = [max(0.0, 1.0 - abs(index + 0.5 - center) / support) for index in range(len(values))]
-        row.append(math.fsum(w * value for w, value in zip(weights, values, strict=True)) / math.fsum(weights))
-    return row
-
-
-@pytest.mark.parametrize(("size", "target"), SIZES)
-def test_resize_is_an_antialiased_triangle_filter(size: tuple[int, int], target: tuple[int, int]) -> None:
-    image = noise(*size)
-    rows = [resampled([float(value) for value in row], target[1]) for row in image[:, :, 0]]
-    columns = [resampled(list(column), target[0]) for column in zip(*rows, strict=True)]
-    wanted = np.array(columns).T
-    assert np.abs(resize(image, *target)[:, :, 0] - wanted).max() <= 0.5 + 1e-3
-
-
-@pytest.mark.parametrize(("size", "target"), SIZES)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_resize_is_pillows_bilinear_to_a_gray_level(size: tuple[int, int], target: tuple[int, int], channels: int) -> None:
-    image = noise(*size, channels)
-    pillow = Image.fromarray(image if channels == 3 else image[:, :, 0])
-    wanted = np.asarray(pillow.resize(target[::-1], Image.Resampling.BILINEAR, reducing_gap=None), np.int64)
-    assert np.abs(resize(image, *target) - wanted.reshape(*target, channels)).max() <= 1
-
-
-@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3]))
-def test_resize_gives_the_size_and_keeps_the_range(
-    height: int, width: int, to_height: int, to_width: int, channels: int
-) -> None:
-    image = noise(height, width, channels)
-    resized = resize(image, to_height, to_width)
-    assert resized.shape == (to_height, to_width, channels)
-    assert resized.dtype == np.uint8
-    assert image.min() <= resized.min() <= resized.max() <= image.max()
-    np.testing.assert_array_equal(resize(resized, to_height, to_width), resized)
-    np.testing.assert_array_equal(resize(image, height, width), image)
-
-
-@pytest.mark.parametrize("level", [0, 1, 127, 255])
-def test_paper_stays_paper(level: int) -> None:
-    assert np.all(resize(np.full((37, 53, 3), level, np.uint8), 28, 28) == level)
 
 
 def test_gray_and_rgb_files_are_read_as_asked() -> None:
@@ -132,6 +70,29 @@ def test_exif_rotation_is_applied() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: show it turned clockwise
     np.testing.assert_array_equal(read_image(encoded(Image.fromarray(image), exif=exif), 1)[:, :, 0], np.rot90(image, k=-1))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1", "L", "RGB"])
+def test_a_large_image_is_converted_like_a_small_one(mode: str) -> None:
+    pixels = noise(1500, 1000, 4)
+    for channels in (1, 3):
+        whole = read_image(encoded(Image.fromarray(pixels).convert(mode)), channels)
+        part = Image.fromarray(pixels).convert(mode).crop((0, 1030, 1000, 1070))
+        np.testing.assert_array_equal(whole[1030:1070], read_image(encoded(part), channels))
+
+
+def test_the_first_frame_of_an_animation_is_read() -> None:
+    frames = [Image.new("L", (4, 3), gray) for gray in (255, 0)]
+    for file_format in ("GIF", "PNG", "WEBP", "TIFF"):
+        file = encoded(frames[0], format=file_format, save_all=True, append_images=frames[1:])
+        assert read_image(file, 1).min() == 255
+
+
+def test_the_limit_of_pixels_can_be_set(tmp_path: Path) -> None:
+    path = png(tmp_path, "a.png", draw(0))
+    assert read_image(path, 1, most_pixels=28 * 28).shape == (28, 28, 1)
+    with pytest.raises(InputError, match=r"a\.png has more than 783 pixels"):
+        read_image(path, 1, most_pixels=783)
 
 
 @pytest.mark.parametrize("suffix", sorted(SUFFIXES))

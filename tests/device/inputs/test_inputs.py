@@ -12,7 +12,7 @@ from support.device import draw, png
 
 from edge_meta.errors import InputError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, InputSpec, input_from_manifest
-from edge_meta.inputs.image_files import resize
+from edge_meta.inputs.resizing import resize
 
 GRAY, RGB = ImageInput(28, 28, 1), ImageInput.for_shape((20, 30, 3))
 
