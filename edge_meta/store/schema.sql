@@ -37,7 +37,7 @@ CREATE TABLE migrated (
     encoder_id TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- The undo log, newest last. The tables below hold the columns that each change replaced, and the shots that it added.
+-- The undo log, newest last; it keeps 100 steps at most. The tables below hold the columns that each change replaced, and the shots that it added.
 CREATE TABLE log (
     id     INTEGER PRIMARY KEY,
     action TEXT NOT NULL CHECK (action IN ('enroll', 'adapt'))

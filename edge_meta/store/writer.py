@@ -18,6 +18,8 @@ from edge_meta.store.messages import ENROLL_FIRST
 from edge_meta.store.reader import Reader
 from edge_meta.types import Array
 
+UNDO_STEPS = 100  # that the log keeps at most; a step of `adapt` is a copy of the head, so that all would grow without end
+
 
 class Writer(Reader):
     """The rows of a database, to read and to change."""
@@ -52,7 +54,7 @@ class Writer(Reader):
         return self.label_id(label)
 
     def log(self, action: str, replaced: str, values: Sequence[Any] = ()) -> int:
-        """Log a change for undo, with the columns that it replaces; return the log's row id.
+        """Log a change for undo, with the columns that it replaces; drop steps older than `UNDO_STEPS`; return the row id.
 
         Args:
             action: `enroll` or `adapt`.
@@ -61,6 +63,7 @@ class Writer(Reader):
         log_id = self.query("INSERT INTO log (action) VALUES (?)", (action,)).lastrowid
         self.query(f"INSERT INTO log_columns SELECT {log_id}, label_id, weights, bias FROM columns {replaced}", values)
         assert log_id is not None
+        self.query("DELETE FROM log WHERE id <= ?", (log_id - UNDO_STEPS,))
         return log_id
 
     def add(self, label_id: int, origin: bytes, embeddings: Array, log_id: int | None, ids: Iterable[bytes] = ()) -> None:

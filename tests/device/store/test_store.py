@@ -22,6 +22,7 @@ from support.device import adapt, bytes_in, embeddings, opened, state
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.store.store import Store
 from edge_meta.store.undo import Undone
+from edge_meta.store.writer import UNDO_STEPS
 
 DIM = 16
 
@@ -245,6 +246,20 @@ def test_undo_with_nothing_left_is_an_error(store: Store) -> None:
     with pytest.raises(LabelError, match="nothing to undo"):
         store.undo()
     assert store.snapshot().labels == ()
+
+
+@pytest.mark.usefixtures("hasty")
+def test_adapting_again_and_again_does_not_grow_the_file(filled: Store, path: Path) -> None:
+    for seed in range(UNDO_STEPS):
+        adapt(filled, seed)
+    (pages,) = filled.database.query("PRAGMA page_count").fetchone()
+    for seed in range(10 * UNDO_STEPS):
+        adapt(filled, seed)
+    (later,) = filled.database.query("PRAGMA page_count").fetchone()
+    assert later <= 1.2 * pages
+    assert [filled.undo().action for _ in range(UNDO_STEPS)] == ["adapt"] * UNDO_STEPS
+    with pytest.raises(LabelError):
+        filled.undo()
 
 
 def test_undo_works_after_reopening(filled: Store, path: Path) -> None:
