@@ -227,4 +227,4 @@ def test_the_real_archive_is_sound_and_can_be_evaluated(omniglot: Path) -> None:
     assert 0 < judged["ci95"] < 0.02
     found = json.loads(cli("data", "fetch", "lake", "--json").stdout)
     assert found["dataset"] == "lake"
-    assert all(Path(path).parent == omniglot / "omniglot" for path in found["files"])
+    assert all(Path(path).resolve().parent == omniglot / "omniglot" for path in found["files"])
