@@ -18,7 +18,7 @@ from edge_meta.cli import main
 
 ROOT = Path(__file__).parent.parent
 GENERATED = ROOT / "docs" / "command-line.md"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"`((?:edge_meta|converters|benchmarks|tests|docs|examples|\.ci)/[\w./-]*)`")
 LARGEST_README = 6144  # bytes

@@ -11,6 +11,7 @@ from edge_meta.errors import BackendError, DatasetError
 
 MOST_BYTES = 1 << 32  # of all that is held in memory at once: an unpacked archive, or a split's examples
 HIGHEST_RATIO = 200  # of unpacked to packed size; drawings and photos have 1 to 50
+MOST_DRAWING_PIXELS = 1 << 16  # of one drawing; Omniglot's have 105×105
 ANY_RATIO = 1 << 26  # bytes that may unpack from however few
 
 

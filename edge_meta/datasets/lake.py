@@ -101,9 +101,11 @@ def _read_run(file: zipfile.ZipFile, run: str) -> NDArray[np.uint8]:
     item_of = dict(zip(words[1::2], words[::2], strict=True))
     if len(words) != 2 * WAY or item_of.keys() != set(training) or set(item_of.values()) != items:
         raise ValueError(f"{run}/class_labels.txt does not give each item a class of its own")
-    return np.stack(
-        [[read_image(file.read(member), 1, member)[:, :, 0] for member in (shown, item_of[shown])] for shown in training]
-    )
+    return np.stack([[_drawing(file, member)[:, :, 0] for member in (shown, item_of[shown])] for shown in training])
+
+
+def _drawing(file: zipfile.ZipFile, member: str) -> NDArray[np.uint8]:
+    return read_image(file.read(member), 1, member, archive.MOST_DRAWING_PIXELS)
 
 
 def _archive() -> Path:

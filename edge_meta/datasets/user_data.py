@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +32,24 @@ def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int =
     chosen = split_of_classes(names, split)
     require_classes(f"folder:{path}", split, len(chosen))
     class_names = tuple(names[index] for index in chosen)
-    examples = _read_all(path, [file for name in class_names for file in classes[name]], input_spec, most_bytes)
+    examples = _read_all(f"folder:{path}", [file for name in class_names for file in classes[name]], input_spec, most_bytes)
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(classes[name]) for name in class_names])
     return Dataset(f"folder:{path}", split, examples, labels, class_names, ("",) * len(chosen))
 
 
-def _read_all(path: Path, files: list[Path], input_spec: InputSpec, most_bytes: int) -> NDArray[Any]:
-    """Read files into one array (n, *shape), if it takes no more than `most_bytes`."""
-    first = input_spec.read(files[0])
-    taken = len(files) * first.nbytes
+def _read_all(name: str, given: Sequence[Any] | NDArray[Any], input_spec: InputSpec, most_bytes: int) -> NDArray[Any]:
+    """Read paths or arrays into one array (n, *shape), if it takes no more than `most_bytes`."""
+    (first,) = input_spec.read_all(given[:1])
+    taken = len(given) * first.nbytes
     if taken > most_bytes:
         raise DatasetError(
-            f"folder:{path} has {len(files):,} {input_spec.noun}s in this split, {taken:,} bytes as the encoder takes them; "
+            f"{name} has {len(given):,} {input_spec.noun}s in this split, {taken:,} bytes as the encoder takes them; "
             f"at most {most_bytes:,} are read.",
-            "Use fewer files, or a smaller encoder.",
+            "Use fewer examples, or an encoder of smaller inputs.",
         )
-    examples = np.empty((len(files), *first.shape), first.dtype)
-    examples[0] = first
-    for row, file in enumerate(files[1:], start=1):
-        examples[row] = input_spec.read(file)
+    examples = np.empty((len(given), *first.shape), first.dtype)
+    for row, example in enumerate(given):
+        examples[row] = input_spec.read(example)
     return examples
 
 
@@ -85,11 +85,15 @@ def _member(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
         return read_npy(opened, member.file_size)
 
 
-def load_npz(path: Path, split: str, input_spec: InputSpec) -> Dataset:
+def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = archive.MOST_BYTES) -> Dataset:
     """Load `npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
 
+    Args:
+        most_bytes: as for `load_folder`.
+
     Raises:
-        DatasetError: no such file, its arrays are not as above, or it unpacks to too much (see `archive.check_size`).
+        DatasetError: no such file, its arrays are not as above, it unpacks to too much (see `archive.check_size`), or
+            examples of more than `most_bytes`.
         InputError: the examples are not what the encoder takes.
     """
     image = input_spec.noun == "image"
@@ -112,7 +116,7 @@ def load_npz(path: Path, split: str, input_spec: InputSpec) -> Dataset:
     chosen = split_of_classes(class_names, split)
     require_classes(f"npz:{path}", split, len(chosen))
     rows = [np.flatnonzero(inverse == index) for index in chosen]
-    examples = np.stack(input_spec.read_all(x[np.concatenate(rows)]))
+    examples = _read_all(f"npz:{path}", x[np.concatenate(rows)], input_spec, most_bytes)
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(found) for found in rows])
     chosen_names = tuple(class_names[index] for index in chosen)
     return Dataset(f"npz:{path}", split, examples, labels, chosen_names, ("",) * len(chosen))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
-from edge_meta.inputs.image_files import SUFFIXES, read_image
+from edge_meta.inputs.image_files import LONGEST_SIDE, SUFFIXES, read_image
 from edge_meta.inputs.resizing import resize
 from edge_meta.inputs.spec import InputSpec
 
@@ -118,6 +118,8 @@ class ImageInput(InputSpec):
                 f"An image of shape {image.shape} was given; the encoder takes {wanted}.",
                 "Convert its colours, and pass one image at a time here.",
             )
+        if max(image.shape) > LONGEST_SIDE:
+            raise InputError(f"An image of shape {image.shape} has more than {LONGEST_SIDE:,} on a side.", "Crop it.")
         if 0 in image.shape:
             raise InputError(f"An image of shape {image.shape} has no pixels.", "Check how it was cropped.")
         return image

@@ -21,7 +21,11 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", 
 
 MOST_PIXELS = 1 << 26  # 64 megapixels
 LONGEST_SIDE = 1 << 16  # pixels; JPEG allows 65,535
+# Those of the suffixes. Pillow knows others, some of which run programs or hide a second image in the first.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 BAND = 1 << 20  # pixels that are converted at a time, which bounds memory
+
+TILE_WIDTH, TILE_HEIGHT = 322, 323  # TIFF 6.0, section 15
 
 _opening = threading.Lock()  # warnings.catch_warnings is for one thread at a time
 
@@ -57,7 +61,7 @@ def read_image(
     )
     try:
         with _opened(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if image.width * image.height > most_pixels or max(image.size) > LONGEST_SIDE:
+            if max(image.width * image.height, _tile_pixels(image)) > most_pixels or max(image.size) > LONGEST_SIDE:
                 raise too_large
             ImageOps.exif_transpose(image, in_place=True)
             return _as_array(image, channels)
@@ -83,7 +87,13 @@ def _opened(source: Any) -> Any:
 
     with _opening, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(source)
+        return Image.open(source, formats=FORMATS)
+
+
+def _tile_pixels(image: Any) -> int:
+    """Pixels of a TIFF file's tile, which is decoded whole, however small the image is."""
+    tags = getattr(image, "tag_v2", {})
+    return int(tags.get(TILE_WIDTH, 0)) * int(tags.get(TILE_HEIGHT, 0))
 
 
 def _as_array(image: Any, channels: int) -> NDArray[np.uint8]:

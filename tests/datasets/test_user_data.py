@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from edge_meta.datasets import SPLITS, Dataset, load_dataset
-from edge_meta.datasets.user_data import load_folder
+from edge_meta.datasets.user_data import load_folder, load_npz
 from edge_meta.errors import DatasetError, EdgeMetaError, InputError
 from edge_meta.inputs import ImageInput
 
@@ -127,6 +127,13 @@ def test_a_folder_of_more_than_the_limit_is_refused(folder: Path) -> None:
     assert len(load_folder(folder, "all", INPUT, most_bytes=29 * 256).examples) == 29
     with pytest.raises(DatasetError, match=r"29 images in this split, 7,424 bytes .* at most 7,423"):
         load_folder(folder, "all", INPUT, most_bytes=29 * 256 - 1)
+
+
+def test_an_npz_of_more_than_the_limit_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((6, 1, 1), np.uint8), y=[0, 0, 1, 1, 2, 2])
+    assert len(load_npz(tmp_path / "a.npz", "all", INPUT, most_bytes=6 * 256).examples) == 6
+    with pytest.raises(DatasetError, match=r"6 images in this split, 1,536 bytes .* at most 1,535"):
+        load_npz(tmp_path / "a.npz", "all", INPUT, most_bytes=6 * 256 - 1)
 
 
 # --- npz:PATH ---------------------------------------------------------------------------------------------------------

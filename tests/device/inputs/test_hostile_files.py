@@ -127,6 +127,35 @@ def test_a_header_that_lies_about_its_size_is_refused(tmp_path: Path, file_forma
     assert str(path) in said_in_bounds(tmp_path, IMAGE, path, megabytes=30)
 
 
+def tiff(path: Path, side: int, tile: int) -> Path:
+    """Write a gray TIFF image whose one tile of zeros is larger than the image."""
+    deflate = zlib.compressobj(9)
+    content = b"".join(deflate.compress(bytes(tile)) for _ in range(tile)) + deflate.flush()
+    tags = {256: side, 257: side, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile, 323: tile, 324: 8, 325: len(content)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(content)) + content + directory)
+    return path
+
+
+def test_a_tile_far_larger_than_its_image_is_refused(tmp_path: Path) -> None:
+    assert said_in_bounds(tmp_path, IMAGE, tiff(tmp_path / "a.tif", 64, 64), megabytes=20) == "(28, 28, 3)"
+    large = tiff(tmp_path / "b.tif", 64, 16_384)
+    assert f"{large} has more than 67,108,864 pixels" in said_in_bounds(tmp_path, IMAGE, large, megabytes=20)
+
+
+@pytest.mark.parametrize("file_format", ["ICO", "EPS", "PPM"])
+def test_a_format_that_is_not_in_the_list_is_refused(tmp_path: Path, file_format: str) -> None:
+    path = tmp_path / "image.png"
+    Image.new("RGB", (16, 16)).save(path, format=file_format)
+    assert f"{path} is not a readable image" in said_in_bounds(tmp_path, IMAGE, path, megabytes=20)
+
+
+def test_an_array_of_a_longer_side_is_refused(tmp_path: Path) -> None:
+    code = "print(ImageInput(28, 28).read(np.zeros((1, 65_537), np.uint8)))"
+    assert "has more than 65,536 on a side" in said_in_bounds(tmp_path, code, megabytes=20)
+
+
 # --- arrays and archives ----------------------------------------------------------------------------------------------
 
 ARRAY = "print(ArrayInput((3, 4)).read(sys.argv[1]).shape)"
