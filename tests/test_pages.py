@@ -60,11 +60,12 @@ def check_command(words: list[str]) -> None:
     program, *rest = words
     if program == "edge-meta":
         command: click.Command = main
+        context = click.Context(main, **main.context_settings)
         while isinstance(command, click.Group):
-            name, found, rest = command.resolve_command(click.Context(command), rest)
+            name, found, rest = command.resolve_command(context, rest)
             assert found is not None
-            command = found
-        command.make_context(name, rest)
+            command, context = found, click.Context(found, context, name)
+        command.make_context(name, rest, context.parent)
     elif program == "python" and rest[0] != "-m":
         assert (ROOT / rest[0]).is_file()
     elif program == "make":
