@@ -11,6 +11,7 @@ import pytest
 from support.workstation import SIZE, drawings, eight_filters, save_npz
 
 from edge_meta.datasets import cache
+from edge_meta.runtime.bundle import Bundle
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -70,3 +71,13 @@ def converted(trained: Any) -> Callable[..., bytes]:
         return made[key]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def int8_bundle(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The finished run's bundle in int8, for 8 classes and 16 shots; tests must not write to it."""
+    from converters import export_bundle
+
+    output = tmp_path_factory.mktemp("exported") / "int8.bundle"
+    # So short a run may lose more to rounding than an encoder for use.
+    return export_bundle(finished_run, output, quantize="int8", max_classes=8, max_shots=16, max_drop=5.0)

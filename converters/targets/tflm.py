@@ -1,13 +1,14 @@
-"""The target tflm: the encoder for microcontrollers, as an int8 file and as C++ to compile in.
+"""Make the target tflm: the encoder for microcontrollers, as an int8 file and as C++ to compile in.
 
-It is handed out only after TensorFlow Lite Micro has run it on this machine, and given what the bundle's own file gives with
-TFLite's reference kernels. Faster kernels round elsewhere: how near the runtime's embeddings are stands in the manifest. The
-same runs tell how large an arena it needs.
+TensorFlow Lite Micro runs it on this machine first, and must give what the bundle's own file gives with TFLite's reference
+kernels. Faster kernels round differently: the manifest states the cosine to the runtime's embeddings. The same runs measure
+the arena.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -20,33 +21,22 @@ from edge_meta.errors import BackendError, ExportError
 from edge_meta.runtime.bundle import MODEL, Bundle
 from edge_meta.runtime.interpreter import Encoder
 
-try:
-    from tflite_micro.python.tflite_micro import runtime
-except ImportError:
-    runtime = None
-
 PROBES = 8
 LARGEST_ARENA = 1 << 26
 MOST_STEPS = 1.01  # of the output's quantization
 
 
 def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
-    """The int8 file, a header and a source for it.
+    """Make the int8 file, and a header and a source that hold it.
 
     Raises:
         BackendError: tflite-micro is not installed.
         ExportError: the encoder is not in int8, or TensorFlow Lite Micro does not run it, or not as TFLite does.
     """
-    if runtime is None:
-        raise BackendError("Measuring the arena needs tflite-micro.", 'Run: pip install "edge-meta[tflm]"')
+    _runtime()
     input_spec, encoder = image_input(bundle, "tflm"), IntegerEncoder.of(bundle)
     on_note("running it in TensorFlow Lite Micro")
-    steps, cosine = compared(encoder, bundle)
-    if steps > MOST_STEPS:
-        raise ExportError(
-            f"TensorFlow Lite Micro's embeddings are up to {steps:.0f} quantization steps from TFLite's.",
-            "Use an encoder of other layers.",
-        )
+    cosine = require_agreement(encoder, bundle)
     arena = smallest_arena(encoder, input_spec.shape)
     facts = {
         "arena_bytes": arena,
@@ -64,24 +54,28 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
 
 
 def embed(model: bytes, image: NDArray[np.int8], arena_bytes: int = LARGEST_ARENA) -> NDArray[np.int8]:
-    """The embedding, int8 (D,), of a quantized image (1, H, W, C), in TensorFlow Lite Micro.
+    """Embed a quantized image (1, H, W, C) in TensorFlow Lite Micro; returns int8 (D,).
 
     Raises:
-        RuntimeError: the arena is too small, or an operator is not there.
+        RuntimeError: the arena is too small, or an operator is missing.
+        BackendError: tflite-micro is not installed.
     """
-    interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
+    interpreter = _runtime().Interpreter.from_bytes(model, arena_size=arena_bytes)
     interpreter.set_input(image, 0)
     interpreter.invoke()
     embedding: NDArray[np.int8] = interpreter.get_output(0)[0].copy()
     return embedding
 
 
-def compared(encoder: IntegerEncoder, bundle: Bundle) -> tuple[float, float]:
+def require_agreement(encoder: IntegerEncoder, bundle: Bundle) -> float:
     """Compare embeddings of random images in TensorFlow Lite Micro with those of the bundle's own file.
 
     Returns:
-        The largest difference from the reference kernels, in steps of the output's quantization; and the smallest cosine to
-        the runtime's embeddings.
+        The smallest cosine to the runtime's embeddings.
+
+    Raises:
+        ExportError: TensorFlow Lite Micro does not run the encoder, or differs from TFLite's reference kernels by more than
+            a step of the output's quantization.
     """
     exact = Interpreter(model_content=bundle.model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     exact.allocate_tensors()
@@ -102,11 +96,16 @@ def compared(encoder: IntegerEncoder, bundle: Bundle) -> tuple[float, float]:
         steps.append(float(np.abs(found - expected).max()) / encoder.output.scale)
         near = fast.embed(image)
         cosines.append(float(found @ near / max(np.linalg.norm(found) * np.linalg.norm(near), np.finfo(np.float32).tiny)))
-    return max(steps), min(cosines)
+    if max(steps) > MOST_STEPS:
+        raise ExportError(
+            f"TensorFlow Lite Micro's embeddings are up to {max(steps):.0f} quantization steps from TFLite's.",
+            "Use an encoder of other layers.",
+        )
+    return min(cosines)
 
 
 def smallest_arena(encoder: IntegerEncoder, shape: tuple[int, ...]) -> int:
-    """The fewest bytes, a multiple of 16, in which TensorFlow Lite Micro runs the file."""
+    """Find the fewest bytes, a multiple of 16, in which TensorFlow Lite Micro runs the file on an image of that shape."""
     image = np.zeros((1, *shape), np.int8)
     too_few, enough = 0, LARGEST_ARENA
     while enough - too_few > 16:
@@ -117,3 +116,11 @@ def smallest_arena(encoder: IntegerEncoder, shape: tuple[int, ...]) -> int:
         except RuntimeError:
             too_few = half
     return enough
+
+
+def _runtime() -> Any:
+    try:
+        from tflite_micro.python.tflite_micro import runtime
+    except ImportError:
+        raise BackendError("Measuring the arena needs tflite-micro.", 'Run: pip install "edge-meta[tflm]"') from None
+    return runtime

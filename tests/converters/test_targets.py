@@ -6,9 +6,11 @@ import hashlib
 import json
 import shutil
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,7 @@ from edge_meta.inputs import ArrayInput, ImageInput
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.manifest import Manifest
 
-micro = pytest.mark.skipif(tflm.runtime is None, reason="tflite-micro is not installed")
+micro = pytest.mark.skipif(find_spec("tflite_micro") is None, reason="tflite-micro is not installed")
 EACH = [pytest.param("tflm", marks=micro), "web", "edgetpu"]
 INPUT = ImageInput(16, 16)
 
@@ -109,7 +111,7 @@ def test_the_integer_file_is_the_encoder_alone(bundle: Bundle, tmp_path: Path, t
 
 
 @pytest.mark.parametrize("target", ["tflm", "edgetpu"])
-@pytest.mark.skipif(tflm.runtime is None, reason="tflite-micro is not installed")
+@pytest.mark.skipif(find_spec("tflite_micro") is None, reason="tflite-micro is not installed")
 def test_an_encoder_in_float32_is_refused_and_nothing_is_written(
     converted: Callable[..., bytes], tmp_path: Path, target: str
 ) -> None:
@@ -176,22 +178,21 @@ def test_the_arena_is_just_large_enough(bundle: Bundle, tmp_path: Path) -> None:
 
 
 @micro
-def test_an_encoder_that_comes_out_differently_is_refused(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    embed = tflm.embed
-    monkeypatch.setattr(tflm, "embed", lambda *arguments: np.roll(embed(*arguments), 1))
-    with pytest.raises(ExportError, match="quantization steps from TFLite's"):
-        export_target(bundle, tmp_path / "made.bundle", "tflm")
-    assert not list(tmp_path.iterdir())
+def test_an_encoder_that_comes_out_differently_is_refused(bundle: Bundle) -> None:
+    encoder = IntegerEncoder.of(bundle)
+    assert tflm.require_agreement(encoder, bundle) > 0.99
+    off = replace(encoder, output=replace(encoder.output, zero_point=encoder.output.zero_point + 3))
+    with pytest.raises(ExportError, match=r"up to [34] quantization steps from TFLite's"):
+        tflm.require_agreement(off, bundle)
 
 
 def test_without_tflite_micro_the_error_says_what_to_install(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tflm, "runtime", None)
+    monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
     with pytest.raises(EdgeMetaError, match=r'pip install "edge-meta\[tflm\]"'):
         export_target(bundle, tmp_path / "made.bundle", "tflm")
+    assert not list(tmp_path.iterdir())
 
 
 PROGRAM = """
@@ -552,14 +553,10 @@ def test_imprint_on_the_command_line(bundle: Bundle, store: Path, tmp_path: Path
     assert "a classifier of 12 labels" in cli(*arguments, "--overwrite").stdout
 
 
-def test_a_run_becomes_a_target_by_way_of_a_bundle(finished_run: Path, tmp_path: Path) -> None:
-    sizes = ("--max-classes", "8", "--max-shots", "16")
-    made = [
-        json.loads(cli("export", finished_run, "--output", tmp_path / name, "--target", name, *sizes, "--json").stdout)
-        for name in ("litert", "edgetpu")
-    ]
-    assert made[0]["encoder_id"] == made[1]["encoder_id"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["edgetpu", "litert"]
+def test_a_run_becomes_a_target_by_way_of_a_bundle(finished_run: Path, int8_bundle: Bundle, tmp_path: Path) -> None:
+    arguments = ("export", finished_run, "--target", "edgetpu", "--output", tmp_path / "made.bundle", "--max-drop", 5)
+    assert json.loads(cli(*arguments, "--json").stdout)["encoder_id"] == int8_bundle.manifest.encoder_id
+    assert [path.name for path in tmp_path.iterdir()] == ["made.bundle"]
 
 
 @pytest.mark.parametrize(
