@@ -100,15 +100,20 @@ def fit_embedding_map(before: Array, after: Array, ridge: float) -> EmbeddingMap
     return EmbeddingMap(weights.astype(np.float32), (of_y - of_x @ weights).astype(np.float32))
 
 
+def require_same_examples(data: Dataset, same: Dataset) -> None:
+    """Raises ExportError when a dataset, read at the sizes of two encoders, does not have the same examples in both."""
+    if same.class_names != data.class_names or not np.array_equal(same.labels, data.labels):
+        raise ExportError(
+            f"{data.name} has other examples at the size that the older encoder takes than at this encoder's.",
+            "Name another dataset with --calibration.",
+        )
+
+
 def _old_embeddings(old: Bundle, data: Dataset, chosen: Integers) -> Array:
     """Embed some of the data's examples with the old encoder, which reads them at its own size."""
     input_spec = old.manifest.input_spec
     same = load_dataset(data.name, data.split, input_spec)
-    if same.class_names != data.class_names or not np.array_equal(same.labels, data.labels):
-        raise ExportError(
-            f"{data.name} has other examples at the size that {old.path} takes than at this encoder's.",
-            "Name another dataset with --calibration.",
-        )
+    require_same_examples(data, same)
     return embed_all(open_encoder(old), input_spec, same.examples[chosen])
 
 

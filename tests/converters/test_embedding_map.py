@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.device import cli
+from support.workstation import synthetic
 
-from converters.calibration.embedding_map import fit_embedding_map, fit_embedding_maps
-from edge_meta.datasets import Dataset, load_dataset
+from converters.calibration.embedding_map import fit_embedding_map, fit_embedding_maps, require_same_examples
+from edge_meta.datasets import load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import Bundle
@@ -131,19 +132,14 @@ def test_unusable_older_encoders_are_refused(pair: tuple[Path, Path]) -> None:
             fit_embedding_maps(older, of.model, of.manifest, data, lambda note: None)
 
 
-def test_an_older_encoder_that_sees_other_examples_is_refused(
-    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, new = map(Bundle.open, pair)
-
-    def load(name: str, split: str, takes: object) -> Dataset:
-        data = load_dataset(name, split, new.manifest.input_spec)
-        of_old = takes is old.manifest.input_spec
-        return replace(data, examples=data.examples[:-1], labels=data.labels[:-1]) if of_old else data
-
-    monkeypatch.setattr("converters.calibration.embedding_map.load_dataset", load)
-    with pytest.raises(ExportError, match="has other examples"):
-        fit_embedding_maps([old], new.model, new.manifest, new.manifest.training["dataset"], lambda note: None)
+def test_a_dataset_with_other_examples_at_another_size_is_refused() -> None:
+    data = synthetic(5, 4)
+    fewer = replace(data, examples=data.examples[:-1], labels=data.labels[:-1])
+    renamed = replace(data, class_names=(*data.class_names[:-1], "another"))
+    require_same_examples(data, replace(data, examples=data.examples[:, ::2, ::2]))
+    for other in (fewer, renamed):
+        with pytest.raises(ExportError, match=r"synthetic has other examples.* Name another dataset with --calibration"):
+            require_same_examples(data, other)
 
 
 def test_json_has_what_the_manifest_says(pair: tuple[Path, Path], finished_run: Path, tmp_path: Path) -> None:
