@@ -26,6 +26,11 @@ from edge_meta.training import conv4
 
 CLASSES, EXAMPLES, SIZE = 16, 12, 64
 
+pytestmark = pytest.mark.skipif(
+    not {"EDGE_META_MEDIAPIPE", "EDGE_META_LITERTJS"} & set(os.environ),
+    reason="no other reader is installed; run: make check-targets",
+)
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
