@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -21,12 +22,14 @@ SIZES = ("--max-classes", "8", "--max-shots", "16", "--max-drop", "5")
 # --- export -----------------------------------------------------------------------------------------------------------
 
 
-def test_json_tells_of_the_bundle_and_notes_go_to_stderr(finished_run: Path, tmp_path: Path) -> None:
+def test_a_process_prints_json_to_stdout_and_notes_to_stderr(finished_run: Path, tmp_path: Path) -> None:
+    """The converter is C++ and prints past Python's sys.stdout, so this needs a process of its own."""
     output = tmp_path / "letters.bundle"
-    result = cli("export", finished_run, "--output", output, *SIZES, "--json")
-    found = json.loads(result.stdout)
+    command = [sys.executable, "-m", "edge_meta", "export", finished_run, "--output", output, *SIZES, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
     bundle = Bundle.open(output)
-    assert found == {
+    assert json.loads(done.stdout) == {
         "bundle": str(output),
         "encoder_id": bundle.manifest.encoder_id,
         "quantization": "int8",
@@ -36,28 +39,23 @@ def test_json_tells_of_the_bundle_and_notes_go_to_stderr(finished_run: Path, tmp
         "parity": bundle.manifest.parity,
         "upgrades": [],
     }
-    assert "converting to int8\ncalibrating and comparing on 120 validation images\n" in result.stderr
+    assert "converting to int8\n" in done.stderr
+    assert "calibrating and comparing on 120 validation images\n" in done.stderr
 
 
-def test_text_tells_of_accuracy_and_of_the_next_step(finished_run: Path, tmp_path: Path) -> None:
+def test_text_tells_of_accuracy_noise_and_the_next_step(finished_run: Path, tmp_path: Path) -> None:
     output = tmp_path / "letters.zip"
-    result = cli("export", finished_run / "encoder.keras", "--output", output, "--quantize", "float32", *SIZES)
-    lines = result.stdout.splitlines()
-    bundle = Bundle.open(output)
-    assert lines[0] == f"{output}: float32, {len(bundle.model):,} bytes, 8 dimensions"
+    result = cli("export", finished_run / "encoder.keras", "--output", output, "--explain", *SIZES)
+    lines, bundle = result.stdout.splitlines(), Bundle.open(output)
+    assert lines[0] == f"{output}: int8, {len(bundle.model):,} bytes, 8 dimensions"
     one, five = bundle.manifest.parity["episodes"]
     assert f"6-way 1-shot on validation classes: float32 {100 * one['float32']['mean']:.2f} ± " in lines[1]
     assert f"6-way 5-shot on validation classes: float32 {100 * five['float32']['mean']:.2f} ± " in lines[2]
-    assert lines[3] == f"Next: edge-meta enroll {output} LABEL FILE..."
-
-
-def test_explain_lists_the_layers_worst_first(finished_run: Path, tmp_path: Path) -> None:
-    result = cli("export", finished_run, "--output", tmp_path / "new.bundle", "--explain", *SIZES)
-    layers = Bundle.open(tmp_path / "new.bundle").manifest.parity["layers"]
-    lines = result.stdout.splitlines()
-    assert lines[3].startswith(f"Quantization hurts most at {layers[0]['layer']} ({layers[0]['operator']}): ")
-    assert [line.split()[0] for line in lines[5 : 5 + len(layers)]] == [f"{layer['own_db']:.1f}" for layer in layers]
-    assert lines[5 + len(layers)].startswith("Next: ")
+    layers = bundle.manifest.parity["layers"]
+    worst = f"{layers[0]['layer']} ({layers[0]['operator']}): {layers[0]['own_db']:.1f} dB"
+    assert lines[3].startswith(f"Quantization hurts most at {worst}")
+    assert [line.split()[0] for line in lines[5:-1]] == [f"{layer['own_db']:.1f}" for layer in layers]
+    assert lines[-1] == f"Next: edge-meta enroll {output} LABEL FILE..."
 
 
 def test_too_great_a_drop_is_exit_code_1_with_a_remedy(finished_run: Path, tmp_path: Path) -> None:
@@ -69,22 +67,14 @@ def test_too_great_a_drop_is_exit_code_1_with_a_remedy(finished_run: Path, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_of_its_own_prints_nothing_but_json_to_stdout(finished_run: Path, tmp_path: Path) -> None:
-    """The converter is C++ and prints past Python's sys.stdout."""
-    command = [sys.executable, "-m", "edge_meta", "export", finished_run, "--output", tmp_path / "new.bundle", "--json"]
-    done = subprocess.run([*command, *SIZES], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["quantization"] == "int8"
-
-
-def test_only_overwrite_replaces_a_bundle(finished_run: Path, tmp_path: Path) -> None:
-    arguments = ("export", finished_run, "--output", tmp_path / "new.bundle", *SIZES)
-    cli(*arguments, "--quantize", "float32")
+def test_only_overwrite_replaces_a_bundle(finished_run: Path, int8_bundle: Bundle, tmp_path: Path) -> None:
+    output = shutil.copytree(int8_bundle.path, tmp_path / "new.bundle")
+    arguments = ("export", finished_run, "--output", output, "--quantize", "float32", *SIZES)
     refused = cli(*arguments, code=1)
     assert refused.stdout == ""
-    assert refused.stderr.startswith(f"Error: {tmp_path}/new.bundle exists. Use --overwrite to replace it")
-    cli(*arguments, "--overwrite")
-    assert Bundle.open(tmp_path / "new.bundle").manifest.quantization == "int8"
+    assert refused.stderr.startswith(f"Error: {output} exists. Use --overwrite to replace it")
+    assert "No layer's quantization adds noise" in cli(*arguments, "--overwrite", "--explain").stdout
+    assert Bundle.open(output).manifest.quantization == "float32"
 
 
 @pytest.mark.parametrize(

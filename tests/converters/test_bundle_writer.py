@@ -5,13 +5,15 @@ from __future__ import annotations
 import mmap
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from converters.bundle_writer import PAGE, write
+from converters.bundle_writer import PAGE, check_output, write
+from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import Bundle
 
 
@@ -75,3 +77,79 @@ def test_a_model_that_needs_no_gap_is_aligned_too(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "made.zip") as archive:
         assert place(archive, name) == PAGE
         assert archive.read(name) == b"model"
+
+
+# --- what is there ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["letters.bundle", "letters.zip"])
+def old(request: pytest.FixtureRequest, files: dict[str, bytes], tmp_path: Path) -> Path:
+    """A bundle that is already there."""
+    write(tmp_path / request.param, files)
+    return tmp_path / request.param
+
+
+def content_of(path: Path) -> dict[str, bytes]:
+    if path.is_dir():
+        return {file.name: file.read_bytes() for file in path.iterdir()}
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_bundle_is_replaced_as_a_whole_and_only_when_asked(old: Path) -> None:
+    with pytest.raises(ExportError, match=r"letters\.\w+ exists\. Use --overwrite"):
+        check_output(old, overwrite=False)
+    check_output(old, overwrite=True)
+    write(old, {"manifest.json": b"new"})
+    assert content_of(old) == {"manifest.json": b"new"}
+    assert list(old.parent.iterdir()) == [old]
+
+
+class Unreadable(dict[str, bytes]):
+    """Files, the second of which cannot be had."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__({"manifest.json": b"new"})
+        self.error = error
+
+    def items(self) -> Iterator[tuple[str, bytes]]:  # type: ignore[override]
+        yield from super().items()
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "interrupted"])
+def test_a_failure_while_writing_leaves_the_old_bundle(old: Path, files: dict[str, bytes], error: BaseException) -> None:
+    with pytest.raises(ExportError if isinstance(error, OSError) else KeyboardInterrupt):
+        write(old, Unreadable(error))
+    assert content_of(old) == files
+    assert list(old.parent.iterdir()) == [old]
+    fresh = old.with_stem("fresh")
+    with pytest.raises(ExportError if isinstance(error, OSError) else KeyboardInterrupt):
+        write(fresh, Unreadable(error))
+    assert list(old.parent.iterdir()) == [old]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "interrupted"])
+def test_a_failure_while_replacing_puts_the_old_bundle_back(
+    old: Path, files: dict[str, bytes], error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = "rename" if old.is_dir() else "replace"
+    move, failures = getattr(Path, method), iter([error])
+
+    def failing_once(path: Path, target: Path) -> Path:
+        for failure in failures:
+            raise failure
+        moved: Path = move(path, target)
+        return moved
+
+    monkeypatch.setattr(Path, method, failing_once)
+    with pytest.raises(ExportError if isinstance(error, OSError) else KeyboardInterrupt):
+        write(old, {"manifest.json": b"new"})
+    assert content_of(old) == files
+    assert list(old.parent.iterdir()) == [old]
+
+
+def test_an_output_below_a_file_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match="cannot be written"):
+        write(tmp_path / "file" / "new.bundle", {"manifest.json": b"new"})

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.device import cli
 
-from converters import export_bundle
+from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.training.encoder_copies import mirrored
 from edge_meta.training.encoders import conv4
@@ -36,10 +36,13 @@ def test_two_views_stand_side_by_side(encoder: keras.Model, images: np.ndarray) 
     assert apart[1] != pytest.approx(apart[2], rel=1e-2)
 
 
-def test_the_exported_file_does_the_same_with_one_set_of_weights(finished_run: Path, tmp_path: Path) -> None:
-    plain = export_bundle(finished_run, tmp_path / "plain.bundle")
-    made = json.loads(cli("export", finished_run, "--output", tmp_path / "both.bundle", "--mirror", "--json").stdout)
-    both = type(plain).open(tmp_path / "both.bundle")
+def test_the_exported_file_does_the_same_with_one_set_of_weights(
+    finished_run: Path, int8_bundle: Bundle, tmp_path: Path
+) -> None:
+    plain, output = int8_bundle, tmp_path / "both.bundle"
+    sizes = ("--max-classes", 8, "--max-shots", 16, "--max-drop", 5)
+    made = json.loads(cli("export", finished_run, "--output", output, "--mirror", *sizes, "--json").stdout)
+    both = Bundle.open(output)
     assert made["dim"] == both.manifest.dim == 2 * plain.manifest.dim
     assert made["encoder_id"] != plain.manifest.encoder_id
     assert len(both.model) < len(plain.model) + 20_000

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ import numpy as np
 import pytest
 from support.workstation import save_npz
 
-from converters import bundle_writer, convert_trained, export_bundle, pipeline
+import converters
+from converters import export_bundle
 from converters.calibration import learning_rates
 from converters.calibration.rejection import calibrate_rejection
+from converters.model_card import model_card
 from converters.quantization.formats import FORMATS
 from converters.quantization.parity import parity
 from converters.tflite.metadata import with_metadata
@@ -43,25 +45,29 @@ INPUT = ImageInput(16, 16)
 SMALL = {"max_classes": 8, "max_shots": 16}
 # So short a run is far from certain, and may lose more to rounding than an encoder for use.
 SIZES = {**SMALL, "max_drop": 5.0}
+FLOAT = {**SMALL, "quantize": "float32"}  # which is the quickest to make
 
 
 @pytest.fixture(scope="module")
-def bundles(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    """A bundle of the finished run for each quantization; not to be written to."""
+def bundles(finished_run: Path, int8_bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    """A bundle of the finished run for each quantization; tests must not write to them."""
     folder = tmp_path_factory.mktemp("bundles")
-    return {kind: export_bundle(finished_run, folder / f"{kind}.bundle", quantize=kind, **SIZES) for kind in FORMATS}
+    others = [kind for kind in FORMATS if kind != "int8"]
+    made = {kind: export_bundle(finished_run, folder / f"{kind}.bundle", quantize=kind, **SIZES) for kind in others}
+    return made | {"int8": int8_bundle}
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of the finished run, fine-tuned for int8 and mirrored."""
+    output = tmp_path_factory.mktemp("tuned") / "tuned.bundle"
+    return export_bundle(finished_run, output, quantize_aware=4, mirror=True, max_drop=100.0)
 
 
 @pytest.fixture
 def run(finished_run: Path, tmp_path: Path) -> Path:
     """A copy of the finished run, to be spoiled."""
     return Path(shutil.copytree(finished_run, tmp_path / "run"))
-
-
-@pytest.fixture
-def quick(bundles: dict[str, Bundle], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not convert again: return what was converted once."""
-    monkeypatch.setattr(convert_trained, "convert", lambda encoder, quantize, *_: bundles[quantize].model)
 
 
 def left_in(folder: Path, *expected: str) -> bool:
@@ -183,14 +189,18 @@ def test_manifest_and_card_say_how_it_was_trained(bundles: dict[str, Bundle], fi
     assert f"{training['validation']}, in % by episode; the best is exported: {reached}." in card
 
 
-@pytest.mark.usefixtures("quick")
-def test_the_model_card_says_which_run_this_one_began_with(run: Path, bundles: dict[str, Bundle], tmp_path: Path) -> None:
-    assert "It began with" not in (bundles["int8"].path / "README.md").read_text()
-    facts = json.loads((run / "run.json").read_text())
-    facts["asked"]["start"] = "runs/before"
-    (run / "run.json").write_text(json.dumps(facts))
-    began = export_bundle(run, tmp_path / "began.bundle", quantize="int8", **SIZES)
-    assert "* It began with the encoder of the run `runs/before`.\n" in (began.path / "README.md").read_text()
+def test_the_model_card_says_which_run_this_one_began_with(bundles: dict[str, Bundle]) -> None:
+    manifest = bundles["int8"].manifest
+    assert "It began with" not in model_card("int8", manifest, 1)
+    began = replace(manifest, training={**manifest.training, "start": "runs/before"})
+    assert "* It began with the encoder of the run `runs/before`.\n" in model_card("int8", began, 1)
+
+
+def test_manifest_and_model_card_say_that_it_was_fine_tuned(fine_tuned: Bundle) -> None:
+    assert fine_tuned.manifest.training["quantize_aware"] == 4
+    assert fine_tuned.manifest.quantization == "int8"
+    assert "fine-tuned with the rounding of int8 for 4 episodes" in (fine_tuned.path / "README.md").read_text()
+    assert fine_tuned.manifest.parity["layers"][0]["layer"]
 
 
 def test_the_card_claims_only_classes_it_was_calibrated_for(bundles: dict[str, Bundle]) -> None:
@@ -201,54 +211,46 @@ def test_the_card_claims_only_classes_it_was_calibrated_for(bundles: dict[str, B
 # --- the request ------------------------------------------------------------------------------------------------------
 
 
-def test_the_same_run_gives_the_same_bytes_each_time(bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path) -> None:
-    again = export_bundle(finished_run / "encoder.keras", tmp_path / "int8.bundle", **SIZES)
-    assert again.model == bundles["int8"].model
-    assert contents(again.path) == contents(bundles["int8"].path)
-
-
-def test_other_processes_give_the_same_bytes(finished_run: Path, tmp_path: Path) -> None:
-    """Sets and dictionaries are walked in another order with each seed of Python's hashes."""
+def test_another_process_gives_the_same_bytes(
+    finished_run: Path, bundles: dict[str, Bundle], fine_tuned: Bundle, tmp_path: Path
+) -> None:
+    """Each seed of Python's hashes gives sets and dictionaries another order."""
     script = """
 import sys
 from converters import export_bundle
+from converters.model_card import model_card
 from converters.quantization.formats import FORMATS
+export_bundle(sys.argv[1], f"{sys.argv[2]}/tuned.bundle", quantize_aware=4, mirror=True, max_drop=100)
 for quantize in FORMATS:
     output = f"{sys.argv[2]}/{quantize}.bundle"
     export_bundle(sys.argv[1], output, quantize=quantize, max_classes=8, max_shots=16, max_drop=100)
-export_bundle(sys.argv[1], f"{sys.argv[2]}/aware.bundle", quantize_aware=4, mirror=True, max_drop=100)
 """
-    started = []
-    for seed in ("1", "2"):
-        (tmp_path / seed).mkdir()
-        command = [sys.executable, "-c", script, str(finished_run), str(tmp_path / seed)]
-        path = os.pathsep.join([str(Path(pipeline.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path}
-        started.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
-    for process in started:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
-    for quantize in (*FORMATS, "aware"):
-        one, other = (contents(tmp_path / seed / f"{quantize}.bundle") for seed in ("1", "2"))
-        assert set(one) == {"encoder.tflite", "manifest.json", "README.md"}
-        assert one == other, quantize
+    path = os.pathsep.join([str(Path(converters.__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONHASHSEED": "12345", "PYTHONPATH": path}
+    command = [sys.executable, "-c", script, str(finished_run), str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    for name, bundle in {**bundles, "tuned": fine_tuned}.items():
+        assert contents(tmp_path / f"{name}.bundle") == contents(bundle.path), name
 
 
-def test_a_zip_holds_the_same_files_uncompressed(bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path) -> None:
-    made = export_bundle(finished_run, tmp_path / "deep" / "int8.bundle.zip", **SIZES)
-    assert left_in(tmp_path / "deep", "int8.bundle.zip")
+def test_a_zip_holds_the_bytes_of_the_folder_uncompressed(
+    bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path
+) -> None:
+    made = export_bundle(finished_run / "encoder.keras", tmp_path / "deep" / "float32.bundle.zip", **FLOAT)
+    assert left_in(tmp_path / "deep", "float32.bundle.zip")
     with zipfile.ZipFile(made.path) as archive:
         assert all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
         files = {name: archive.read(name) for name in archive.namelist()}
-    assert files == contents(bundles["int8"].path)
-    assert made.name == "int8"
-    assert made.manifest == bundles["int8"].manifest
+    assert files == contents(bundles["float32"].path)
+    assert made.name == "float32"
+    assert made.manifest == bundles["float32"].manifest
 
 
 def test_sizes_of_heads_leave_the_encoder_id(bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path) -> None:
-    made = export_bundle(finished_run, tmp_path / "other.bundle", max_classes=3, max_shots=2)
+    made = export_bundle(finished_run, tmp_path / "other.bundle", quantize="float32", max_classes=3, max_shots=2)
     assert made.manifest.signatures["train_step"]["inputs"]["onehot"] == [2, 3]
-    assert made.manifest.encoder_id == bundles["int8"].manifest.encoder_id
+    assert made.manifest.encoder_id == bundles["float32"].manifest.encoder_id
 
 
 def test_another_dataset_can_be_calibrated_on(bundles: dict[str, Bundle], finished_run: Path, tmp_path: Path) -> None:
@@ -263,7 +265,7 @@ def test_a_colour_run_becomes_a_bundle(tmp_path: Path, small_conv4: None) -> Non
     config = TrainingConfig(
         save_npz(tmp_path / "own.npz", 15, 8, channels=3), image_size=20, rgb=True, way=3, query=2, episodes=2
     )
-    made = export_bundle(train(config, tmp_path / "run").path, tmp_path / "own.bundle", **SIZES)
+    made = export_bundle(train(config, tmp_path / "run").path, tmp_path / "own.bundle", **FLOAT)
     assert made.manifest.input_spec == ImageInput.for_shape((20, 20, 3))
     assert made.manifest.signatures["embed"]["inputs"]["image"] == [1, 20, 20, 3]
     assert made.manifest.rejection is None  # three validation classes are too few
@@ -291,14 +293,14 @@ def test_a_refused_export_writes_nothing(finished_run: Path, tmp_path: Path, set
     assert left_in(tmp_path)
 
 
-def test_rates_that_a_run_has_learned_go_into_the_bundle(run: Path, tmp_path: Path, quick: None) -> None:
+def test_rates_that_a_run_has_learned_go_into_the_bundle(run: Path, tmp_path: Path) -> None:
     (run / "head.json").write_text('{"learning_rates": [0.5, 0.25, 0.125]}')
-    made = export_bundle(run, tmp_path / "new.bundle", **SIZES)
+    made = export_bundle(run, tmp_path / "new.bundle", **FLOAT)
     assert made.manifest.learning_rates == (0.5, 0.25, 0.125)
     assert made.manifest.rates_learned
     (run / "head.json").write_text('{"learning_rates": [0.5, ')
     with pytest.raises(TrainingError, match=r"head\.json is damaged"):
-        export_bundle(run, tmp_path / "other.bundle", **SIZES)
+        export_bundle(run, tmp_path / "other.bundle", **FLOAT)
 
 
 # --- the source -------------------------------------------------------------------------------------------------------
@@ -344,7 +346,7 @@ def test_an_encoder_that_training_has_spoiled_is_a_clear_error(
     encoder.set_weights([np.full_like(weights, value) for weights in trained.get_weights()])
     RunFolder(run).save_encoder(encoder)
     with pytest.raises(EdgeMetaError):
-        export_bundle(run, tmp_path / "new.bundle", quantize="float32", **SIZES)
+        export_bundle(run, tmp_path / "new.bundle", **FLOAT)
     assert left_in(tmp_path, "run")
 
 
@@ -354,31 +356,21 @@ def test_an_encoder_that_training_has_spoiled_is_a_clear_error(
 @pytest.fixture
 def old(bundles: dict[str, Bundle], tmp_path: Path) -> Path:
     """A bundle that stands where the new one should go."""
-    return Path(shutil.copytree(bundles["float32"].path, tmp_path / "taken.bundle"))
+    return Path(shutil.copytree(bundles["int8"].path, tmp_path / "taken.bundle"))
 
 
 def test_a_bundle_that_is_there_is_replaced_only_when_asked(
-    old: Path, finished_run: Path, bundles: dict[str, Bundle], quick: None
+    old: Path, finished_run: Path, bundles: dict[str, Bundle]
 ) -> None:
     before = contents(old)
     with pytest.raises(ExportError, match=r"taken\.bundle exists\. Use --overwrite"):
-        export_bundle(finished_run, old, quantize="int8", **SIZES)
+        export_bundle(finished_run, old, **FLOAT)
     assert contents(old) == before
     (old / "labels.txt").write_text("left over")
-    made = export_bundle(finished_run, old, quantize="int8", overwrite=True, **SIZES)
-    assert made.model == bundles["int8"].model
+    made = export_bundle(finished_run, old, overwrite=True, **FLOAT)
+    assert made.model == bundles["float32"].model
     assert left_in(old, "README.md", "encoder.tflite", "manifest.json")
     assert left_in(old.parent, "taken.bundle")
-
-
-def test_a_zip_that_is_there_is_replaced_when_asked(
-    finished_run: Path, tmp_path: Path, bundles: dict[str, Bundle], quick: None
-) -> None:
-    made = export_bundle(finished_run, tmp_path / "taken.zip", quantize="float32", **SIZES)
-    with pytest.raises(ExportError, match="--overwrite"):
-        export_bundle(finished_run, made.path, quantize="int8", **SIZES)
-    assert export_bundle(finished_run, made.path, quantize="int8", overwrite=True, **SIZES).model == bundles["int8"].model
-    assert left_in(tmp_path, "taken.zip")
 
 
 def test_a_folder_that_is_no_bundle_is_never_replaced(finished_run: Path, tmp_path: Path) -> None:
@@ -390,7 +382,7 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(finished_run: Path, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", "photos.zip"])
-def test_a_file_that_is_no_bundle_is_never_replaced(finished_run: Path, tmp_path: Path, name: str, quick: None) -> None:
+def test_a_file_that_is_no_bundle_is_never_replaced(finished_run: Path, tmp_path: Path, name: str) -> None:
     if name == "photos.zip":
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr("mine.png", b"precious")
@@ -402,85 +394,32 @@ def test_a_file_that_is_no_bundle_is_never_replaced(finished_run: Path, tmp_path
     assert (tmp_path / name).read_bytes() == before
 
 
+def test_what_loses_more_than_allowed_is_not_written(finished_run: Path, old: Path, int8_bundle: Bundle) -> None:
+    before = contents(old)
+    lost = 100 * max(entry["drop"]["mean"] for entry in int8_bundle.manifest.parity["episodes"])
+    with pytest.raises(ExportError, match=r"int8 costs .* more than --max-drop .* at conv\d"):
+        export_bundle(finished_run, old, max_drop=lost - 0.01, overwrite=True, **SMALL)
+    assert contents(old) == before
+    assert left_in(old.parent, "taken.bundle")
+
+
+@pytest.mark.parametrize("stage", ["converting", "calibrating"])
 @pytest.mark.parametrize("occupied", [False, True])
-def test_what_loses_more_than_allowed_is_not_written(
-    finished_run: Path, bundles: dict[str, Bundle], tmp_path: Path, occupied: bool
+def test_an_interrupted_export_leaves_the_old_bundle_or_nothing(
+    finished_run: Path, bundles: dict[str, Bundle], tmp_path: Path, stage: str, occupied: bool
 ) -> None:
     output = tmp_path / "new.bundle"
     if occupied:
-        shutil.copytree(bundles["float32"].path, output)
-    lost = 100 * max(entry["drop"]["mean"] for entry in bundles["int8"].manifest.parity["episodes"])
-    with pytest.raises(ExportError, match=r"int8 costs .* more than --max-drop .* at conv\d"):
-        export_bundle(finished_run, output, max_drop=lost - 0.01, overwrite=True, **SMALL)
+        shutil.copytree(bundles["int8"].path, output)
+
+    def interrupt(note: str) -> None:
+        if note.startswith(stage):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_bundle(finished_run, output, overwrite=True, on_note=interrupt, **FLOAT)
     assert left_in(tmp_path, *["new.bundle"] * occupied)
-    if occupied:
-        assert contents(output) == contents(bundles["float32"].path)
-    export_bundle(finished_run, output, max_drop=lost + 0.01, overwrite=True, **SMALL)
-
-
-def fail(*arguments: Any, **options: Any) -> None:
-    raise ExportError("It is not fit for a device.", "Change it.")
-
-
-def no_space(*arguments: Any, **options: Any) -> None:
-    raise OSError(28, "No space left on device")
-
-
-def interrupt(*arguments: Any, **options: Any) -> None:
-    raise KeyboardInterrupt
-
-
-WRITING = {"write_bytes": Path, "writestr": zipfile.ZipFile, "rename": Path, "replace": Path}
-
-
-@pytest.mark.parametrize(
-    ("output", "occupied", "where", "what", "error"),
-    [
-        ("new.bundle", False, "check", fail, ExportError),
-        ("new.bundle", True, "check", fail, ExportError),
-        ("new.bundle", True, "parity", interrupt, KeyboardInterrupt),
-        ("new.bundle", False, "write_bytes", no_space, ExportError),
-        ("new.bundle", True, "write_bytes", no_space, ExportError),
-        ("new.bundle", True, "rename", no_space, ExportError),
-        ("new.bundle", True, "rename", interrupt, KeyboardInterrupt),
-        ("new.bundle", False, "replace", no_space, ExportError),
-        ("new.zip", False, "writestr", no_space, ExportError),
-        ("new.zip", True, "writestr", no_space, ExportError),
-        ("new.zip", True, "replace", no_space, ExportError),
-    ],
-)
-def test_a_failure_leaves_the_old_bundle_or_nothing(
-    finished_run: Path, bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None,
-    output: str, occupied: bool, where: str, what: Callable, error: type[BaseException],
-) -> None:  # fmt: skip
-    if occupied:
-        bundle_writer.write(tmp_path / output, contents(bundles["float32"].path))
-    with monkeypatch.context() as patched:
-        place = WRITING.get(where, convert_trained)
-        patched.setattr(place, where, failing_once(getattr(place, where), what))
-        with pytest.raises(error):
-            export_bundle(finished_run, tmp_path / output, overwrite=occupied, **SIZES)
-    assert left_in(tmp_path, *[output] * occupied)
-    if occupied:
-        assert Bundle.open(tmp_path / output).manifest == bundles["float32"].manifest
-
-
-def failing_once(function: Callable, failure: Callable) -> Callable:
-    """The function, which fails the first time that it is called."""
-    turns = iter([failure])
-    return lambda *arguments, **options: next(turns, function)(*arguments, **options)
-
-
-def test_an_output_below_a_file_is_a_clear_error(finished_run: Path, tmp_path: Path, quick: None) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ExportError, match="cannot be written"):
-        export_bundle(finished_run, tmp_path / "file" / "new.bundle", **SIZES)
-
-
-def test_notes_tell_of_each_stage(finished_run: Path, tmp_path: Path, quick: None) -> None:
-    notes: list[str] = []
-    export_bundle(finished_run, tmp_path / "new.bundle", on_note=notes.append, **SIZES)
-    assert notes == ["converting to int8", "calibrating and comparing on 120 validation images"]
+    assert not occupied or contents(output) == contents(bundles["int8"].path)
 
 
 def test_a_converted_file_is_not_quantized_again(tmp_path: Path) -> None:
@@ -488,16 +427,14 @@ def test_a_converted_file_is_not_quantized_again(tmp_path: Path) -> None:
         export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", quantize="int8")
 
 
-def test_another_makers_encoder_is_exported_with_a_dataset(
-    run: Path, bundles: dict[str, Bundle], tmp_path: Path, quick: None
-) -> None:
+def test_another_makers_encoder_is_exported_with_a_dataset(run: Path, bundles: dict[str, Bundle], tmp_path: Path) -> None:
     mine = tmp_path / "mine.keras"
     shutil.copy(run / "encoder.keras", mine)
     with pytest.raises(ExportError, match=r"mine\.keras does not say what it was trained on\. .*--calibration"):
         export_bundle(mine, tmp_path / "mine.bundle")
     dataset = json.loads((run / "run.json").read_text())["asked"]["dataset"]
-    made = export_bundle(mine, tmp_path / "mine.bundle", calibration=dataset, **SIZES)
-    assert made.manifest.encoder_id == bundles["int8"].manifest.encoder_id
+    made = export_bundle(mine, tmp_path / "mine.bundle", calibration=dataset, **FLOAT)
+    assert made.manifest.encoder_id == bundles["float32"].manifest.encoder_id
 
 
 def test_a_keras_model_that_is_no_encoder_of_images_takes_arrays(tmp_path: Path) -> None:

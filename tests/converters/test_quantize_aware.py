@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,15 +172,6 @@ def test_the_same_fine_tuning_gives_the_same_file(
         keras.utils.set_random_seed(len(files))  # nothing of it may matter
         files.append(convert(fine_tune(trained, splits[0], INPUT, samples, 3), "int8", None, 4, 4))
     assert files[0] == files[1]
-
-
-def test_an_export_says_that_it_was_fine_tuned(finished_run: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(finished_run, tmp_path / "run"))
-    made = export_bundle(run, tmp_path / "new.bundle", quantize_aware=5, mirror=True, max_drop=100.0)
-    assert made.manifest.training["quantize_aware"] == 5
-    assert made.manifest.quantization == "int8"
-    assert "fine-tuned with the rounding of int8 for 5 episodes" in (made.path / "README.md").read_text()
-    assert made.manifest.parity["layers"][0]["layer"]
 
 
 @pytest.mark.parametrize(("episodes", "quantize"), [(-1, "int8"), (10, "float16"), (10, "float32")])
