@@ -17,16 +17,14 @@ from converters.quantization.formats import FORMATS
 from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo
 from edge_meta.errors import ExportError
 
-Converted = Callable[..., bytes]
-
 
 @pytest.fixture(params=FORMATS)
-def good(request: pytest.FixtureRequest, converted: Converted) -> tuple[ModelFile, str]:
+def good(request: pytest.FixtureRequest, converted: Callable[..., bytes]) -> tuple[ModelFile, str]:
     return ModelFile.parse(converted(request.param)), request.param
 
 
 @pytest.fixture
-def int8(converted: Converted) -> ModelFile:
+def int8(converted: Callable[..., bytes]) -> ModelFile:
     return ModelFile.parse(converted("int8"))
 
 
@@ -91,7 +89,7 @@ def test_a_quantized_head_is_refused_and_named(good: tuple[ModelFile, str], head
 
 
 @pytest.mark.parametrize(("made", "asked"), [("float32", "int8"), ("int8", "float32")])
-def test_weights_of_another_type_than_asked_are_refused(converted: Converted, made: str, asked: str) -> None:
+def test_weights_of_another_type_than_asked_are_refused(converted: Callable[..., bytes], made: str, asked: str) -> None:
     with pytest.raises(ExportError, match=f"CONV_2D has weights in {made}, not in {asked}"):
         check(ModelFile.parse(converted(made)), asked)
 

@@ -40,8 +40,6 @@ SOUND = RNG.normal(size=(100, 16)).astype("f4") / 1000
 WORDS = RNG.normal(size=(10, 16)).astype("f4")
 PIXELS = RNG.integers(0, 256, (8, 8, 3), np.uint8)
 
-Convert = Callable[..., Path]
-
 
 def image(x: Any) -> Any:
     """(…, 8, 8, 3) → (1, 16)."""
@@ -77,7 +75,7 @@ def sentence(input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def convert(tmp_path_factory: pytest.TempPathFactory) -> Convert:
+def convert(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """convert(function, shape or specs, dtype): its .tflite file, made once; `ends` quantizes it and its ends."""
     folder = tmp_path_factory.mktemp("models")
     made: dict[Any, Path] = {}
@@ -130,7 +128,7 @@ def export(path: Path, tmp_path: Path, **options: Any) -> Bundle:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8, 3), (None, 8, 8, 3), (8, 8, 3)])
-def test_a_float_image_model_embeds_as_it_does_itself(convert: Convert, tmp_path: Path, shape: Any) -> None:
+def test_a_float_image_model_embeds_as_it_does_itself(convert: Callable[..., Path], tmp_path: Path, shape: Any) -> None:
     path = convert(stacked, shape)
     bundle = export(path, tmp_path, input_kind="image")
     wanted = run(path, (PIXELS.astype("f4") / 127.5 - 1.0).reshape([size or 1 for size in shape]))
@@ -142,7 +140,9 @@ def test_a_float_image_model_embeds_as_it_does_itself(convert: Convert, tmp_path
 
 
 @pytest.mark.parametrize("ends", [tf.uint8, tf.int8])
-def test_a_quantized_model_takes_raw_pixels_and_keeps_its_bits(convert: Convert, tmp_path: Path, ends: Any) -> None:
+def test_a_quantized_model_takes_raw_pixels_and_keeps_its_bits(
+    convert: Callable[..., Path], tmp_path: Path, ends: Any
+) -> None:
     path = convert(image, (1, 8, 8, 3), ends=ends)
     bundle = export(path, tmp_path)
     raw = PIXELS[None] if ends == tf.uint8 else (PIXELS[None].astype(int) - 128).astype(np.int8)
@@ -150,12 +150,12 @@ def test_a_quantized_model_takes_raw_pixels_and_keeps_its_bits(convert: Convert,
     assert bundle.manifest.quantization == "int8"
 
 
-def test_integers_without_a_scale_are_raw_pixels(convert: Convert, tmp_path: Path) -> None:
+def test_integers_without_a_scale_are_raw_pixels(convert: Callable[..., Path], tmp_path: Path) -> None:
     path = convert(lambda x: image(tf.cast(x, tf.float32) / 255.0), (1, 8, 8, 3), dtype=tf.uint8)
     np.testing.assert_allclose(embedding(export(path, tmp_path), PIXELS, tmp_path), run(path, PIXELS[None]), atol=1e-5)
 
 
-def test_planes_blue_first_and_a_mean_for_each_channel(convert: Convert, tmp_path: Path) -> None:
+def test_planes_blue_first_and_a_mean_for_each_channel(convert: Callable[..., Path], tmp_path: Path) -> None:
     path = convert(planes, (1, 3, 8, 8))
     mean, scale = (103.5, 116.25, 123.75), (0.0625, 0.03125, 0.015625)
     bundle = export(path, tmp_path, mean=mean, scale=scale, channel_order="bgr")
@@ -165,7 +165,7 @@ def test_planes_blue_first_and_a_mean_for_each_channel(convert: Convert, tmp_pat
     assert bundle.manifest.signatures["embed"]["inputs"]["image"] == [1, 8, 8, 3]
 
 
-def test_the_files_own_metadata_says_the_range_of_pixels(convert: Convert, tmp_path: Path) -> None:
+def test_the_files_own_metadata_says_the_range_of_pixels(convert: Callable[..., Path], tmp_path: Path) -> None:
     """An export is read back from its file: a bundle's own encoder.tflite can be exported again."""
     first = export(convert(image, (1, 8, 8, 3)), tmp_path, mean=(50.0,), scale=(0.25,))
     again = export_bundle(first.path / "encoder.tflite", tmp_path / "again.bundle")
@@ -173,7 +173,7 @@ def test_the_files_own_metadata_says_the_range_of_pixels(convert: Convert, tmp_p
     np.testing.assert_array_equal(embedding(again, PIXELS, tmp_path), embedding(first, PIXELS, tmp_path / "first"))
 
 
-def test_an_inner_tensor_needs_no_operator_behind_it(convert: Convert, tmp_path: Path) -> None:
+def test_an_inner_tensor_needs_no_operator_behind_it(convert: Callable[..., Path], tmp_path: Path) -> None:
     path = convert(lambda x: tf.nn.softmax(image(x) @ np.eye(16, 4000, dtype="f4")), (1, 8, 8, 3))
     interpreter = Interpreter(str(path))
     inner = next(d for d in interpreter.get_tensor_details() if list(d["shape"]) == [1, 16] and "Tanh" in d["name"])
@@ -188,7 +188,7 @@ def test_an_inner_tensor_needs_no_operator_behind_it(convert: Convert, tmp_path:
 # --- recordings and arrays --------------------------------------------------------------------------------------------
 
 
-def test_a_waveform_model_takes_recordings(convert: Convert, tmp_path: Path) -> None:
+def test_a_waveform_model_takes_recordings(convert: Callable[..., Path], tmp_path: Path) -> None:
     path = convert(loudness, (1, 4000))
     bundle = export(path, tmp_path, sample_rate=8000, scale=(32768.0,))
     assert bundle.manifest.input_spec == AudioInput(4000, 8000)
@@ -196,7 +196,7 @@ def test_a_waveform_model_takes_recordings(convert: Convert, tmp_path: Path) -> 
     np.testing.assert_allclose(embedding(bundle, samples, tmp_path), run(path, samples[None].astype("f4")), rtol=1e-4)
 
 
-def test_int16_samples_without_a_batch_and_of_open_length(convert: Convert, tmp_path: Path) -> None:
+def test_int16_samples_without_a_batch_and_of_open_length(convert: Callable[..., Path], tmp_path: Path) -> None:
     path = convert(lambda x: loudness(tf.cast(x, tf.float32)), (None,), dtype=tf.int16)
     with pytest.raises(ExportError, match=r"leaves the size of its input .* open \(\[-1\]\).*--input-shape"):
         export(path, tmp_path)
@@ -205,7 +205,7 @@ def test_int16_samples_without_a_batch_and_of_open_length(convert: Convert, tmp_
     np.testing.assert_allclose(embedding(bundle, samples, tmp_path), run(path, samples), rtol=1e-4)
 
 
-def test_a_sensor_series_is_an_array(convert: Convert, tmp_path: Path) -> None:
+def test_a_sensor_series_is_an_array(convert: Callable[..., Path], tmp_path: Path) -> None:
     path = convert(lambda x: image(x[..., None] * tf.ones(4)), (1, 16, 3))
     bundle = export(path, tmp_path, mean=(1.0, 2.0, 3.0), scale=(0.5,))
     assert bundle.manifest.input_spec == ArrayInput((16, 3))
@@ -217,7 +217,7 @@ def test_a_sensor_series_is_an_array(convert: Convert, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [tf.int32, tf.int64])
-def test_token_ids_are_an_array_of_integers(convert: Convert, tmp_path: Path, dtype: Any) -> None:
+def test_token_ids_are_an_array_of_integers(convert: Callable[..., Path], tmp_path: Path, dtype: Any) -> None:
     path = convert(tokens, (1, 6), dtype=dtype)
     bundle = export(path, tmp_path)
     assert bundle.manifest.input_spec == ArrayInput((6,), dtype.name)
@@ -229,7 +229,7 @@ def test_token_ids_are_an_array_of_integers(convert: Convert, tmp_path: Path, dt
         embedding(bundle, ids + 10, tmp_path)
 
 
-def test_mask_and_segments_of_a_text_model_are_made_from_its_ids(convert: Convert, tmp_path: Path) -> None:
+def test_mask_and_segments_of_a_text_model_are_made_from_its_ids(convert: Callable[..., Path], tmp_path: Path) -> None:
     path = convert(sentence, (1, 6), (1, 6), (1, 6), dtype=tf.int32)
     notes: list[str] = []
     bundle = export_bundle(path, tmp_path / "made.bundle", on_note=notes.append)
@@ -263,7 +263,9 @@ def refused(path: Path, tmp_path: Path, **options: Any) -> str:
     ],
     ids=["two outputs", "sequence", "one integer", "random", "not finite", "constant", "too large", "state in"],
 )
-def test_what_gives_no_embedding_is_refused(convert: Convert, tmp_path: Path, function: Any, shapes: Any, says: str) -> None:
+def test_what_gives_no_embedding_is_refused(
+    convert: Callable[..., Path], tmp_path: Path, function: Any, shapes: Any, says: str
+) -> None:
     assert re.search(says, refused(convert(function, *shapes), tmp_path))
 
 
@@ -287,7 +289,7 @@ def test_variables_are_refused(tmp_path: Path) -> None:
     ("code", "says"),
     [("Mystery", "Mystery"), ("FlexErf", "needs TensorFlow's own kernels (FlexErf)")],
 )
-def test_operators_that_devices_lack_are_named(convert: Convert, tmp_path: Path, code: str, says: str) -> None:
+def test_operators_that_devices_lack_are_named(convert: Callable[..., Path], tmp_path: Path, code: str, says: str) -> None:
     model = parse(convert(image, (1, 8, 8, 3)).read_bytes())
     tanh = model.operatorCodes[model.subgraphs[0].operators[-1].opcodeIndex]
     tanh.builtinCode, tanh.deprecatedBuiltinCode, tanh.customCode = 32, 32, code
@@ -301,7 +303,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
     assert "bad.tflite" in refused(tmp_path / "bad.tflite", tmp_path)
 
 
-def test_a_file_cut_short_or_damaged_is_refused_or_embeds(convert: Convert, tmp_path: Path) -> None:
+def test_a_file_cut_short_or_damaged_is_refused_or_embeds(convert: Callable[..., Path], tmp_path: Path) -> None:
     whole = convert(image, (1, 8, 8, 3)).read_bytes()
     (tmp_path / "bad.tflite").write_bytes(whole[: len(whole) // 2])
     assert "bad.tflite" in refused(tmp_path / "bad.tflite", tmp_path)
@@ -321,7 +323,7 @@ def test_a_file_cut_short_or_damaged_is_refused_or_embeds(convert: Convert, tmp_
         ({"input_kind": "array", "sample_rate": 8000}, "no sample rate"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(convert: Convert, tmp_path: Path, options: dict, says: str) -> None:
+def test_options_that_do_not_fit_are_refused(convert: Callable[..., Path], tmp_path: Path, options: dict, says: str) -> None:
     assert says in refused(convert(image, (1, 8, 8, 3)), tmp_path, **options)
 
 
@@ -435,7 +437,7 @@ def test_scores_are_as_sure_as_they_are_right_at_any_scale(spread: float) -> Non
     assert abs(np.mean(sure) - np.mean(right)) < 0.12
 
 
-def test_the_file_does_what_the_metric_says(convert: Convert, tmp_path: Path) -> None:
+def test_the_file_does_what_the_metric_says(convert: Callable[..., Path], tmp_path: Path) -> None:
     plain = export(convert(image, (1, 8, 8, 3)), tmp_path)
     metric = EmbeddingNormalization(np.linspace(-1, 1, 16).astype("f4"), 2.5)
     encoder = Encoder(metric.add_to(plain.model, "image"))
@@ -455,7 +457,7 @@ def wav(path: Path, samples: np.ndarray, rate: int) -> Path:
 
 
 @pytest.mark.parametrize("backend", ["litert", "tensorflow"])
-def test_the_command_line_learns_recordings(convert: Convert, tmp_path: Path, backend: str) -> None:
+def test_the_command_line_learns_recordings(convert: Callable[..., Path], tmp_path: Path, backend: str) -> None:
     output, store = tmp_path / "sounds.bundle", ("--store", tmp_path / "store.db", "--backend", backend)
     done = cli(
         "export", convert(loudness, (1, 4000)), "--sample-rate", "8000", "--scale", "10", "--output", output, "--json"
@@ -473,7 +475,7 @@ def test_the_command_line_learns_recordings(convert: Convert, tmp_path: Path, ba
     assert "4000 samples at 8000 Hz → 16 values" in cli("inspect", output, "--store", tmp_path / "store.db").stdout
 
 
-def test_a_folder_of_images_calibrates_and_evaluates(convert: Convert, tmp_path: Path) -> None:
+def test_a_folder_of_images_calibrates_and_evaluates(convert: Callable[..., Path], tmp_path: Path) -> None:
     for label in range(20):
         (tmp_path / "photos" / f"class{label}").mkdir(parents=True)
         for take in range(8):
@@ -489,7 +491,7 @@ def test_a_folder_of_images_calibrates_and_evaluates(convert: Convert, tmp_path:
     assert "with its weights as they were" in card
 
 
-def test_options_of_models_and_of_runs_do_not_mix(convert: Convert, tmp_path: Path) -> None:
+def test_options_of_models_and_of_runs_do_not_mix(convert: Callable[..., Path], tmp_path: Path) -> None:
     path, run = convert(image, (1, 8, 8, 3)), Path(__file__).parents[2] / "benchmarks" / "omniglot"
     assert "converted already" in cli("export", path, "--quantize", "int8", "--output", tmp_path / "b", code=1).stderr
     assert "states its input and output" in cli("export", run, "--mean", "1", "--output", tmp_path / "b", code=1).stderr

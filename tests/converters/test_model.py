@@ -16,7 +16,6 @@ from converters.quantization.signatures import frozen
 from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo
 from edge_meta.inputs import ImageInput
 
-Converted = Callable[..., bytes]
 INPUT = ImageInput(16, 16).to_manifest()
 
 
@@ -47,7 +46,7 @@ def changed(model: ModelFile, change: Callable[[TensorInfo], TensorInfo]) -> Mod
     return replace(model, subgraphs=(tuple(map(of, model.subgraphs[0])), *model.subgraphs[1:]))
 
 
-def test_a_file_has_operators_tensors_and_signatures(converted: Converted, trained: keras.Model) -> None:
+def test_a_file_has_operators_tensors_and_signatures(converted: Callable[..., bytes], trained: keras.Model) -> None:
     model = ModelFile.parse(converted("float32"))
     assert list(model.signatures) == ["embed", "enroll", "score", "train_step"]
     assert len(model.subgraphs) == 4
@@ -67,7 +66,7 @@ def test_a_file_has_operators_tensors_and_signatures(converted: Converted, train
     assert model.min_runtime >= (1, 5)
 
 
-def test_a_quantized_file_is_read_with_its_scales(converted: Converted) -> None:
+def test_a_quantized_file_is_read_with_its_scales(converted: Callable[..., bytes]) -> None:
     convolutions = [operator for operator in ModelFile.parse(converted("int8")).subgraphs[0] if operator.name == "CONV_2D"]
     for operator in convolutions:
         image, kernel, bias = operator.inputs
@@ -81,7 +80,7 @@ def test_a_quantized_file_is_read_with_its_scales(converted: Converted) -> None:
 
 
 @pytest.mark.parametrize("quantize", ["float32", "int8"])
-def test_the_id_is_that_of_the_encoder_and_not_of_its_heads(converted: Converted, quantize: str) -> None:
+def test_the_id_is_that_of_the_encoder_and_not_of_its_heads(converted: Callable[..., bytes], quantize: str) -> None:
     one, other = converted(quantize, 8, 16), converted(quantize, 16, 4)
     assert one != other
     assert id_of(one) == id_of(other)
@@ -89,19 +88,19 @@ def test_the_id_is_that_of_the_encoder_and_not_of_its_heads(converted: Converted
 
 
 @pytest.mark.parametrize("signature", ["embed", "serving_default", None])
-def test_heads_and_names_leave_the_id(converted: Converted, trained: keras.Model, signature: str | None) -> None:
+def test_heads_and_names_leave_the_id(converted: Callable[..., bytes], trained: keras.Model, signature: str | None) -> None:
     alone = embed_alone(trained, signature)
     assert len(ModelFile.parse(alone).subgraphs) == 1
     assert id_of(alone) == id_of(converted("float32"))
 
 
-def test_a_copy_of_the_encoder_has_the_same_id(converted: Converted, trained: keras.Model) -> None:
+def test_a_copy_of_the_encoder_has_the_same_id(converted: Callable[..., bytes], trained: keras.Model) -> None:
     copy = keras.models.clone_model(trained)
     copy.set_weights(trained.get_weights())
     assert id_of(convert(copy, "float32", None, 8, 16)) == id_of(converted("float32"))
 
 
-def test_the_id_tells_one_weight(converted: Converted, trained: keras.Model) -> None:
+def test_the_id_tells_one_weight(converted: Callable[..., bytes], trained: keras.Model) -> None:
     other = keras.models.clone_model(trained)
     values = trained.get_weights()
     values[0] = values[0].copy()
@@ -110,12 +109,12 @@ def test_the_id_tells_one_weight(converted: Converted, trained: keras.Model) -> 
     assert id_of(convert(other, "float32", None, 8, 16)) != id_of(converted("float32"))
 
 
-def test_the_id_tells_the_quantization(converted: Converted) -> None:
+def test_the_id_tells_the_quantization(converted: Callable[..., bytes]) -> None:
     assert id_of(converted("int8")) != id_of(converted("float32"))
 
 
 @pytest.mark.parametrize("field", ["scales", "zero_points", "data", "shape", "dtype"])
-def test_the_id_tells_any_property_of_a_tensor(converted: Converted, field: str) -> None:
+def test_the_id_tells_any_property_of_a_tensor(converted: Callable[..., bytes], field: str) -> None:
     model = ModelFile.parse(converted("int8"))
     target = next(operator for operator in model.subgraphs[0] if operator.name == "CONV_2D").inputs[1]
     value = {
@@ -130,7 +129,7 @@ def test_the_id_tells_any_property_of_a_tensor(converted: Converted, field: str)
     assert changed(model, lambda tensor: tensor).encoder_id(INPUT) == model.encoder_id(INPUT)
 
 
-def test_the_id_tells_an_operators_name_and_options(converted: Converted) -> None:
+def test_the_id_tells_an_operators_name_and_options(converted: Callable[..., bytes]) -> None:
     model = ModelFile.parse(converted("float32"))
     first, rest = model.subgraphs[0][0], model.subgraphs[0][1:]
     for other in (replace(first, name="DEPTHWISE_CONV_2D"), replace(first, options={**first.options, "strideW": 2})):
@@ -140,7 +139,7 @@ def test_the_id_tells_an_operators_name_and_options(converted: Converted) -> Non
 @pytest.mark.parametrize(
     "other", [ImageInput(16, 16, mean=0.0), ImageInput(16, 16, scale=1 / 255), ImageInput(20, 16)], ids=str
 )
-def test_the_id_tells_the_inputs_normalization(converted: Converted, other: ImageInput) -> None:
+def test_the_id_tells_the_inputs_normalization(converted: Callable[..., bytes], other: ImageInput) -> None:
     model = ModelFile.parse(converted("float32"))
     assert model.encoder_id(other.to_manifest()) != model.encoder_id(INPUT)
     assert model.encoder_id(dict(reversed(INPUT.items()))) == model.encoder_id(INPUT)

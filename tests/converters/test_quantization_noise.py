@@ -11,7 +11,6 @@ import pytest
 from converters.quantization.convert import convert
 from converters.quantization.quantization_noise import measure_noise
 
-Converted = Callable[..., bytes]
 NAMES = ("first", "second", "third", "pool", "embedding")
 
 
@@ -95,7 +94,7 @@ def test_the_noise_of_a_layer_is_that_of_its_rounding() -> None:
     assert found["own_db"] == found["total_db"] == pytest.approx(expected, abs=0.3)
 
 
-def test_layers_are_named_in_the_order_of_the_network(trained: keras.Model, converted: Converted) -> None:
+def test_layers_are_named_in_the_order_of_the_network(trained: keras.Model, converted: Callable[..., bytes]) -> None:
     pixels = np.random.default_rng(0).random((8, 16, 16, 1)).astype(np.float32)
     names = [layer.name for layer in trained.layers]
     found = measure_noise(converted("float32"), converted("int8"), pixels, names)

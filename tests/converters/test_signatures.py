@@ -22,7 +22,6 @@ N, M, D = 8, 16, 8  # as `converted` makes them: labels, shots and dimensions
 FLOAT_MAX = np.finfo(np.float32).max
 
 Run = Callable[..., dict[str, np.ndarray]]
-Converted = Callable[..., bytes]
 
 
 def eager(name: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -168,13 +167,13 @@ def test_the_frozen_encoder_is_the_encoder(trained: keras.Model, images: np.ndar
 
 @pytest.mark.parametrize("make", [Interpreter, tf.lite.Interpreter])
 def test_the_float32_file_embeds_as_keras_does(
-    converted: Converted, trained: keras.Model, images: np.ndarray, make: Callable[..., Any]
+    converted: Callable[..., bytes], trained: keras.Model, images: np.ndarray, make: Callable[..., Any]
 ) -> None:
     found = embed_with(make(model_content=converted("float32")), images)
     assert np.allclose(found, trained(images, training=False).numpy(), atol=1e-5)
 
 
-def test_the_int8_file_embeds_nearly_as_keras_does(converted: Converted, trained: keras.Model) -> None:
+def test_the_int8_file_embeds_nearly_as_keras_does(converted: Callable[..., bytes], trained: keras.Model) -> None:
     drawings = ImageInput(16, 16).normalize(np.random.default_rng(2).integers(0, 256, (30, 16, 16, 1)).astype(np.uint8))
     exact = trained(drawings, training=False).numpy()
     one, other = (embed_with(make(model_content=converted("int8")), drawings) for make in (Interpreter, tf.lite.Interpreter))
@@ -187,7 +186,7 @@ def test_the_int8_file_embeds_nearly_as_keras_does(converted: Converted, trained
 
 @pytest.mark.parametrize("quantize", FORMATS)
 def test_a_plain_invoke_embeds_and_the_signatures_are_in_order(
-    converted: Converted, images: np.ndarray, quantize: str
+    converted: Callable[..., bytes], images: np.ndarray, quantize: str
 ) -> None:
     content = converted(quantize)
     parsed = ModelFile.parse(content)
@@ -199,7 +198,9 @@ def test_a_plain_invoke_embeds_and_the_signatures_are_in_order(
 
 @pytest.mark.parametrize("make", [Interpreter, tf.lite.Interpreter])
 @pytest.mark.parametrize("quantize", FORMATS)
-def test_inputs_and_outputs_are_static_float32(converted: Converted, quantize: str, make: Callable[..., Any]) -> None:
+def test_inputs_and_outputs_are_static_float32(
+    converted: Callable[..., bytes], quantize: str, make: Callable[..., Any]
+) -> None:
     interpreter = make(model_content=converted(quantize, N, M))
     shapes = {
         "embed": ({"image": [1, 16, 16, 1]}, {"embedding": [1, D]}),
@@ -225,7 +226,9 @@ def test_inputs_and_outputs_are_static_float32(converted: Converted, quantize: s
             assert all(-1 not in value["shape_signature"] for value in details.values())
 
 
-def test_the_file_holds_the_encoders_weights_and_int8_takes_less(converted: Converted, trained: keras.Model) -> None:
+def test_the_file_holds_the_encoders_weights_and_int8_takes_less(
+    converted: Callable[..., bytes], trained: keras.Model
+) -> None:
     kernels = [weight.numpy() for weight in trained.trainable_weights if weight.name == "kernel"]
     size = sum(kernel.size for kernel in kernels)
     parsed = {quantize: ModelFile.parse(converted(quantize)) for quantize in ("float32", "int8")}
@@ -238,7 +241,7 @@ def test_the_file_holds_the_encoders_weights_and_int8_takes_less(converted: Conv
 
 
 @pytest.mark.parametrize("quantize", FORMATS)
-def test_heads_are_in_float32(converted: Converted, quantize: str) -> None:
+def test_heads_are_in_float32(converted: Callable[..., bytes], quantize: str) -> None:
     parsed = ModelFile.parse(converted(quantize))
     for head in parsed.subgraphs[1:]:
         tensors = [tensor for operator in head for tensor in (*operator.inputs, *operator.outputs) if tensor]
