@@ -132,7 +132,7 @@ def test_unusable_older_encoders_are_refused(pair: tuple[Path, Path]) -> None:
             fit_embedding_maps(older, of.model, of.manifest, data, lambda note: None)
 
 
-def test_a_dataset_with_other_examples_at_another_size_is_refused() -> None:
+def test_other_examples_at_another_size_are_refused() -> None:
     data = synthetic(5, 4)
     fewer = replace(data, examples=data.examples[:-1], labels=data.labels[:-1])
     renamed = replace(data, class_names=(*data.class_names[:-1], "another"))
