@@ -12,7 +12,7 @@ from pathlib import Path
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MANIFEST, shipped
 
-# Models begin at a multiple of a page in the zip, so that an app maps one into memory where it lies in its package.
+# Models begin at a multiple of a page in the zip, so an app can map them into memory from its package.
 PAGE = 4096
 # The extra field in which Android's build tools keep such padding: an id, its size, the alignment, zeros.
 PADDING_ID = 0xD935
@@ -28,7 +28,7 @@ def check_output(output: Path, overwrite: bool) -> None:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a path is a folder or a zip archive with a manifest."""
+    """Tell whether a path is a folder or a zip archive with a manifest."""
     if path.is_dir():
         return (path / MANIFEST).exists()
     try:
@@ -39,15 +39,15 @@ def is_bundle(path: Path) -> bool:
 
 
 def is_finished(source: str | Path) -> bool:
-    """Whether a path is a bundle, or a name that of a shipped one."""
+    """Tell whether a source is a bundle's path or the name of a shipped one."""
     return is_bundle(Path(source)) or str(source) in shipped()
 
 
 def write(output: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, or into a zip if the name ends in .zip, in place of what is there.
+    """Write files into a folder, or into a zip if the name ends in .zip, and replace the old one.
 
     Raises:
-        ExportError: it cannot be written; what was there still is.
+        ExportError: it cannot be written; the old one is still there.
     """
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

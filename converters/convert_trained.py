@@ -127,7 +127,7 @@ def convert_trained(
         encoder, tuned = mirrored(encoder), mirrored(tuned)
 
     on_note(f"converting to {quantize}")
-    # An encoder that was fine-tuned has its ranges in it.
+    # A fine-tuned encoder has its own ranges.
     ranges_from = None if options.quantize_aware else samples
     whole = convert(tuned, quantize, ranges_from, options.max_classes, options.max_shots)
     model = with_metadata(with_short_names(whole), input_spec, encoder.output_shape[-1], licence_of(trained.provenance))

@@ -1,4 +1,4 @@
-"""The licences of the data that encoders are trained on, and the notices that they ask for."""
+"""Licences of the data that encoders are trained on, and the notices that they require."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LICENCES = {
     "glyphs": "characters drawn from the DejaVu and STIX fonts",
 }
 
-# By dataset, to go wherever something made of it goes.
+# By dataset; a notice must accompany everything made of its data.
 NOTICES = {
     "omniglot": """\
 The MIT License (MIT)
@@ -38,5 +38,5 @@ def licence_of(training: Mapping[str, Any]) -> str:
 
 
 def notice_of(training: Mapping[str, Any]) -> str | None:
-    """The notice that the data's licence asks for; None where it asks for none."""
+    """The notice that the data's licence requires, or None."""
     return None if "source" in training else NOTICES.get(str(training.get("dataset")))

@@ -1,4 +1,4 @@
-"""README.md of a bundle: what a person who gets one wants to know before using it."""
+"""Write README.md of a bundle: facts to know before using it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from edge_meta.runtime.manifest import Manifest
 
 
 def model_card(name: str, manifest: Manifest, size: int) -> str:
-    """The card as Markdown; `size` is encoder.tflite's, in bytes."""
+    """Write the card in Markdown.
+
+    Args:
+        size: of encoder.tflite, in bytes.
+    """
     training = manifest.training
     dataset = str(training.get("dataset", "unknown"))
     lines = [

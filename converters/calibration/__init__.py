@@ -1,1 +1,1 @@
-"""Settings of a bundle that are chosen on data: learning rates, rejection, normalization, embedding maps."""
+"""Choose a bundle's settings on data: learning rates, rejection, normalization, embedding maps."""

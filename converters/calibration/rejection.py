@@ -1,4 +1,4 @@
-"""The calibration of "unknown": how near strangers come to the nearest of a number of prototypes, on validation classes."""
+"""Calibrate rejection: measure the distance of strangers to the nearest of several prototypes, on validation classes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def calibrate_rejection(embeddings: Array, data: Dataset, enrolled: Array | None
     spread = max(within_class_variance(embeddings, data.labels), float(np.finfo(np.float32).tiny))
     rng = np.random.default_rng(RANDOM_SEED)
     numbers = tuple(labels for labels in LABELS if labels <= _fewest_enrollable(data))
-    # widths() needs no more than the spread, and the distances are measured in widths.
+    # Distances are measured in widths, and widths() needs the spread alone.
     draft = Rejection(FALSE_ACCEPT, numbers, RATES, SHOTS, (), spread)
     thresholds = []
     for shot in SHOTS:
@@ -55,7 +55,7 @@ def calibrate_rejection(embeddings: Array, data: Dataset, enrolled: Array | None
 def _to_nearest(
     embeddings: Array, enrolled: Array, data: Dataset, labels: int, shot: int, draft: Rejection, rng: np.random.Generator
 ) -> Array64:
-    """Squared distances of strangers to the nearest of that many prototypes, in units of that label's width."""
+    """Squared distances of strangers to the nearest of `labels` prototypes, in units of that label's width."""
     counts = np.bincount(data.labels)
     starts = np.cumsum(counts) - counts
     found = []
@@ -73,7 +73,7 @@ def _to_nearest(
 
 
 def _held_out(data: Dataset, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Which classes strangers come from, (classes,)."""
+    """Draw the classes that strangers come from, as a mask (classes,)."""
     kinds = np.unique(_kinds(data))
     aside = rng.permutation(kinds)[: max(1, int(HELD_OUT * len(kinds)))]
     return np.isin(_kinds(data), aside)
@@ -86,11 +86,11 @@ def _fewest_enrollable(data: Dataset) -> int:
 
 
 def _kinds(data: Dataset) -> Integers:
-    """The group of each class by number, or, where all are of one group, a number of its own."""
+    """The number of each class's group, or of the class where all are of one group."""
     _, numbers = np.unique(data.groups, return_inverse=True)
     return numbers if numbers.any() else np.arange(len(data.groups))
 
 
 def _rounded(value: float) -> float:
-    """Four digits are all that the measurement is worth, and keep the manifest readable."""
+    """Round to four digits: the measurement is no better, and they keep the manifest readable."""
     return float(f"{value:.4g}")

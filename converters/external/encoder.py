@@ -25,7 +25,7 @@ from edge_meta.runtime.backends import open_interpreter
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.subprocess_check import check_model
 
-EXAMPLES = 6  # that a model is tried with
+EXAMPLES = 6  # to run a model on
 DEQUANTIZE = {"uint8": 1, "int8": 2, "int16": 3}  # the operator's version for each dtype
 LARGEST = 2.0**15  # of an embedding's values, the store's limit
 
@@ -244,7 +244,7 @@ def _try(encoder: Encoder, input_spec: InputSpec, name: str) -> float:
         ExportError: embeddings are not finite, too large for a store, all the same, or depend on earlier calls.
     """
     values = input_spec.normalize(input_spec.synthetic(np.random.default_rng(0), EXAMPLES))
-    # The first twice in a row, and once more after the others.
+    # Embed the first twice in a row, and again after the others.
     embeddings = np.stack([encoder.embed(value[None]) for value in (values[0], *values, values[0])]).astype(np.float64)
     if not np.isfinite(embeddings).all():
         raise ExportError(f"{name} gives values that are not finite.", "Check --mean and --scale, or get the model again.")

@@ -118,7 +118,7 @@ def _pixel_range(
     if options.mean is not None or options.scale is not None:
         return np.array(options.mean or (0.0,)), np.array(options.scale or (1.0,))
     if dtype in LOWEST and quantization is not None:
-        # Whole range to whole range, as TensorFlow's task library feeds them: for uint8 and int8, raw pixels.
+        # Map the pixels' range to the dtype's whole range, as TensorFlow's task library does: raw pixels for uint8 and int8.
         scale, zero = quantization
         step = scale * (1.0 if dtype != "int16" else 65535 / 255)
         return np.array([(zero - LOWEST[dtype]) * scale / step]), np.array([step])

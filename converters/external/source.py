@@ -17,7 +17,7 @@ from edge_meta.errors import ExportError
 
 
 def is_saved_model(path: Path) -> bool:
-    """Whether a path is a SavedModel's folder."""
+    """Tell whether a path is a SavedModel's folder."""
     return (path / "saved_model.pb").is_file()
 
 
@@ -38,10 +38,10 @@ def to_tflite(path: Path, samples: Sequence[NDArray[np.float32]] | None = None) 
         converter.representative_dataset = lambda: ([sample] for sample in samples)
     try:
         with warnings.catch_warnings():
-            # To calibrate, the converter uses an interpreter of its own, which announces its removal.
+            # To calibrate, the converter uses an interpreter that warns of its removal.
             warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
             model: bytes = converter.convert()
-    # The converter raises errors of its own, of MLIR's and of TensorFlow's.
+    # The converter raises errors of many types: its own, MLIR's and TensorFlow's.
     except Exception as error:
         raise ExportError(
             f"{path} cannot be converted ({_reason(error)}).", "Use layers that TFLite has operators for."
@@ -53,9 +53,9 @@ def _converter(path: Path) -> Any:
     try:
         if path.suffix != ".keras":
             return tf.lite.TFLiteConverter.from_saved_model(str(path))
-        # Keras names its safe mode as the reason when a file wants code to be run.
+        # Keras names its safe mode as the reason when a file has code.
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        # Recurrent layers can be converted for a batch of one only; what else is left open is for the user to say.
+        # Recurrent layers can be converted for a batch of one only; the user gives the other open sizes.
         specs = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
         traced = tf.function(lambda *inputs: model(list(inputs) if len(specs) > 1 else inputs[0], training=False))
         constant = convert_variables_to_constants_v2(traced.get_concrete_function(*specs))

@@ -1,1 +1,1 @@
-"""Keras encoders to quantized .tflite files, and the proof that they are as good."""
+"""Quantize Keras encoders to .tflite files, and compare them with the float encoders."""

@@ -85,7 +85,7 @@ def _convert(folder: str, keys: list[str], quantize: str, calibration: NDArray[n
 
         converter.representative_dataset = samples
     with warnings.catch_warnings():
-        # To calibrate, the converter uses an interpreter of its own, which announces its removal.
+        # To calibrate, the converter uses an interpreter that warns of its removal.
         warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
         converted: bytes = converter.convert()
     return converted

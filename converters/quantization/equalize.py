@@ -1,7 +1,7 @@
-"""Cross-layer equalization (Nagel, van Baalen, Blankevoort and Welling 2019, "Data-Free Quantization Through Weight
-Equalization and Bias Correction", section 4.1): what one layer's channel is divided by, the next one's weights are
-multiplied with. A ReLU or a pooling between the two lets a positive factor through, so the function stays, and channels of
-one tensor, which share a range, come to be of one size.
+"""Equalize channels across layers (Nagel, van Baalen, Blankevoort and Welling 2019, "Data-Free Quantization Through Weight
+Equalization and Bias Correction", section 4.1): divide a layer's channels by factors and multiply the next layer's weights
+with them. A ReLU or a pooling between the two commutes with a positive factor, so the function stays, and the channels of a
+tensor, which share a range, get the same size.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def equalize(encoder: keras.Model, folded: keras.Model, norms: set[str]) -> None
     """Change a copy's weights so that each pair of layers shares the size of its channels evenly.
 
     Args:
-        encoder: whose layers tell what follows what.
-        folded: its copy, by the same names, with batch norms folded.
-        norms: names of those.
+        encoder: gives the order of the layers.
+        folded: its copy with the same names, with batch norms folded.
+        norms: the names of the folded batch norms.
     """
     pairs = [(layer.name, after) for layer in encoder.layers if (after := _next(encoder, layer, norms))]
     for _ in range(SWEEPS):
@@ -46,7 +46,7 @@ def consumers(encoder: keras.Model, layer: keras.Layer) -> list[keras.Operation]
 
 
 def _next(encoder: keras.Model, layer: keras.Layer, norms: set[str]) -> str | None:
-    """The layer whose weights take this one's channels and nothing else does; None if there is no such pair."""
+    """The layer that alone takes this one's channels as inputs of its weights; None if there is none."""
     if type(layer) not in (layers.Conv2D, layers.Dense) or not _homogeneous(layer.activation):
         return None
     while len(after := consumers(encoder, layer)) == 1:

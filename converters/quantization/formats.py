@@ -1,4 +1,4 @@
-"""The formats that an encoder can be quantized to: what is stored in what type, and which runtimes take it."""
+"""Formats that an encoder can be quantized to: the types of weights and activations, and the runtimes that run them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Format:
     Attributes:
         weights, activations: the TFLite types in the encoder; the heads and all inputs and outputs are float32 in each.
         calibrated: whether the ranges of activations are measured on images.
-        about: what it is, for people.
-        refused_by: runtimes that do not run it, of those that were tried.
+        about: a description for people.
+        refused_by: runtimes that were tried and do not run it.
     """
 
     weights: str
@@ -33,5 +33,5 @@ FORMATS = {
     "int16x8": Format("int8", "int16", True, "weights in int8, activations in int16; slow, since no fast kernels exist"),
 }
 
-# What every file that passes `checks.check` loads in.
+# Runtimes that run every file that passes `checks.check`.
 RUNTIMES = ("ai-edge-litert", "tflite-runtime 2.14", "TensorFlow")

@@ -1,4 +1,4 @@
-"""The proof that the quantized encoder is as good as the float one: on validation classes, the same episodes for both."""
+"""Compare the accuracy of the quantized and the float encoder on the same episodes of validation classes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def require_parity(report: Mapping[str, Any], quantize: str, max_drop: float) ->
     """Raises ExportError if the format costs more than `max_drop` percentage points in the mean of either row."""
     entry = max(report["episodes"], key=lambda entry: entry["drop"]["mean"])
     drop = entry["drop"]
-    # The mean is rounded to a thousandth of a point, and so it is judged.
+    # The report rounds the mean to a thousandth of a point; judge it by that.
     if round(100.0 * drop["mean"], 3) <= max_drop:
         return
     cause = (

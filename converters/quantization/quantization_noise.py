@@ -78,7 +78,7 @@ def _run(content: bytes, given: Sequence[NDArray[Any]], wanted: Iterable[int]) -
 
 
 def _alone(model: Any, operator: Any) -> bytes:
-    """A file of one operator, whose inputs are those that it does not hold as constants."""
+    """Make a file of one operator; its inputs are those of the operator that are no constants."""
     single, graph = copy.copy(model), copy.copy(model.subgraphs[0])
     graph.operators, graph.inputs, graph.outputs = [operator], _computed(model, operator), operator.outputs
     single.subgraphs, single.signatureDefs = [graph], []
@@ -86,7 +86,7 @@ def _alone(model: Any, operator: Any) -> bytes:
 
 
 def _computing(model: Any) -> list[Any]:
-    """The encoder's operators without those that only change a type."""
+    """The encoder's operators without QUANTIZE and DEQUANTIZE."""
     return [each for each in model.subgraphs[0].operators if operator_name(model, each) not in ("QUANTIZE", "DEQUANTIZE")]
 
 

@@ -1,11 +1,11 @@
-"""Fine-tuning an encoder for int8: it learns on, while its weights and activations are rounded as int8 will round them.
+"""Fine-tune an encoder for int8: train it further with weights and activations rounded as int8 rounds them.
 
-Forward, every weight and activation is rounded to the values that int8 has for it; backward, rounding is taken for the
-identity (the straight-through estimator: Bengio, Léonard and Courville 2013; for networks like these: Jacob et al. 2018,
-"Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"). Weights are symmetric, a
-scale for each output channel; activations have one range a tensor, an average over past batches. Batch normalization, with
-the statistics that it has, is folded into the weights before it, and channels are brought to one size, since what a range
-leaves no values for gets no gradient either. The converter takes the ranges over as they are.
+Forward, every weight and activation is rounded to values of int8; backward, rounding counts as the identity (the
+straight-through estimator: Bengio, Léonard and Courville 2013; for networks like these: Jacob et al. 2018, "Quantization and
+Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference"). Weights are symmetric, a scale for each output
+channel; activations have one range a tensor, an average over past batches. Batch normalization, with the statistics that it
+has, is folded into the weights before it. Channels are brought to one size first: a channel too small for the steps of its
+range gets no gradient either. The converter uses the ranges as they are.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RANDOM_SEED = 17
 MOMENTUM = 0.99  # of the ranges; a batch counts a hundredth
 LEVELS = 127  # of a weight on either side of zero
 
-# Layers whose outputs are some of their inputs' values, or so close to them that int8 keeps their range.
+# Layers whose outputs have the range of their inputs in int8.
 KEEPING = (
     layers.InputLayer, layers.MaxPooling2D, layers.AveragePooling2D, layers.Flatten, layers.Reshape, layers.Permute,
     layers.ZeroPadding2D, layers.Cropping2D, layers.UpSampling2D, layers.Dropout, layers.Identity,
@@ -48,13 +48,13 @@ def fine_tune(
     episodes: int,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> keras.Model:
-    """Train an encoder on, as a prototypical network (Snell et al. 2017), with the rounding of int8.
+    """Train an encoder further, as a prototypical network (Snell et al. 2017), with the rounding of int8.
 
     Args:
         encoder: built of Keras layers; it is not changed.
         data: the training classes, for 20-way 1-shot episodes.
         calibration: normalized images (n, H, W, C) that the ranges of activations start from.
-        episodes: how many; a few hundred do.
+        episodes: their number; a few hundred are enough.
 
     Returns:
         The encoder with its rounding, which `convert` takes for int8; see `rounding`.
@@ -69,7 +69,7 @@ def fine_tune(
     aware(calibration, training=True)
     for each in ranges:
         each.momentum = MOMENTUM
-    # Sums in one order, so that the same run gives the same bytes each time. It stays on for the rest of the process.
+    # The same order of sums gives the same bytes each time. It stays on for the rest of the process.
     tf.config.experimental.enable_op_determinism()
     way, shot, query = data.protocol(shot=1)
     learner = ProtoNet(aware, input_spec)
@@ -79,7 +79,7 @@ def fine_tune(
 
 
 def quantize_aware(encoder: keras.Model) -> keras.Model:
-    """A copy of an encoder that rounds as int8 does. Its ranges are empty until it is called with `training=True`."""
+    """Copy an encoder with the rounding of int8. Its ranges are empty until it is called with `training=True`."""
     norms = _folded_norms(encoder)
     behind = {norm.name for norm in norms.values()}
 
@@ -91,10 +91,10 @@ def quantize_aware(encoder: keras.Model) -> keras.Model:
         return ROUNDED.get(kind, kind).from_config(config)
 
     def called(layer: keras.Layer, *inputs: keras.KerasTensor, **options: object) -> keras.KerasTensor:
-        # What stands in for a norm takes none of its options.
+        # The identity in place of a norm takes none of its options.
         outputs = layer(*inputs) if layer.name in behind else layer(*inputs, **options)
         original = encoder.get_layer(layer.name)
-        # A norm and a ReLU become part of the operator before them, whose output is rounded once, behind them.
+        # The converter fuses a norm and a ReLU into the operator before them; round once, behind them.
         after = consumers(encoder, original)
         fused = after and all(each.name in behind or isinstance(each, (layers.ReLU, layers.Activation)) for each in after)
         return outputs if fused or isinstance(original, KEEPING) else Range(name=f"{layer.name}_range")(outputs)
@@ -122,7 +122,7 @@ def quantize_aware(encoder: keras.Model) -> keras.Model:
 
 @contextmanager
 def without_rounding(encoder: keras.Model) -> Iterator[None]:
-    """The encoder computes in float while this lasts: what its weights would give if int8 cost nothing."""
+    """Let an encoder compute in float inside the context."""
     rounding = [layer for layer in _every_layer(encoder) if isinstance(layer, _Rounding)]
     for layer in rounding:
         layer.rounds = False
@@ -134,12 +134,12 @@ def without_rounding(encoder: keras.Model) -> Iterator[None]:
 
 
 class _Rounding:
-    """A layer that rounds, unless it is told not to; functions traced of it keep what it was told then."""
+    """A layer that rounds unless `rounds` is False. Traced functions keep the value that it had when they were traced."""
 
     rounds = True
 
     def rounded(self, weights: tf.Tensor, axes: tuple[int, ...]) -> tf.Tensor:
-        """Weights at the values of int8, symmetric, with one scale for all that lies along the axes."""
+        """Round weights to int8, symmetric, with one scale over the axes."""
         if not self.rounds:
             return weights
         weights = tf.convert_to_tensor(weights)
@@ -149,7 +149,7 @@ class _Rounding:
 
 
 class Range(_Rounding, layers.Layer):  # type: ignore[misc]  # Keras is not typed
-    """Rounds activations to 256 values between the ends of a range, which holds zero and follows the batches of training."""
+    """Rounds activations to 256 values of a range, which includes zero and follows the batches of training."""
 
     momentum = MOMENTUM
 
@@ -185,7 +185,7 @@ class RoundedDepthwiseConv2D(_Rounding, layers.DepthwiseConv2D):  # type: ignore
 
 
 class RoundedDense(_Rounding, layers.Dense):  # type: ignore[misc]  # Keras is not typed
-    """A dense layer with rounded weights, which have one scale in all: the converter is told so."""
+    """A dense layer with rounded weights, one scale for all, as the converter quantizes them."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         outputs = keras.ops.matmul(inputs, self.rounded(self.kernel, (0, 1)))
@@ -200,7 +200,7 @@ ROUNDED: dict[Any, Any] = {
 
 
 def _folded_norms(encoder: keras.Model) -> dict[str, keras.Layer]:
-    """Layer's name → the batch norm behind it, where nothing else sees the layer's output."""
+    """Map each layer's name to the batch norm behind it, where nothing else takes the layer's output."""
     found = {}
     for layer in encoder.layers:
         after = consumers(encoder, layer)
@@ -211,7 +211,7 @@ def _folded_norms(encoder: keras.Model) -> dict[str, keras.Layer]:
 
 
 def _fold(layer: keras.Layer, norm: keras.Layer) -> list[NDArray[np.float32]]:
-    """The layer's kernel and bias with the norm's frozen statistics in them."""
+    """Fold a norm's frozen statistics into a layer's kernel and bias; returns both."""
     kernel, *bias = (each.astype(np.float64) for each in layer.get_weights())
     mean, variance = (np.asarray(each, np.float64) for each in (norm.moving_mean, norm.moving_variance))
     factor = 1.0 / np.sqrt(variance + norm.epsilon)

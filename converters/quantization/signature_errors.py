@@ -11,7 +11,7 @@ from edge_meta.errors import ExportError
 from edge_meta.heads import linear
 from edge_meta.types import Array, Integers
 
-# float32 sums are off by 1e-6 or so. A head that is quantized, or overflows, is off by far more than this.
+# Sums in float32 are off by about 1e-6. A head that is quantized, or overflows, is off by far more than this.
 HEAD_TOLERANCE = 1e-2
 
 
@@ -24,20 +24,20 @@ def signature_errors(
         interpreter: of the file.
         exact: embeddings (n, D) by the float encoder.
         embeddings: those of the file, (n, D).
-        labels: (n,), whose each embedding is.
+        labels: (n,), of the embeddings.
         rates: learning rates for the training steps.
 
     Returns:
         Signature → max |found − reference| / max |reference| over its outputs, the worst output's.
 
     Raises:
-        ExportError: a head is not right.
+        ExportError: a head is off by more than `HEAD_TOLERANCE`.
     """
     errors = {"embed": _error(embeddings, exact)}
     sizes = interpreter.get_signature_list()
     if "train_step" in sizes:
         shots, classes = interpreter.get_signature_runner("train_step").get_input_details()["onehot"]["shape"]
-        # Spread over the data, so that many labels are among them; the last row of the heads stays empty.
+        # Spread over the data to have many labels; the last row of the heads stays empty.
         chosen = np.linspace(0, len(labels) - 1, min(shots, len(labels))).astype(int)
         _, which = np.unique(labels[chosen], return_inverse=True)
         which = which % max(1, classes - 1)
@@ -56,7 +56,7 @@ def signature_errors(
 def _head_errors(
     interpreter: Any, shots: Array, labels: Integers, m: int, n: int, rates: tuple[float, ...]
 ) -> dict[str, float]:
-    """Errors of enroll, score and train_step on shots (k, D) of labels (k,) below n, k at most m."""
+    """Measure the errors of enroll, score and train_step on shots (k, D) of labels (k,) below n, with k at most m."""
     dim, known = shots.shape[1], int(labels.max()) + 1
     real: Any = shots.astype(np.float64)  # the same functions as on the device, in double precision
     counts = np.bincount(labels, minlength=n)
@@ -75,7 +75,7 @@ def _head_errors(
     for shot in shots[:50]:
         found = {name: values[0, :known].astype(np.float64) for name, values in score(embedding=shot[None], **given).items()}
         distances = linear.squared_distances(shot.astype(np.float64), given["prototypes"][:known].astype(np.float64))
-        # Scores are held against the file's own distances: far from all prototypes, rounding of these decides.
+        # Compare scores by the file's own distances: far from all prototypes, the rounding of these decides.
         probabilities = linear.softmax(-found["distances"])
         scoring = max(scoring, _error(found["distances"], distances), _error(found["scores"], probabilities))
 

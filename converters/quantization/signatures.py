@@ -1,4 +1,4 @@
-"""The functions that go into `encoder.tflite`: embed, and the heads for apps that have no NumPy.
+"""Functions of `encoder.tflite`: embed, and the heads for apps without NumPy.
 
 All shapes are static and all inputs and outputs float32, so that one file runs in every LiteRT and TFLite runtime. D is the
 embedding's dimension, N the most labels, M the most shots in a training step. The heads are functional, state goes in and
@@ -22,7 +22,7 @@ NO_LOGIT = -1e30
 def frozen(encoder: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     """The encoder for one image (1, H, W, C), with its weights as constants.
 
-    A Keras model traced among other signatures would lose its weights in conversion without a word.
+    The conversion of a Keras model traced among other signatures loses its weights, without an error.
     """
     spec = tf.TensorSpec((1, *encoder.input_shape[1:]), tf.float32)
     traced = tf.function(lambda image: encoder(image, training=False)).get_concrete_function(spec)
@@ -38,7 +38,7 @@ def embed_signature(module: tf.Module, encoder: keras.Model) -> Any:
 
 
 def signatures(encoder: keras.Model, max_classes: int, max_shots: int) -> tuple[tf.Module, dict[str, Any]]:
-    """A module that owns the functions, and its concrete functions by signature name."""
+    """Trace all functions; returns the module that owns them, and concrete functions by signature name."""
     dim = encoder.output_shape[-1]
     n, m = max_classes, max_shots
     module = tf.Module()
@@ -66,14 +66,14 @@ def _spec(*shape: int) -> tf.TensorSpec:
 
 
 def enroll(embedding: tf.Tensor, onehot: tf.Tensor, prototypes: tf.Tensor, counts: tf.Tensor) -> dict[str, tf.Tensor]:
-    """One more shot for the label that `onehot` names: its prototype stays the mean of its shots."""
+    """Add a shot to the label that `onehot` marks: its prototype is the mean of its shots."""
     total = counts + onehot
     share = onehot / tf.maximum(total, 1.0)
     return {"prototypes": prototypes + tf.reshape(share, (-1, 1)) * (embedding - prototypes), "counts": total}
 
 
 def score(embedding: tf.Tensor, prototypes: tf.Tensor, counts: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Squared distances to the prototypes and the softmax over their negatives; rows without shots get (max, 0)."""
+    """Compute squared distances to the prototypes and the softmax over their negatives; rows without shots get (max, 0)."""
     enrolled = counts > 0.0
     squared = tf.reduce_sum(tf.math.squared_difference(prototypes, embedding), axis=1)
     # Not tf.nn.softmax: its output range is known, so the converter would make it int8 without any calibration.
@@ -92,7 +92,7 @@ def train_step(
     b: tf.Tensor,
     learning_rate: tf.Tensor,
 ) -> dict[str, tf.Tensor]:
-    """One gradient step of the linear head on the mean cross-entropy; the loss is that before the step.
+    """Take a gradient step of the linear head on the mean cross-entropy; the loss is the one before the step.
 
     Rows of `onehot` that are all zero are padding, and labels whose `class_mask` is zero take no part.
     """
@@ -109,7 +109,7 @@ def train_step(
 
 
 def signature_shapes(interpreter: Any) -> dict[str, Any]:
-    """Signature → input and output names → shapes."""
+    """List the shapes of inputs and outputs: signature → `inputs` or `outputs` → name → shape."""
     described: dict[str, Any] = {}
     for name in sorted(interpreter.get_signature_list()):
         runner = interpreter.get_signature_runner(name)

@@ -33,17 +33,17 @@ def export_target(
     overwrite: bool = False,
     on_note: Callable[[str], None] = lambda note: None,
 ) -> Bundle:
-    """Make a bundle for a target of a finished one.
+    """Make a bundle for a target from a finished bundle.
 
     Args:
-        bundle: in the form for LiteRT.
+        bundle: one for LiteRT.
         output: the new bundle's folder; a name that ends in .zip makes one archive.
         target: one of `TARGETS`.
         overwrite: replace a bundle that is at `output`.
 
     Raises:
         ExportError: the target does not take this encoder, or `output` is taken; nothing is written.
-        BackendError: what the target is checked with is not installed.
+        BackendError: the package that checks the target is not installed.
     """
     output = Path(output)
     if target not in TARGETS:

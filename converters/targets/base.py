@@ -15,9 +15,9 @@ class TargetFiles:
     """A target's part of a bundle.
 
     Attributes:
-        files: content by file name, encoder.tflite among them; the manifest and the model card come on top.
-        facts: what the manifest says of the target, beside its name.
-        usage: Markdown that the model card ends with.
+        files: content by file name, encoder.tflite among them; without the manifest and the model card.
+        facts: the manifest's fields of the target, without its name.
+        usage: Markdown for the end of the model card.
     """
 
     files: dict[str, bytes]
@@ -26,10 +26,10 @@ class TargetFiles:
 
 
 def image_input(bundle: Bundle, target: str) -> ImageInput:
-    """A bundle's input, for a target that takes images alone.
+    """Require a bundle of images; returns its input.
 
     Raises:
-        ExportError: the bundle takes something else.
+        ExportError: the bundle takes another kind of input.
     """
     input_spec = bundle.manifest.input_spec
     if not isinstance(input_spec, ImageInput):

@@ -1,4 +1,4 @@
-"""An encoder as C++17 to compile into a board's program: its bytes, its constants, and what is done around it."""
+"""Write an encoder as C++17 for a board's program: its bytes, its constants, and functions to quantize and classify."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ extern const unsigned char kEncoder[];  // the .tflite file, aligned to 16 bytes
 constexpr std::size_t kEncoderBytes = {model_bytes};
 constexpr char kEncoderId[] = "{encoder_id}";
 
-// Measured with reference kernels and 64-bit pointers. A chip's own kernels may want scratch memory on top.
+// Measured with reference kernels and 64-bit pointers. A chip's own kernels may need more memory.
 constexpr std::size_t kArenaBytes = {arena};
 
 constexpr int kHeight = {height};
@@ -38,22 +38,22 @@ constexpr int kInputZeroPoint = {input_zero};
 constexpr float kOutputScale = {output_scale}f;
 constexpr int kOutputZeroPoint = {output_zero};
 
-// What the encoder takes for a pixel, 0 to 255. Rows from the top, pixels from the left{colours}.
+// Converts a pixel, 0 to 255, to an input of the encoder. Rows from the top, pixels from the left{colours}.
 inline std::int8_t InputOfPixel(std::uint8_t pixel) {{
   const float value = (static_cast<float>(pixel) - kPixelMean) * kPixelScale;
   const long quantized = std::lround(value / kInputScale) + kInputZeroPoint;
   return static_cast<std::int8_t>(quantized < -128 ? -128 : quantized > 127 ? 127 : quantized);
 }}
 
-// What a value of the encoder's output stands for.
+// Converts an output of the encoder to a value of the embedding.
 inline float ValueOfOutput(std::int8_t output) {{ return kOutputScale * static_cast<float>(output - kOutputZeroPoint); }}
 
-// Moves a class's prototype, the mean of its `shots` embeddings so far, to that with one more.
+// Adds an embedding to a class's prototype, the mean of its `shots` embeddings so far.
 inline void Enroll(const float* embedding, float* prototype, int shots) {{
   for (int i = 0; i < kDim; ++i) prototype[i] += (embedding[i] - prototype[i]) / static_cast<float>(shots + 1);
 }}
 
-// The index of the nearest of `classes` prototypes, kDim values each; its squared distance goes to `distance`.
+// Returns the index of the nearest of `classes` prototypes, kDim values each; writes its squared distance to `distance`.
 inline int Nearest(const float* embedding, const float* prototypes, int classes, float* distance) {{
   int best = -1;
   for (int k = 0; k < classes; ++k) {{
@@ -70,7 +70,7 @@ inline int Nearest(const float* embedding, const float* prototypes, int classes,
   return best;
 }}
 
-// Registers what the encoder needs with a tflite::MicroMutableOpResolver<kOperators>; false if one cannot be had.
+// Registers the encoder's operators with a tflite::MicroMutableOpResolver<kOperators>; false if that fails for one.
 constexpr unsigned int kOperators = {operators};
 template <typename Resolver>
 bool AddOperators(Resolver& resolver) {{
@@ -104,7 +104,7 @@ int label = edge_meta::Nearest(embedding, prototypes, classes, &distance);
 
 
 def header(manifest: Manifest, input_spec: ImageInput, encoder: IntegerEncoder, arena_bytes: int) -> str:
-    """encoder.h."""
+    """Write encoder.h."""
     names = sorted({operator.name for operator in encoder.operators})
     return TEXT.format(
         encoder_id=manifest.encoder_id,
@@ -127,7 +127,7 @@ def header(manifest: Manifest, input_spec: ImageInput, encoder: IntegerEncoder, 
 
 
 def source(model: bytes) -> str:
-    """encoder.cc."""
+    """Write encoder.cc."""
     rows = (model[start : start + 16] for start in range(0, len(model), 16))
     data = "\n".join("    " + " ".join(f"0x{byte:02x}," for byte in row) for row in rows)
     return (
@@ -138,7 +138,7 @@ def source(model: bytes) -> str:
 
 
 def _literal(value: float) -> str:
-    """A C++ floating literal, short of its suffix: nine digits give a float32 back to the bit."""
+    """A C++ floating literal without its suffix; nine digits reproduce a float32 exactly."""
     text = f"{value:.9g}"
     return text if any(mark in text for mark in ".e") else f"{text}.0"
 

@@ -1,8 +1,8 @@
-"""The target edgetpu: the encoder in int8, ready for Coral's compiler, and what that compiler will leave to the CPU.
+"""Make the target edgetpu: the encoder in int8 for Coral's compiler, and a report of operators that will run on the CPU.
 
 The compiler is not run here; the report follows its documented requirements and table of operators, "TensorFlow models on
 the Edge TPU", coral.ai/docs/edgetpu/models-intro: 8-bit tensors of constant size, in which only the three innermost
-dimensions are larger than 1; and one Edge TPU part, so that all from the first operator that does not map is the CPU's.
+dimensions are larger than 1; and one Edge TPU part, so every operator from the first that does not map runs on the CPU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edge_meta.runtime.bundle import MODEL, Bundle
 REPORT, TEXT = "edgetpu.json", "edgetpu.txt"
 SOURCE = "coral.ai/docs/edgetpu/models-intro"
 NOT_RUN = "Made from Coral's documentation; the compiler itself was not run, and may differ."
-# Of SRAM for parameters, "roughly 8 MB" by coral.ai/docs/edgetpu/compiler.
+# Bytes of memory for parameters: "roughly 8 MB" according to coral.ai/docs/edgetpu/compiler.
 CACHE = 8 << 20
 
 USAGE = """\
@@ -35,7 +35,7 @@ Rule = Callable[[OperatorInfo], "str | None"]
 
 
 def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
-    """The int8 file and the report, as JSON and as text.
+    """Make the int8 file and the report, as JSON and as text.
 
     Raises:
         ExportError: the encoder is not in int8 from end to end.
@@ -56,11 +56,11 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
 
 
 def report(operators: tuple[OperatorInfo, ...]) -> dict[str, Any]:
-    """Where each operator will run by the documentation.
+    """List where each operator will run according to the documentation.
 
     Returns:
-        `operators`: for each its `operator`, `runs_on` (tpu or cpu) and the `reason` for the CPU; `on_tpu` and `on_cpu`, how
-        many; `parameter_bytes`; `summary`, `source` and `note` for people.
+        `operators`: for each its `operator`, `runs_on` (tpu or cpu) and the `reason` for the CPU; `on_tpu` and `on_cpu`:
+        their numbers; `parameter_bytes`; `summary`, `source` and `note` for people.
     """
     rows: list[dict[str, Any]] = []
     first: str | None = None
@@ -89,6 +89,7 @@ def report(operators: tuple[OperatorInfo, ...]) -> dict[str, Any]:
 
 
 def as_text(found: dict[str, Any]) -> str:
+    """Format a report for people: an operator a line, then the summary."""
     width = max(len(row["operator"]) for row in found["operators"])
     rows = [
         f"{row['operator']:{width}}  {row['runs_on'].upper()}{'  ' + row['reason'] if row['reason'] else ''}".rstrip()
@@ -98,7 +99,7 @@ def as_text(found: dict[str, Any]) -> str:
 
 
 def _obstacle(operator: OperatorInfo) -> str | None:
-    """Why an operator does not map, whatever comes before it; None if it does."""
+    """The reason why an operator does not map, whatever comes before it; None if it maps."""
     if operator.name not in RULES:
         return "is not among the operators of the Edge TPU"
     computed = [tensor for tensor in (*operator.inputs, *operator.outputs) if tensor is not None and not tensor.data]
@@ -154,7 +155,7 @@ def _softmax(operator: OperatorInfo) -> str | None:
     return "works on more than one dimension" if any(size > 1 for size in shape[:-1]) or shape[-1] > 16_000 else None
 
 
-# The documented operators that have no documented limit, or one on shapes that no encoder meets, and those with a rule.
+# The documented operators, with the rule for those that have a documented limit which encoders can exceed.
 RULES: dict[str, Rule | None] = {
     **dict.fromkeys(
         ("ADD", "EXPAND_DIMS", "L2_NORMALIZATION", "LOGISTIC", "MAXIMUM", "MINIMUM", "MUL", "PACK", "PAD", "PRELU",

@@ -1,4 +1,4 @@
-"""The target imprint: a plain classifier, its last layer made of the enrolled prototypes, for apps that know nothing else.
+"""Make the target imprint: a plain classifier whose last layer is made of enrolled prototypes, for apps without a runtime.
 
 Weight imprinting (Qi et al. 2018) with the linear head of prototypical networks, W = 2c and b = −‖c‖² (Snell et al. 2017,
 eq. 8), or the columns that `adapt` has moved; a softmax follows. The classifier cannot say "unknown".
@@ -23,7 +23,7 @@ from edge_meta.store.reader import Snapshot
 
 
 def imprint(bundle: Bundle, store: str | Path | None, output: str | Path, overwrite: bool = False) -> tuple[str, ...]:
-    """Write a classifier of what is enrolled, one .tflite file with its labels in it; returns the labels.
+    """Write a classifier of the enrolled labels, one .tflite file that names them; returns the labels.
 
     Args:
         store: the .db file; by default the one in the user's data folder, as for `Classifier.load`.
@@ -54,7 +54,7 @@ def imprint(bundle: Bundle, store: str | Path | None, output: str | Path, overwr
 
 
 def classifier(bundle: Bundle, snapshot: Snapshot) -> bytes:
-    """The file: image [1, H, W, C] → scores [1, N], float32, the softmax that `classify` gives."""
+    """Make the file: image [1, H, W, C] → scores [1, N], float32, the softmax that `classify` gives."""
     if several := [label for label in snapshot.labels if len(label.splitlines()) > 1]:
         raise ExportError(
             f"The label {several[0]!r} has several lines, and labels.txt one for each label.", "Enroll it anew."

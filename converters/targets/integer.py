@@ -1,4 +1,4 @@
-"""The encoder alone, with int8 in and out, for targets without floats."""
+"""Take the encoder alone out of a bundle, with int8 input and output, for targets without floats."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from edge_meta.runtime.bundle import Bundle
 
 @dataclass(frozen=True)
 class End:
-    """An input or output in int8, which stands for the floats (q − zero_point) · scale."""
+    """An input or output in int8; its value q means (q − zero_point) · scale."""
 
     scale: float
     zero_point: int
 
     @classmethod
     def of(cls, tensor: TensorInfo) -> End:
+        """Read the scale and zero point of a tensor that has one of each."""
         return cls(tensor.scales[0], tensor.zero_points[0])
 
     def quantized(self, values: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Quantize values to the nearest steps."""
         steps = np.round(values / np.float32(self.scale)) + self.zero_point
         rounded: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8)
         return rounded
 
     def values(self, quantized: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Dequantize."""
         values: NDArray[np.float32] = (quantized.astype(np.float32) - self.zero_point) * np.float32(self.scale)
         return values
 
@@ -39,7 +42,7 @@ class End:
 
 @dataclass(frozen=True)
 class IntegerEncoder:
-    """A bundle's encoder without its heads, and without the operators that turned floats to int8 and back.
+    """A bundle's encoder without its heads, and without the operators that convert floats to int8 and back.
 
     Attributes:
         model: the file's bytes, with one subgraph and the signature `embed`.
@@ -52,7 +55,7 @@ class IntegerEncoder:
 
     @classmethod
     def of(cls, bundle: Bundle) -> IntegerEncoder:
-        """Raises ExportError when the bundle's encoder is not in int8 from end to end."""
+        """Take the encoder out of a bundle; raises ExportError when it is not in int8 from end to end."""
         model = serialize(with_integer_ends(encoder_alone(bundle.model)))
         operators = ModelFile.parse(model).subgraphs[0]
         first = operators[0].inputs[0]

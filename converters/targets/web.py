@@ -1,6 +1,6 @@
-"""The target web: a bundle with a page that enrolls and classifies in the browser, with LiteRT.js.
+"""Make the target web: a bundle with a page that enrolls and classifies in the browser, with LiteRT.js.
 
-LiteRT.js takes the bundle's file as it is: static shapes and float32 in and out are what it asks for, and what is checked.
+LiteRT.js runs the bundle's file as it is, given static shapes and float32 input and output, which are checked.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ $ python -m http.server --bind 127.0.0.1      # then open 127.0.0.1:8000
 
 
 def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
-    """The file itself, a module and a page.
+    """Put a JavaScript module and a page beside the file.
 
     Raises:
-        ExportError: LiteRT.js would not take the file.
+        ExportError: LiteRT.js cannot run the file.
     """
     check_file(bundle.model)
     files = {MODEL: bundle.model, **{path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}}
@@ -41,7 +41,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
 
 
 def check_file(content: bytes) -> None:
-    """Raises ExportError when a shape is open, an end is not in float32, or an operator is none of TFLite's own."""
+    """Raises ExportError when a shape is open, an input or output is not float32, or an operator is not TFLite's own."""
     model = parse(content)
     if any(code.customCode for code in model.operatorCodes):
         raise ExportError("The file needs operators that LiteRT.js does not have.", "Use an encoder of other layers.")

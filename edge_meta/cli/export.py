@@ -18,13 +18,13 @@ MODEL_OPTIONS = ("output_tensor", "input_kind", "input_shape", "mean", "scale", 
 
 
 def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
-    """A callback that reads numbers between commas."""
+    """Make a callback that reads numbers with commas between them."""
 
     def read(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[Any, ...] | None:
         try:
             return None if text is None else tuple(kind(part) for part in text.split(","))
         except ValueError:
-            raise click.BadParameter(f"{text!r} is not numbers between commas.") from None
+            raise click.BadParameter(f"{text!r} is not a list of numbers with commas.") from None
 
     return read
 
@@ -40,7 +40,7 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
     default="litert",
     show_default=True,
     type=click.Choice(TARGETS),
-    help="What the encoder is exported for.",
+    help="Runtime or device to export for.",
 )
 @click.option("--store", metavar="FILE", help="For imprint: the store's .db file.  [default: in the user's data folder]")
 @click.option(
@@ -53,29 +53,33 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
     "--mirror", is_flag=True,
     help="Embed each image together with its mirror image: more accurate, at twice the time. For a run with --reflections.",
 )  # fmt: skip
-@click.option("--max-classes", default=64, show_default=True, metavar="N", help="Static size of the heads in the file.")
-@click.option("--max-shots", default=256, show_default=True, metavar="M", help="Shots in one train_step of the file.")
+@click.option("--max-classes", default=64, show_default=True, metavar="N", help="Classes in the file's heads, a fixed size.")
+@click.option(
+    "--max-shots", default=256, show_default=True, metavar="M", help="Shots in a train_step of the file, a fixed size."
+)
 @click.option(
     "--quantize-aware", default=0, metavar="EPISODES",
-    help="Fine-tune the encoder for int8 first, where --quantize int8 alone loses too much; 300 is usual.  [default: none]",
+    help="Fine-tune for int8 first, where --quantize int8 alone loses too much; 300 is usual.  [default: none]",
 )  # fmt: skip
 @click.option(
     "--max-drop", default=1.0, show_default=True, metavar="POINTS",
-    help="Accuracy that the format may cost on validation classes; beyond it nothing is written.",
+    help="Largest loss of accuracy on validation classes; if the format loses more, nothing is written.",
 )  # fmt: skip
-@click.option("--explain", is_flag=True, help="Print which layers' quantization adds how much noise, worst first.")
+@click.option("--explain", is_flag=True, help="Print the quantization noise of each layer, worst first.")
 @click.option("--output-tensor", metavar="T", help="Name or index of the embedding's tensor.  [default: the only output]")
 @click.option("--input-kind", type=click.Choice(INPUT_KINDS), help="[default: by the input's shape]")
-@click.option("--input-shape", metavar="N,...", callback=_numbers(int), help="Where the model leaves it open; no batch.")
+@click.option(
+    "--input-shape", metavar="N,...", callback=_numbers(int), help="Shape without the batch, if the model leaves it open."
+)
 @click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="The model takes (x − mean) · scale.")
 @click.option("--scale", metavar="X[,...]", callback=_numbers(float), help="See --mean.  [default for both: by the file]")
-@click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS), help="Of images.  [default: rgb]")
-@click.option("--sample-rate", type=int, metavar="HZ", help="Of audio.  [default: 16000]")
+@click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS), help="Order of colours.  [default: rgb]")
+@click.option("--sample-rate", type=int, metavar="HZ", help="Sample rate of audio.  [default: 16000]")
 @click.option(
     "--upgrade-from", multiple=True, metavar="BUNDLE",
-    help="Bundle of an older encoder, whose stores edge-meta migrate shall move to this one; may be given several times.",
+    help="Bundle of an older encoder whose stores `edge-meta migrate` can move to this one; may be repeated.",
 )  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace a bundle that is already there.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 @json_option
 def export(
     source: str,
@@ -86,7 +90,7 @@ def export(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Make a bundle of RUN, a folder made by `edge-meta train` (or the encoder.keras in it), or of a model of yours.
+    """Make a bundle from RUN, a folder made by `edge-meta train` (or the encoder.keras in it), or from another model.
 
     \b
     Examples:
@@ -101,16 +105,16 @@ def export(
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
 
-    The encoder is quantized and put into one .tflite file with its heads; learning rate and rejection are calibrated, and
-    the quantized encoder is compared with the float one, all on validation classes.
+    Quantize the encoder and write it with its heads into one .tflite file. Calibrate the learning rate and rejection, and
+    compare the quantized encoder with the float one, all on validation classes.
 
     Models of any maker may take images, audio, or arrays such as sensor series and token ids. A .tflite file keeps its
-    weights and its quantization. Options from --output-tensor to --sample-rate say what such a model does not say itself; x
-    in --mean is a pixel from 0 to 255, a sample from −1 to 1, or an array's value.
+    weights and its quantization. Options from --output-tensor to --sample-rate give facts that such a model does not state;
+    x in --mean is a pixel from 0 to 255, a sample from −1 to 1, or an array's value.
 
-    Other targets are made of BUNDLE, a finished one or a shipped one's name, or of a bundle made on the way: tflm for
-    microcontrollers, web for browsers, edgetpu for Coral's compiler. imprint makes a plain classifier of what is enrolled
-    in a store, one .tflite file. All targets of one bundle have its encoder id.
+    Other targets take BUNDLE, a finished one or a shipped one's name, or any other source by way of a temporary bundle: tflm
+    for microcontrollers, web for browsers, edgetpu for Coral's compiler. imprint writes a plain classifier of the labels
+    enrolled in a store, one .tflite file. All targets of one bundle have its encoder id.
     """
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")

@@ -1,7 +1,7 @@
 // A bundle in the browser: embeds with LiteRT.js, classifies by the nearest prototype. Nothing leaves the page.
 
 export class Encoder {
-  // Loads manifest.json and encoder.tflite from a folder's URL. `litert` is the module @litertjs/core, its runtime loaded.
+  // Loads manifest.json and encoder.tflite from a folder's URL. `litert` is the module @litertjs/core with its runtime loaded.
   static async load(litert, folder) {
     const manifest = await (await fetch(new URL('manifest.json', folder))).json();
     const file = await fetch(new URL('encoder.tflite', folder));
@@ -16,7 +16,7 @@ export class Encoder {
     Object.assign(this, {litert, manifest, model});
   }
 
-  // The embedding, a Float32Array, of an image of any size, as a canvas gives it: RGBA, 0 to 255.
+  // Embeds an image of any size, as a canvas gives it (RGBA, 0 to 255); returns a Float32Array.
   async embed({data, height, width}) {
     const input = this.manifest.input;
     const pixels = resized(withChannels(data, input.channels), height, width, input);
@@ -30,7 +30,7 @@ export class Encoder {
   }
 }
 
-// RGBA as RGB, or as gray with the weights of ITU-R 601-2.
+// Converts RGBA to RGB, or to gray with the weights of ITU-R 601-2.
 function withChannels(rgba, channels) {
   const pixels = new Uint8Array((rgba.length / 4) * channels);
   for (let from = 0, to = 0; from < rgba.length; from += 4) {
@@ -41,7 +41,7 @@ function withChannels(rgba, channels) {
   return pixels;
 }
 
-// The resize of edge_meta/images.py: a triangle filter as wide as the shrink factor, so that both give the same embeddings.
+// Resizes as edge_meta/inputs/resizing.py does, with a triangle filter as wide as the shrink factor: the embeddings are equal.
 function resized(pixels, height, width, {height: rows, width: columns, channels}) {
   if (height === rows && width === columns) return pixels;
   const down = triangles(height, rows);
@@ -62,7 +62,7 @@ function resized(pixels, height, width, {height: rows, width: columns, channels}
   return result;
 }
 
-// For each of `target` places, the first of `size` that it draws on, and the weights from there.
+// For each of `target` places: the first of `size` pixels that it is computed from, and the weights from there on.
 function triangles(size, target) {
   const step = size / target;
   const support = Math.max(step, 1);
@@ -78,7 +78,7 @@ function triangles(size, target) {
 }
 
 export class Prototypes {
-  // `rejection` is the manifest's; without it nothing is unknown.
+  // `rejection` is the manifest's field; without it nothing is unknown.
   constructor(rejection = null) {
     this.rejection = rejection;
     this.labels = new Map(); // label → {sum, squares, shots}: Σx, Σ‖x‖² and how many
@@ -96,7 +96,7 @@ export class Prototypes {
     return this.labels.delete(label);
   }
 
-  // {label, distance, known} of the nearest label; null when there is none.
+  // Returns {label, distance, known} of the nearest label, or null when there is none.
   classify(embedding) {
     let best = null;
     for (const [label, {sum, shots}] of this.labels) {
@@ -106,7 +106,7 @@ export class Prototypes {
     return best && {...best, known: best.distance <= this.limit(best.label)};
   }
 
-  // Up to which squared distance something is of a label; edge_meta/heads/rejection.py says why.
+  // The largest squared distance at which an image is of a label; edge_meta/heads/rejection.py explains it.
   limit(label) {
     if (!this.rejection) return Infinity;
     const {far, shots: [one, more], spread} = this.rejection;
@@ -128,7 +128,7 @@ export class Prototypes {
 
 const squaredNorm = (values) => values.reduce((sum, value) => sum + value * value, 0);
 
-// The line through points (xs, ys) at x, level beyond its ends, or `onward` beyond the last as between the last two.
+// Interpolates points (xs, ys) at x: level beyond the ends, or `onward`, along the last segment, beyond the last point.
 function between(x, xs, ys, onward) {
   const last = xs.length - 1;
   if (x <= xs[0] || last === 0) return ys[0];
