@@ -495,5 +495,5 @@ def test_options_of_models_and_of_runs_do_not_mix(convert: Callable[..., Path], 
     path, run = convert(image, (1, 8, 8, 3)), Path(__file__).parents[2] / "benchmarks" / "omniglot"
     assert "converted already" in cli("export", path, "--quantize", "int8", "--output", tmp_path / "b", code=1).stderr
     assert "states its input and output" in cli("export", run, "--mean", "1", "--output", tmp_path / "b", code=1).stderr
-    assert "not numbers" in cli("export", path, "--mean", "a,b", "--output", tmp_path / "b", code=2).stderr
+    assert "not a list of numbers" in cli("export", path, "--mean", "a,b", "--output", tmp_path / "b", code=2).stderr
     assert "cannot be read" in cli("export", tmp_path / "no.tflite", "--output", tmp_path / "b", code=1).stderr
