@@ -35,6 +35,15 @@ def small_conv4() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_conv4() -> Iterator[None]:
+    """See `one_block_for_conv4`."""
+    from support.training import one_block_for_conv4
+
+    with one_block_for_conv4():
+        yield
+
+
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run on an .npz file of 30 classes. Tests must not write to it."""

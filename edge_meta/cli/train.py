@@ -24,7 +24,9 @@ from edge_meta.errors import TrainingError
 @click.option("--shot", default=1, show_default=True, help="Support examples of each class.")
 @click.option("--query", default=2, show_default=True, help="Query examples of each class.")
 @click.option("--episodes", default=3500, show_default=True, help="Training episodes in all.")
-@click.option("--learning-rate", default=3e-3, show_default=True, help="Adam's, at the start of a cosine decay.")
+@click.option(
+    "--learning-rate", default=3e-3, show_default=True, help="Adam's learning rate at the start of a cosine decay."
+)
 @click.option(
     "--rotations/--no-rotations", default=None,
     help="Count each class turned by 90, 180 and 270 degrees as more classes.  [default: for omniglot only]",
@@ -32,24 +34,29 @@ from edge_meta.errors import TrainingError
 @click.option("--reflections", is_flag=True, help="Count each class mirrored as one more class.")
 @click.option(
     "--whole-groups", default=0.0, show_default=True, metavar="SHARE",
-    help="Of episodes that are made of whole alphabets (groups of the dataset), whose classes are the harder to tell apart.",
+    help="Make this share of episodes of whole alphabets (groups of the dataset), whose classes are harder to tell apart.",
 )  # fmt: skip
 @click.option(
-    "--augment", is_flag=True, help="Distort each image by itself: affine, elastic, stroke width. Wants a longer run."
+    "--augment", is_flag=True, help="Distort each image by itself: affine, elastic, stroke width. Train longer with it."
 )
 @click.option("--tasks", default=1, show_default=True, help="Episodes in one step of the outer loop.")
-@click.option("--inner-steps", default=5, show_default=True, help="Gradient steps of the inner loop; not for protonet, nca.")
+@click.option("--inner-steps", default=5, show_default=True, help="Gradient steps of the inner loop, where there is one.")
 @click.option(
-    "--inner-learning-rate", default=0.1, show_default=True, help="Of the inner loop; protomaml and protoanil learn on."
+    "--inner-learning-rate",
+    default=0.1,
+    show_default=True,
+    help="Learning rate of the inner loop; protomaml and protoanil learn it further.",
 )
 @click.option(
-    "--transductive", is_flag=True, help="maml's: normalize queries by their own batch, which tells of each other."
+    "--transductive",
+    is_flag=True,
+    help="Normalize queries by their own batch, as Finn et al. 2017 do; for all of the maml family and reptile.",
 )
 @click.option(
     "--precision", default="float32", show_default=True, type=click.Choice(PRECISIONS),
-    help="Of the encoder's arithmetic; weights stay float32. bfloat16 pays on GPUs that have it.",
+    help="Precision of the encoder's arithmetic; weights stay float32. bfloat16 is faster on GPUs that have it.",
 )  # fmt: skip
-@click.option("--xla", is_flag=True, help="Compile the step with XLA; on one device. May pay on GPUs, does not on CPUs.")
+@click.option("--xla", is_flag=True, help="Compile the step with XLA, on one device. Faster on some GPUs, not on CPUs.")
 @click.option("--start", metavar="RUN", help="Begin with the encoder of another run, to go on with new data or methods.")
 @click.option("--seed", default=0, show_default=True, help="Seed of weights, episodes and augmentation.")
 @click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")

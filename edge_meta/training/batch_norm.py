@@ -12,13 +12,12 @@ from keras import layers
 
 @keras.saving.register_keras_serializable(package="edge_meta")
 class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]  # Keras is not typed
-    """Batch normalization of images whose training pass is TensorFlow's fused kernel.
+    """Batch normalization of images that trains with TensorFlow's fused kernel.
 
-    The same function as Keras's own, which composes it of single operations and takes three times as long on a CPU. The
-    kernel has no second derivatives, nor those of its statistics; inside of `composed`, and in float64, it is left out.
-    Keras would not do there: its variance holds the mean constant (tf.nn.moments), which the first derivative alone does not
-    see.
-    Statistics over several devices, and frozen ones, are Keras's.
+    It is the same function as Keras's layer, which composes it of single operations and takes three times as long on a CPU.
+    The kernel has no second derivatives, and no derivatives of its statistics. Inside `composed`, and in float64, this layer
+    composes batch norm itself. Keras's layer would not do there: its variance holds the mean constant (tf.nn.moments), which
+    is right for the first derivative alone. Frozen statistics, and those over several devices, are left to Keras.
     """
 
     fused = True
@@ -44,7 +43,7 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc] 
 
 @contextmanager
 def composed(encoder: keras.Model) -> Iterator[None]:
-    """Compose batch norm of single operations inside the block: with all derivatives, those of its statistics too."""
+    """Compose batch norm of single operations in what is traced inside, for all derivatives, those of its statistics too."""
     norms = [layer for layer in encoder.layers if isinstance(layer, FusedBatchNormalization)]
     before = [norm.fused for norm in norms]
     for norm in norms:

@@ -1,4 +1,4 @@
-"""Where a run trains: one CPU or GPU, all GPUs of a host, or several hosts; all by `tf.distribute`.
+"""Devices to train on, by `tf.distribute`: one CPU or GPU, all GPUs of a host, or several hosts.
 
 Several hosts are several processes of the same command, each with the environment variable TF_CONFIG that TensorFlow
 specifies: {"cluster": {"worker": ["host1:port", "host2:port"]}, "task": {"type": "worker", "index": 0}}.
@@ -19,7 +19,7 @@ ALONE = "or unset it to train here alone."
 
 
 def strategy() -> tf.distribute.Strategy:
-    """The strategy for what this process has: TF_CONFIG's workers, else all GPUs if there are several, else one device.
+    """The strategy for this process: TF_CONFIG's workers; else all GPUs, if there are several; else one device.
 
     Call it before TensorFlow does anything else. With TF_CONFIG it waits until all workers have started, an hour at most.
 
@@ -41,18 +41,20 @@ def strategy() -> tf.distribute.Strategy:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes the run's folder: the first worker."""
+    """Whether this process writes the run's folder: of several workers, the first alone does."""
     workers = strategy.cluster_resolver
     return workers is None or not workers.task_id
 
 
 def several_hosts(strategy: tf.distribute.Strategy) -> bool:
-    return strategy.num_replicas_in_sync > 1 and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    """Whether other workers train with this process."""
+    workers = strategy.cluster_resolver
+    return workers is not None and len(workers.cluster_spec().as_dict().get("worker", [])) > 1
 
 
 @contextmanager
 def lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Turns what TensorFlow raises when another worker is gone into a TrainingError that says so."""
+    """Turn TensorFlow's errors about another worker that is gone into a TrainingError."""
     errors = tf.errors
     try:
         yield
@@ -68,8 +70,13 @@ def lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 
 def _require_worker(config: str) -> None:
-    """Raises TrainingError unless TF_CONFIG has workers alone, and this process is one of them: TensorFlow lets other things
-    pass, and then trains alone, or with two processes that take themselves for the chief."""
+    """Check that TF_CONFIG names workers alone, and this process among them.
+
+    TensorFlow accepts other values, and then trains alone, or with two processes that both act as the chief.
+
+    Raises:
+        TrainingError: it does not.
+    """
     try:
         read = json.loads(config)
         cluster, task = read["cluster"], read["task"]

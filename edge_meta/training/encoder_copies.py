@@ -12,7 +12,7 @@ BFLOAT16 = "mixed_bfloat16"
 
 
 def in_precision(encoder: keras.Model, policy: str) -> keras.Model:
-    """A copy of an encoder that computes in another precision; the embedding stays float32.
+    """Copy an encoder so that it computes in another precision; the embedding stays float32.
 
     Args:
         policy: one of Keras's, such as BFLOAT16, which leaves the weights in float32.
@@ -21,15 +21,15 @@ def in_precision(encoder: keras.Model, policy: str) -> keras.Model:
 
 
 def for_device(encoder: keras.Model) -> keras.Model:
-    """A copy in float32 of Keras's own layers alone, which any Keras reads: what a run keeps, and what is converted."""
+    """Copy an encoder in float32, of Keras's own layers alone. Any Keras reads it; runs keep it, and it is converted."""
     return _copy(encoder, FLOAT32, {FusedBatchNormalization: layers.BatchNormalization})
 
 
 def mirrored(encoder: keras.Model) -> keras.Model:
-    """Embeds each image and its mirror image, and puts the two side by side, (batch, 2 · dim).
+    """Embed each image and its mirror image, side by side: (batch, 2 · dim).
 
-    Squared distances are the means of the two views', so that a single network votes twice. The images go through it as one
-    batch: the weights are there once, and a device takes them through the network in one pass.
+    Squared distances are then the means of those of the two views. Both images go through the network as one batch, so the
+    weights are stored once, and a device makes one pass.
     """
     dim = encoder.output_shape[-1]
     image = keras.Input(encoder.input_shape[1:], name="image")

@@ -32,11 +32,11 @@ def conv4(input_shape: Shape = (28, 28, 1), filters: int = 64) -> keras.Model:
 
 
 def resnet7(input_shape: Shape = (28, 28, 1), filters: tuple[int, int, int] = (32, 48, 56)) -> keras.Model:
-    """Seven convolutions: one of stride 2, three residual blocks of two (He et al. 2016, the last two of stride 2), and the
-    mean over what is left of the image.
+    """Seven convolutions: one of stride 2, then three residual blocks of two (He et al. 2016), and global average pooling.
 
-    Half-size maps from the first layer on make a step of training two to three times as fast as Conv4's. A shortcut that
-    changes shape is a 2×2 average (He, T. et al. 2019, "Bag of tricks", ResNet-D) and a 1×1 convolution.
+    The last two blocks have stride 2. Maps of half the size from the first layer on make a training step two to three times
+    as fast as Conv4's. A shortcut that changes shape is 2×2 average pooling (He, T. et al. 2019, "Bag of tricks", ResNet-D)
+    and a 1×1 convolution.
 
     Args:
         input_shape: (height, width, channels), height and width at least 16.
@@ -47,7 +47,7 @@ def resnet7(input_shape: Shape = (28, 28, 1), filters: tuple[int, int, int] = (3
 
 
 def resnet8(input_shape: Shape = (56, 56, 1), filters: tuple[int, int, int, int] = (16, 24, 48, 60)) -> keras.Model:
-    """`resnet7` behind one more convolution of stride 2, for images of twice the size, whose finer strokes it sees.
+    """One more convolution of stride 2 before `resnet7`, for images of twice the size, with finer strokes.
 
     Args:
         input_shape: (height, width, channels), height and width at least 16.

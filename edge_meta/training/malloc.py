@@ -1,7 +1,7 @@
-"""Memory between training steps: kept by the process, where the C library would give it back to the kernel.
+"""Memory that training frees, kept by the process for the next step.
 
-A step's activations are tens of megabytes each. glibc maps and unmaps blocks of that size one by one, so that every step
-faults all of its pages in again, zeroed: a quarter of a Conv4's step on a CPU.
+A step's activations are tens of megabytes each. glibc gives blocks of that size back to the kernel, and every step faults
+all of its pages in again, zeroed. On a CPU that is a quarter of the time of a Conv4's step.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ GROWTH = 1 << 28  # bytes that the heap grows by at a time
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc's malloc serve large blocks from its heap, and never shrink it, for the whole process from now on.
+    """Make glibc's malloc serve large blocks from its heap, and never shrink it, for the rest of the process.
 
     Returns:
-        Whether it did; False where the C library is another.
+        True; False where the C library is another, or refuses.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

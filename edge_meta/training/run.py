@@ -1,8 +1,8 @@
-"""A run's folder: how it was made, its curve, its checkpoint, and the encoder that it gave.
+"""A run's folder: how it was made, its curve, its checkpoint, and its encoder.
 
 RUN/run.json          what was asked (dataset, method, way, ...), versions, host
 RUN/metrics.jsonl     a line for each validation
-RUN/checkpoint.npz    weights, optimizer state and the curve so far: all that going on needs
+RUN/checkpoint.npz    weights, optimizer state and the curve so far: all that a resumed run needs
 RUN/encoder.keras     the encoder, best on validation classes
 RUN/head.json         the learning rates of `adapt`, where the method has learned them
 RUN/tensorboard/      the curve for TensorBoard
@@ -119,7 +119,7 @@ class RunFolder:
             raise TrainingError(f"{path} is damaged ({error}).", "Delete it; --resume writes it again.") from None
 
     def load_encoder(self) -> keras.Model:
-        """The encoder that the run gave; see `load_encoder`."""
+        """The encoder that the run kept; see `load_encoder`."""
         return load_encoder(self.encoder)
 
     def learning_rates(self) -> tuple[float, ...] | None:
@@ -131,7 +131,7 @@ class RunFolder:
             raise TrainingError(f"{path} is damaged ({error}).", "Train again.") from None
 
     def checkpoint(self, variables: Sequence[Any], history: list[dict[str, Any]]) -> None:
-        """Save all that going on needs, and the curve so far for people and for TensorBoard."""
+        """Save all that a resumed run needs, and the curve so far, for people and for TensorBoard."""
         arrays = {f"v{index}": variable.numpy() for index, variable in enumerate(variables)}
         with self._writing():
             with files.replacing(self.path / "checkpoint.npz") as file:

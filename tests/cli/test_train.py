@@ -17,11 +17,13 @@ from support.device import cli
 from support.workstation import save_npz
 
 from edge_meta.cli.progress import duration
+from edge_meta.errors import TrainingError
 from edge_meta.training.config import TrainingConfig
+from edge_meta.training.pipeline import train
 from edge_meta.training.progress import Progress
 from edge_meta.training.run import RunFolder
 
-pytestmark = pytest.mark.usefixtures("small_conv4")
+pytestmark = pytest.mark.usefixtures("quick_conv4")
 
 SMALL = ("--image-size", "16", "--way", "3", "--query", "2", "--episodes", "4")
 
@@ -32,22 +34,18 @@ def data(tmp_path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def stopped(tmp_path_factory: pytest.TempPathFactory, small_conv4: None) -> Path:
-    """A run of 4 episodes that Ctrl-C ended at the second; not to be written to."""
+def stopped(tmp_path_factory: pytest.TempPathFactory, quick_conv4: None) -> Path:
+    """A run of 4 episodes that Ctrl-C ended at the second. Tests must not write to it."""
     folder = tmp_path_factory.mktemp("stopped")
     data = save_npz(folder / "own.npz", 15, 8)
-    plain = Progress.__init__
+    config = TrainingConfig(data, image_size=16, way=3, query=2, episodes=4, seed=3)
 
-    def watched(self: Progress, episode: int, *arguments: object, **options: object) -> None:
-        plain(self, episode, *arguments, **options)
-        if episode == 2:
+    def interrupt(progress: Progress) -> None:
+        if progress.episode == 1:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Progress, "__init__", watched)
-        result = cli("train", "--dataset", data, *SMALL, "--seed", 3, "--output", folder / "run", code=1)
-    assert re.search(r"Error: Stopped at episode [23] of 4; a checkpoint is saved\. Go on with --resume\.", result.stderr)
-    assert result.stdout == ""
+    with pytest.raises(TrainingError, match="Stopped at episode 2 of 4"):
+        train(config, folder / "run", on_progress=interrupt)
     return folder / "run"
 
 
@@ -102,11 +100,6 @@ def test_settings_of_data_reach_the_run(data: str, tmp_path: Path) -> None:
     expected = TrainingConfig(data, image_size=16, way=3, query=2, episodes=4, reflections=True, whole_groups=0.25)
     assert facts["asked"] == asdict(expected)
     assert facts["made"]["training_classes"] == 18
-
-
-def test_xla_reaches_the_run(data: str, tmp_path: Path) -> None:
-    cli("train", "--dataset", data, *SMALL, "--encoder", "resnet7", "--xla", "--output", tmp_path / "run")
-    assert RunFolder(tmp_path / "run").facts()["asked"]["xla"] is True
 
 
 # --- resuming ---------------------------------------------------------------------------------------------------------
@@ -222,6 +215,7 @@ def test_xla_compiles_a_conv4(data: str, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "edge_meta", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "encoder.keras").exists()
+    assert RunFolder(tmp_path / "run").facts()["asked"]["xla"] is True
 
 
 def test_an_output_is_required() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,8 +15,9 @@ import pytest
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.training import ENCODERS, ProtoNet
 from edge_meta.training.batch_norm import FusedBatchNormalization
+from edge_meta.training.config import TrainingConfig
 from edge_meta.training.progress import Progress
-from support.workstation import SIZE, synthetic
+from support.workstation import SIZE, save_npz, synthetic
 
 EPISODES = 12
 EVERY_FOUR = {"validations": 3, "validation_episodes": 20}  # of a run of 12 episodes: validated at 4, 8 and 12
@@ -30,10 +32,15 @@ def one_block(input_shape: tuple[int, int, int] = (SIZE, SIZE, 1), filters: int 
 
 @contextmanager
 def one_block_for_conv4() -> Iterator[None]:
-    """Inside, the encoder conv4 of a training configuration is `one_block`."""
+    """Make `one_block` of the encoder conv4 of training configurations."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setitem(ENCODERS, "conv4", one_block)
         yield
+
+
+def small_config(folder: Path) -> TrainingConfig:
+    """Three 3-way episodes on an .npz of 15 classes, 9 of which train and 3 validate."""
+    return TrainingConfig(save_npz(folder / "own.npz", 15, 8), image_size=SIZE, way=3, query=2, episodes=3)
 
 
 def seeded_encoder(seed: int = 0, filters: int = 4) -> keras.Model:
@@ -71,7 +78,7 @@ def validations(history: list[dict[str, Any]]) -> list[tuple[int, float]]:
 
 
 def stopping_at(episode: int, number: signal.Signals = signal.SIGINT, tasks: int = 1) -> Callable[[Progress], None]:
-    """Makes the loop find a stop request when it has done that episode."""
+    """Make the loop find a stop request when it has done that episode."""
 
     def on_progress(progress: Progress) -> None:
         if progress.episode == episode - tasks:

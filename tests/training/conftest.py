@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.training import one_block_for_conv4, train_episodes, val_episodes
+from support.training import train_episodes, val_episodes
 
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.training.run import RunFolder
@@ -26,13 +25,6 @@ def val() -> EpisodeSampler:
 def run(tmp_path: Path) -> RunFolder:
     """The folder of a run that was not trained yet."""
     return RunFolder.create(tmp_path / "run", {}, {"input": {}})
-
-
-@pytest.fixture(scope="module")
-def quick_conv4() -> Iterator[None]:
-    """See `one_block_for_conv4`."""
-    with one_block_for_conv4():
-        yield
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,8 +11,10 @@ from support.workstation import synthetic, tiny_encoder
 
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.training import ProtoNet, augment
+from edge_meta.training.augment import HANDWRITING, Distortion
 
 SEED = (1, 2)
+NONE = Distortion(rotation=0, shear=0, log_scale=0, shift=0, elastic=0, thicker=0, thinner=0)
 
 
 @pytest.fixture
@@ -21,8 +25,8 @@ def drawings() -> np.ndarray:
     return np.repeat(drawing[None], 30, axis=0)
 
 
-def distort(images: np.ndarray, seed: tuple[int, int] = SEED) -> np.ndarray:
-    return augment.distort(tf.constant(images), tf.constant(seed)).numpy()
+def distort(images: np.ndarray, seed: tuple[int, int] = SEED, strength: Distortion = HANDWRITING) -> np.ndarray:
+    return augment.distort(tf.constant(images), tf.constant(seed), strength).numpy()
 
 
 def test_distortions_depend_on_the_seed_alone(drawings: np.ndarray) -> None:
@@ -44,19 +48,14 @@ def test_each_image_is_distorted_by_itself_and_remains_a_drawing(drawings: np.nd
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_without_any_magnitude_images_stay_as_they_are(monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
-    for name in ("ROTATION", "SHEAR", "LOG_SCALE", "SHIFT", "ELASTIC", "THICKER", "THINNER"):
-        monkeypatch.setattr(augment, name, 0.0)
+def test_at_zero_strength_images_stay_as_they_are(channels: int) -> None:
     images = np.random.default_rng(0).uniform(0, 255, (4, 17, 12, channels)).astype(np.float32)
-    assert np.allclose(distort(images), images, atol=0.01)
+    assert np.allclose(distort(images, strength=NONE), images, atol=0.01)
 
 
-def test_a_shift_moves_by_its_share_of_the_side(monkeypatch: pytest.MonkeyPatch, drawings: np.ndarray) -> None:
-    for name in ("ROTATION", "SHEAR", "LOG_SCALE", "ELASTIC", "THICKER", "THINNER"):
-        monkeypatch.setattr(augment, name, 0.0)
-    monkeypatch.setattr(augment, "SHIFT", 0.1)
+def test_a_shift_moves_by_its_share_of_the_side(drawings: np.ndarray) -> None:
     y, x = np.meshgrid(np.arange(20), np.arange(24), indexing="ij")
-    ink = 255 - distort(drawings)[..., 0]
+    ink = 255 - distort(drawings, strength=replace(NONE, shift=0.1))[..., 0]
     moves = np.stack([(ink * axis).sum(axis=(1, 2)) / ink.sum(axis=(1, 2)) for axis in (y, x)], axis=1)
     plain = 255 - drawings[0, ..., 0]
     moves -= [(plain * axis).sum() / plain.sum() for axis in (y, x)]
@@ -64,10 +63,9 @@ def test_a_shift_moves_by_its_share_of_the_side(monkeypatch: pytest.MonkeyPatch,
     assert np.all(np.abs(moves).max(axis=0) > [1.2, 1.5])
 
 
-def test_strokes_get_thicker_or_thinner(monkeypatch: pytest.MonkeyPatch, drawings: np.ndarray) -> None:
-    for name in ("ROTATION", "SHEAR", "LOG_SCALE", "SHIFT", "ELASTIC"):
-        monkeypatch.setattr(augment, name, 0.0)
-    ink = (255 - distort(drawings)).sum(axis=(1, 2, 3)) / (255 - drawings[0]).sum()
+def test_strokes_get_thicker_or_thinner(drawings: np.ndarray) -> None:
+    strokes = replace(NONE, thicker=HANDWRITING.thicker, thinner=HANDWRITING.thinner)
+    ink = (255 - distort(drawings, strength=strokes)).sum(axis=(1, 2, 3)) / (255 - drawings[0]).sum()
     assert ink.min() < 0.9
     assert ink.max() > 1.1
 

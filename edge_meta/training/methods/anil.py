@@ -3,7 +3,7 @@
 The encoder embeds each image once, and the inner loops of all tasks are one batch of small matrix products.
 
 Proto-ANIL, the head-only form of Proto-MAML (Triantafillou et al. 2020), starts the last layer from the task's prototypes.
-Its inner loop is what the runtime's `adapt` does on a device, for any number of classes.
+Its inner loop is that of the device's `adapt`, and takes any number of classes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ANIL(AdaptingMethod):
         encoder, input_spec: see `Method`.
         way: of every episode; None starts the last layer from prototypes instead.
         steps: of the inner loop.
-        learning_rate: of the inner loop; the start of it where it is learned.
+        learning_rate: of the inner loop; where rates are learned, their start.
         learn_rates: meta-learn a rate for each step.
     """
 
@@ -50,7 +50,7 @@ class ANIL(AdaptingMethod):
         return [*self.encoder.trainable_variables, *self.head, *self.rates.trainable_variables]
 
     def learning_rates(self) -> tuple[float, ...] | None:
-        """Proto-ANIL's, one for each inner step: its inner loop is what `adapt` does. ANIL's start from another head."""
+        """Proto-ANIL's rates, one for each inner step, which fit the device's `adapt`; ANIL's start from another head."""
         return None if self.head else tuple(float(rate) for rate in self.rates.variable.numpy()[:, 0])
 
     def batch_loss(self, support: tf.Tensor, query: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

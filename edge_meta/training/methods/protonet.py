@@ -30,6 +30,6 @@ class ProtoNet(EpisodicMethod):
 def linear_logits(embeddings: tf.Tensor, prototypes: tf.Tensor) -> tf.Tensor:
     """The linear form of the head (eq. 8): logits (tasks, M, N) of embeddings (tasks, M, D) and prototypes (tasks, N, D).
 
-    They are 2c·x − ‖c‖², which differs from −‖x − c‖² by ‖x‖², which is the same for all classes, and which no softmax sees.
+    They are 2c·x − ‖c‖². That is −‖x − c‖² plus ‖x‖², which is the same for all classes and leaves the softmax as it is.
     """
     return 2.0 * tf.matmul(embeddings, prototypes, transpose_b=True) - tf.reduce_sum(prototypes**2, axis=2)[:, None]

@@ -1,4 +1,4 @@
-"""Supervised pre-training on all base classes, the strong simple line: one linear classifier over every training class.
+"""Supervised pre-training, a strong and simple baseline: one linear classifier over all training classes.
 
 Judged by nearest prototypes, it is the baseline of SimpleShot (Wang et al. 2019, without its normalizations) and the first
 stage of Meta-Baseline (Chen et al. 2021), whose second is episodic: a protonet run that starts from this one's encoder.
