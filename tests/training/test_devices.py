@@ -78,11 +78,12 @@ def print_facts(folder: Path) -> None:
 def learner_on(strategy: Any, make: Callable[[Any], Any]) -> Any:
     """A compiled method, from the same weights each time."""
     import keras
-    from support.training import one_block
+
+    from edge_meta.training import conv4
 
     keras.utils.set_random_seed(3)
     with strategy.scope():
-        method = make(one_block(filters=8))
+        method = make(conv4((16, 16, 1), filters=8))
         method.compile(keras.optimizers.SGD(0.01))
         method.optimizer.build(method.trainable_variables)
     return method
