@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_meta.cli.common import emit, json_option, runtime_options
+from edge_meta.cli.common import emit, given, json_option, runtime_options
 from edge_meta.cli.progress import note
 from edge_meta.runtime.backends import RuntimeOptions
 
@@ -77,6 +77,8 @@ def benchmark(
     from edge_meta.reports.benchmark_text import lines
     from edge_meta.runtime.bundle import Bundle
 
+    if baseline is None and given(["max_regression"]):
+        raise click.UsageError("--max-regression is for --baseline.")
     earlier = None if baseline is None else baselines.read(baseline)
     if report is not None and not Path(report).absolute().parent.is_dir():
         raise InputError(f"The folder of {report} does not exist.", "Make it first.")

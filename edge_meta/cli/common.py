@@ -10,6 +10,7 @@ from functools import wraps
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from edge_meta.choices import BACKENDS, FALLBACKS, SOLVERS
 from edge_meta.errors import FallbackWarning
@@ -26,6 +27,12 @@ def emit(result: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:
     else:
         for line in lines:
             click.echo(printable(line).encode())
+
+
+def given(names: Iterable[str]) -> list[str]:
+    """Those of the current command's parameters that its user gave."""
+    context = click.get_current_context()
+    return [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
 
 
 store_option = click.option(

@@ -6,10 +6,9 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from edge_meta.choices import HEADS, SPLITS_AND_ALL
-from edge_meta.cli.common import emit, json_option, runtime_options, solver_option
+from edge_meta.cli.common import emit, given, json_option, runtime_options, solver_option
 from edge_meta.cli.progress import Counter
 from edge_meta.datasets import names
 from edge_meta.evaluation.protocol import EpisodeProtocol
@@ -48,8 +47,7 @@ USUAL = EpisodeProtocol()
 @click.option("--false-accept", type=float, help="Share of strangers that may be accepted.  [default: the bundle's]")
 @runtime_options
 @json_option
-@click.pass_context
-def evaluate(ctx: click.Context, /, bundle: str, dataset: str, as_json: bool, **settings: Any) -> None:
+def evaluate(bundle: str, dataset: str, as_json: bool, **settings: Any) -> None:
     """Measure BUNDLE's accuracy over episodes, as a device runs it: its own file, in a device's interpreter.
 
     \b
@@ -72,8 +70,7 @@ def evaluate(ctx: click.Context, /, bundle: str, dataset: str, as_json: bool, **
     from edge_meta.runtime.bundle import Bundle
 
     episodes = {field.name: settings.pop(field.name) for field in fields(EpisodeProtocol)}
-    given = any(ctx.get_parameter_source(name) is not ParameterSource.DEFAULT for name in episodes)
-    protocol = EpisodeProtocol(**episodes) if given else None
+    protocol = EpisodeProtocol(**episodes) if given(episodes) else None
     done = evaluate(Bundle.open(bundle), dataset, protocol, **settings, on_progress=Counter("embedding"))
     result = {
         "dataset": dataset, **vars(done.protocol), "head": done.head, "solver": done.solver, "steps": done.steps,

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import click
 
+from converters.options import ExportOptions, ModelOptions
 from edge_meta.choices import CHANNEL_ORDERS, INPUT_KINDS, QUANTIZATIONS, TARGETS
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.cli.targets import check_usage, export_to_target
 from edge_meta.runtime.bundle import Bundle
-
-# Fields of ModelOptions.
-MODEL_OPTIONS = ("output_tensor", "input_kind", "input_shape", "mean", "scale", "channel_order", "sample_rate")
 
 
 def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
@@ -119,10 +118,11 @@ def export(
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
     if target != "litert":
+        if explain:
+            raise click.UsageError("--explain is for --target litert.")
         check_usage(source, target)
-    from converters.options import ExportOptions, ModelOptions
-
-    of_model = {name: value for name in MODEL_OPTIONS if (value := given.pop(name)) is not None}
+    stated = {field.name: given.pop(field.name) for field in fields(ModelOptions)}
+    of_model = {name: value for name, value in stated.items() if value is not None}
     options = ExportOptions(**given, model_options=ModelOptions(**of_model) if of_model else None)
     if target != "litert":
         result, lines = export_to_target(source, output, target, store, options)
@@ -131,7 +131,7 @@ def export(
     from converters import export_bundle
 
     bundle = export_bundle(source, output, options, note, TrainingProgress())
-    lines = [*_summary(bundle), *(_noise(bundle.manifest.parity.get("layers", [])) if explain else [])]
+    lines = [*_summary(bundle), *(_noise(bundle.manifest.parity.get("layers")) if explain else [])]
     emit(_fields(bundle), as_json, [*lines, f"Next: edge-meta enroll {output} LABEL FILE..."])
 
 
@@ -162,8 +162,10 @@ def _summary(bundle: Bundle) -> list[str]:
     return lines
 
 
-def _noise(layers: Sequence[dict[str, Any]]) -> list[str]:
-    """The quantization noise of each layer, worst first."""
+def _noise(layers: Sequence[dict[str, Any]] | None) -> list[str]:
+    """The quantization noise of each layer, worst first; None where it was not measured."""
+    if layers is None:
+        return ["The noise of layers is not measured: that takes a run, or a Keras encoder of images with --calibration."]
     if not layers:
         return ["No layer's quantization adds noise, or none can be told apart."]
     worst = layers[0]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from edge_meta.cli.common import emit, json_option, runtime_options, store_option
+from edge_meta.cli.common import emit, given, json_option, runtime_options, store_option
 from edge_meta.reports.inspect_text import lines
 from edge_meta.runtime import backend_comparison
 from edge_meta.runtime.backends import RuntimeOptions
@@ -53,12 +52,12 @@ def inspect(
 
 def _refuse_unused(verify: bool, runtime: bool) -> None:
     """Raise UsageError for an option of the interpreter that would have no effect."""
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        used = runtime or name not in RuntimeOptions.__dataclass_fields__ or (verify and name == "backend")
-        if not used and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            options = "--runtime or --verify" if name == "backend" else "--runtime"
+    unused = (
+        [] if runtime else given(field.name for field in fields(RuntimeOptions) if not (verify and field.name == "backend"))
+    )
+    for parameter in click.get_current_context().command.params:
+        if parameter.name in unused:
+            options = "--runtime or --verify" if parameter.name == "backend" else "--runtime"
             raise click.UsageError(f"{parameter.opts[0]} is for {options}.")
 
 

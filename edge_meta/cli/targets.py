@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import Any
 
 import click
-from click.core import ParameterSource
 
+from converters.options import ExportOptions, ModelOptions
+from edge_meta.cli.common import given
 from edge_meta.cli.progress import note
 
-if TYPE_CHECKING:
-    from converters.options import ExportOptions
-
-# Options of making a bundle, which do not apply to a finished one.
-MAKING = (
-    "quantize", "calibration", "mirror", "quantize_aware", "max_classes", "max_shots", "max_drop", "upgrade_from",
-    "output_tensor", "input_kind", "input_shape", "mean", "scale", "channel_order", "sample_rate",
-)  # fmt: skip
+# Options of a new bundle, which do not apply to a finished one.
+OF_A_NEW_BUNDLE = [
+    field.name
+    for field in (*fields(ExportOptions), *fields(ModelOptions))
+    if field.name not in ("model_options", "overwrite")
+]
 
 
 def check_usage(source: str, target: str) -> None:
     """Raises UsageError when options of the current command do not apply to its source."""
     from converters.bundle_writer import is_finished
 
-    context = click.get_current_context()
-    given = [name for name in MAKING if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    if given and is_finished(source):
-        raise click.UsageError(f"{source} is a finished bundle: --{given[0].replace('_', '-')} does not apply to it.")
+    unused = given(OF_A_NEW_BUNDLE)
+    if unused and is_finished(source):
+        raise click.UsageError(f"{source} is a finished bundle: --{unused[0].replace('_', '-')} does not apply to it.")
     if target == "imprint" and not is_finished(source):
         raise click.UsageError(f"{source} is no bundle, and classes are enrolled in a bundle's store only.")
 

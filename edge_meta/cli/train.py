@@ -6,10 +6,9 @@ import os
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
 from edge_meta.choices import ENCODERS, METHODS, PRECISIONS
-from edge_meta.cli.common import emit, json_option
+from edge_meta.cli.common import emit, given, json_option
 from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.errors import TrainingError
 
@@ -62,8 +61,7 @@ from edge_meta.errors import TrainingError
 @click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN; its own settings count.")
 @json_option
-@click.pass_context
-def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **settings: Any) -> None:
+def train(output: str, resume: bool, as_json: bool, **settings: Any) -> None:
     """Meta-train an encoder into the folder RUN.
 
     \b
@@ -84,13 +82,12 @@ def train(ctx: click.Context, /, output: str, resume: bool, as_json: bool, **set
 
     if resume:
         asked = RunFolder(output).facts()["asked"]
-        given = {key for key in settings if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE}
         if unknown := sorted(asked.keys() - settings.keys()):
             raise TrainingError(
                 f"{output} was started with settings that this version does not have: {', '.join(unknown)}.",
                 "Go on with the edge_meta that started it, or start anew with another --output.",
             )
-        settings = asked | {key: settings[key] for key in given}
+        settings = asked | {key: settings[key] for key in given(settings)}
     if "TF_CONFIG" in os.environ:
         note("Waiting until all workers of TF_CONFIG have started, an hour at most")
     run = train(TrainingConfig(**settings), output, resume, TrainingProgress())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.workstation import synthetic
+from support.workstation import embedded, synthetic
 
 from converters.calibration.learning_rates import RATES, STEPS, choose_learning_rates
 from edge_meta.datasets import Dataset
@@ -15,15 +15,6 @@ from edge_meta.evaluation.episode_heads import linear_head
 from edge_meta.evaluation.interval import Interval
 
 DIM = 16
-
-
-def embedded(data: Dataset, seed: int = 0, spread: float = 0.5, groups: float = 0.0) -> np.ndarray:
-    """Embeddings (n, 16): a normal cloud around each class's centre; with `groups`, classes of a group lie together."""
-    rng = np.random.default_rng(seed)
-    names = sorted(set(data.groups))
-    centres = rng.normal(size=(len(data.class_names), DIM))
-    centres += groups * rng.normal(size=(len(names), DIM))[[names.index(group) for group in data.groups]]
-    return (centres[data.labels] + spread * rng.normal(size=(len(data.labels), DIM))).astype(np.float32)
 
 
 def gain(embeddings: np.ndarray, data: Dataset, rates: tuple[float, ...], way: int | None = None) -> Interval:

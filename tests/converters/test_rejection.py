@@ -6,22 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.workstation import synthetic
+from support.workstation import embedded, synthetic
 
 from converters.calibration.rejection import calibrate_rejection
 from edge_meta.datasets import Dataset
 from edge_meta.heads.rejection import Rejection
 
 DIM = 16
-
-
-def embedded(data: Dataset, seed: int = 0, spread: float = 0.5, groups: float = 0.0) -> np.ndarray:
-    """Embeddings (n, 16): a normal cloud around each class's centre; with `groups`, classes of a group lie together."""
-    rng = np.random.default_rng(seed)
-    names = sorted(set(data.groups))
-    centres = rng.normal(size=(len(data.class_names), DIM))
-    centres += groups * rng.normal(size=(len(names), DIM))[[names.index(group) for group in data.groups]]
-    return (centres[data.labels] + spread * rng.normal(size=(len(data.labels), DIM))).astype(np.float32)
 
 
 def in_groups(data: Dataset, groups: int) -> Dataset:

@@ -568,6 +568,7 @@ def test_a_run_becomes_a_target_by_way_of_a_bundle(finished_run: Path, int8_bund
         ("some/run", "--store", "s.db"),
         ("some/run", "--target", "imprint"),
         ("omniglot", "--target", "toaster"),
+        ("omniglot", "--target", "tflm", "--explain"),
     ],
 )
 def test_what_does_not_go_together_is_wrong_usage(tmp_path: Path, arguments: tuple[str, ...]) -> None:

@@ -17,6 +17,7 @@ from edge_meta.training import ENCODERS, ProtoNet
 from edge_meta.training.batch_norm import FusedBatchNormalization
 from edge_meta.training.config import TrainingConfig
 from edge_meta.training.progress import Progress
+from edge_meta.training.run import RunFolder
 from support.workstation import SIZE, save_npz, synthetic
 
 EPISODES = 12
@@ -67,6 +68,12 @@ def new_learner(seed: int = 0, filters: int = 4, kind: type[ProtoNet] = ProtoNet
 
 def weights(learner: Any) -> list[np.ndarray]:
     return [variable.numpy() for variable in (*learner.variables, *learner.optimizer.variables)]
+
+
+def encoder_weights(run: RunFolder) -> list[np.ndarray]:
+    """The weights of the encoder that a run kept."""
+    kept: list[np.ndarray] = run.load_encoder().get_weights()
+    return kept
 
 
 def equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:

@@ -40,6 +40,16 @@ def scattered(labels: np.ndarray, spread: float, dim: int = 6) -> np.ndarray:
     return embeddings
 
 
+def embedded(data: Dataset, seed: int = 0, spread: float = 0.5, groups: float = 0.0, dim: int = 16) -> np.ndarray:
+    """Embeddings (n, dim): a normal cloud around each class's centre; with `groups`, classes of a group lie together."""
+    rng = np.random.default_rng(seed)
+    names = sorted(set(data.groups))
+    centres = rng.normal(size=(len(data.class_names), dim))
+    centres += groups * rng.normal(size=(len(names), dim))[[names.index(group) for group in data.groups]]
+    embeddings: np.ndarray = (centres[data.labels] + spread * rng.normal(size=(len(data.labels), dim))).astype(np.float32)
+    return embeddings
+
+
 def save_npz(path: Path, classes: int = 30, examples: int = 20, **how: Any) -> str:
     """Write an .npz of `drawings`; returns its name as a dataset."""
     np.savez(path, x=drawings(classes, examples, **how), y=np.repeat(np.arange(classes), examples))

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-from support.training import small_config
+from support.training import encoder_weights, equal
 from support.workstation import save_npz
 
 from edge_meta.choices import TRANSDUCTIVE
@@ -26,26 +26,6 @@ from edge_meta.training.run import RunFolder
 pytestmark = pytest.mark.usefixtures("quick_conv4")
 
 INPUT = ImageInput(16, 16)
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
-    """Three episodes on an .npz of 15 classes, 9 of which train and 3 validate."""
-    return small_config(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def finished(config: TrainingConfig, quick_conv4: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """The run of that configuration. Tests must not write to it."""
-    return train(config, tmp_path_factory.mktemp("finished") / "run")
-
-
-def weights(run: RunFolder) -> list[np.ndarray]:
-    return run.load_encoder().get_weights()
-
-
-def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def losses(run: RunFolder) -> list[float]:
@@ -68,8 +48,8 @@ def test_a_run_holds_its_configuration_data_curve_and_encoder(config: TrainingCo
 
 
 def test_the_same_configuration_gives_the_same_weights(config: TrainingConfig, finished: RunFolder, tmp_path: Path) -> None:
-    assert same(weights(train(config, tmp_path / "again")), weights(finished))
-    assert not same(weights(train(replace(config, seed=1), tmp_path / "other")), weights(finished))
+    assert equal(encoder_weights(train(config, tmp_path / "again")), encoder_weights(finished))
+    assert not equal(encoder_weights(train(replace(config, seed=1), tmp_path / "other")), encoder_weights(finished))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -197,10 +177,10 @@ def test_xla_is_refused_on_several_devices(config: TrainingConfig, tmp_path: Pat
 
 
 def test_a_finished_run_is_not_run_over(config: TrainingConfig, finished: RunFolder) -> None:
-    before = weights(finished)
+    before = encoder_weights(finished)
     with pytest.raises(TrainingError, match="already holds a run"):
         train(replace(config, seed=1), finished.path)
-    assert same(weights(finished), before)
+    assert equal(encoder_weights(finished), before)
 
 
 @pytest.mark.parametrize(

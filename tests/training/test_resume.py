@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.training import small_config
+from support.training import encoder_weights, equal
 from support.workstation import save_npz
 
 from edge_meta.errors import TrainingError
@@ -25,26 +25,6 @@ pytestmark = pytest.mark.usefixtures("quick_conv4")
 INPUT = ImageInput(16, 16)
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
-    """Three episodes on an .npz of 15 classes, 9 of which train and 3 validate."""
-    return small_config(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def finished(config: TrainingConfig, quick_conv4: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """The run of that configuration. Tests must not write to it."""
-    return train(config, tmp_path_factory.mktemp("finished") / "run")
-
-
-def weights(run: RunFolder) -> list[np.ndarray]:
-    return run.load_encoder().get_weights()
-
-
-def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
-    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
 def interrupt(progress: Progress) -> None:
     """Ask a run to stop after its next step."""
     signal.raise_signal(signal.SIGINT)
@@ -56,7 +36,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(config: TrainingConfig, 
     resumed = train(config, tmp_path / "run", resume=True)
     with np.load(finished.path / "checkpoint.npz") as one, np.load(resumed.path / "checkpoint.npz") as other:
         assert all(np.array_equal(one[name], other[name]) for name in one.files if name != "history")
-    assert same(weights(resumed), weights(finished))
+    assert equal(encoder_weights(resumed), encoder_weights(finished))
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ def test_a_bad_baseline_is_refused_before_measuring(tmp_path: Path) -> None:
     assert "--json" in complaint(cli("benchmark", "omniglot", "--baseline", tmp_path / "other.json", code=1))
     assert "folder" in complaint(cli("benchmark", "omniglot", "--report", tmp_path / "no" / "page.html", code=1))
     assert cli("benchmark", "omniglot", "--max-regression", 0.5, code=2).stdout == ""
+    assert "is for --baseline" in cli("benchmark", "omniglot", "--max-regression", 2, code=2).stderr
     assert cli("benchmark", code=2).stdout == ""
 
 
