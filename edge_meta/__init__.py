@@ -2,8 +2,8 @@
 
     from edge_meta import Classifier
 
-`Classifier`, `Bundle`, `load_dataset`, `evaluate` and `benchmark` need NumPy and an interpreter; `train`, `TrainingConfig`
-and `export_bundle` need TensorFlow, and raise a `BackendError` that says what to install where it is absent.
+The device's names need NumPy and an interpreter, those of `evaluate` and `benchmark` too. `train`, `TrainingConfig` and
+`export_bundle` need TensorFlow, and raise a `BackendError` that says what to install where it is absent.
 
 Each name is imported from its room when it is first used (PEP 562). This package lies below all rooms, so importing them
 here would load every room for a program that needs one module, and TensorFlow on a device. Only `edge_meta` may import
@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING
 __version__ = "0.2.0"
 
 __all__ = [
+    "BenchmarkConfig",
     "Bundle",
     "Classifier",
     "EdgeMetaError",
+    "EpisodeProtocol",
+    "ExportOptions",
     "Prediction",
     "Result",
     "TrainingConfig",
@@ -32,11 +35,12 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from converters import export_bundle
-    from edge_meta.benchmarking.runner import benchmark
+    from converters import ExportOptions, export_bundle
+    from edge_meta.benchmarking.runner import BenchmarkConfig, benchmark
     from edge_meta.datasets import load_dataset
     from edge_meta.errors import EdgeMetaError
     from edge_meta.evaluation.evaluator import evaluate
+    from edge_meta.evaluation.protocol import EpisodeProtocol
     from edge_meta.runtime.bundle import Bundle
     from edge_meta.runtime.classifier import Classifier
     from edge_meta.runtime.results import Prediction, Result
@@ -44,6 +48,9 @@ if TYPE_CHECKING:
     from edge_meta.training.pipeline import train
 else:  # so that type checkers report a name that is not exported
     _MODULES = {
+        "BenchmarkConfig": "edge_meta.benchmarking.runner",
+        "EpisodeProtocol": "edge_meta.evaluation.protocol",
+        "ExportOptions": "converters",
         "Bundle": "edge_meta.runtime.bundle",
         "Classifier": "edge_meta.runtime.classifier",
         "EdgeMetaError": "edge_meta.errors",
