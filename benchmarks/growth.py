@@ -39,6 +39,7 @@ from edge_meta.benchmarking.stages import fill, random_embeddings
 from edge_meta.heads import linear
 from edge_meta.inputs.resizing import resize
 from edge_meta.reports import charts
+from edge_meta.runtime.backends import DEFAULT
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.machine import host
@@ -101,7 +102,7 @@ class InstantEncoder(Encoder):
     """An encoder of any dimension that takes no time: it has one embedding for all images."""
 
     def __init__(self, dim: int) -> None:
-        self.dim, self.embedding = dim, random_embeddings(dim)
+        self.options, self.dim, self.embedding = DEFAULT, dim, random_embeddings(dim)
 
     def embed(self, example: Any) -> Array:
         return self.embedding

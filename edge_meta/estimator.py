@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.blas import Limited
 from edge_meta.choices import HEADS
 from edge_meta.errors import BackendError, InputError, LabelError, StoreError
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.heads.adapted import adapt_head
 from edge_meta.heads.scoring import ScoringHead
+from edge_meta.runtime.backends import DEFAULT
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import open_encoder
@@ -90,6 +92,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """
         return self._learn(X, y, classes, anew=False)
 
+    @Limited(DEFAULT.threads)
     def predict_proba(self, X: Any) -> Array64:  # noqa: N803
         """The softmax over all labels, float64 (n, labels) in the order of `classes_`; 0 for a label without shots."""
         check_is_fitted(self)
@@ -114,6 +117,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = self.bundle is None, self.bundle is not None
         return tags
 
+    @Limited(DEFAULT.threads)
     def _learn(self, X: Any, y: Any, classes: Any, anew: bool) -> FewShotClassifier:  # noqa: N803
         if self.head not in HEADS:
             raise InputError(f"There is no head {self.head!r}.", f"Use {' or '.join(HEADS)}.")

@@ -14,6 +14,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import StratifiedKFold, cross_val_predict, cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
+from support.blas import USUAL, WatchedImage, numpy_threads, usual_threads
 from support.device import cli
 
 from edge_meta import Classifier
@@ -178,3 +179,12 @@ def test_mistakes_say_what_to_do(embedded: np.ndarray, letters: tuple[np.ndarray
         FewShotClassifier("omniglot").fit(images[:5], names[:5]).predict(images[:0])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         FewShotClassifier("omniglot").fit(images, names[:5])
+
+
+def test_numpy_has_one_thread_and_then_all() -> None:
+    image = WatchedImage()
+    with usual_threads():
+        estimator = FewShotClassifier("omniglot", head="linear").fit([image] * 4, ["a", "a", "b", "b"])
+        estimator.predict([image])
+        assert image.seen == {1}
+        assert numpy_threads() == USUAL

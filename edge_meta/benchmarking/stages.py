@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_meta.benchmarking import timing
 from edge_meta.benchmarking.timing import StageTiming
+from edge_meta.blas import Limited
 from edge_meta.heads import linear
 from edge_meta.inputs import ImageInput
 from edge_meta.inputs.image_files import read_image
@@ -100,10 +101,11 @@ def classification(classifier: Classifier, image: NDArray[Any]) -> dict[str, tim
         ranking, rejection; `total`, a whole `Classifier.classify` of an example at the encoder's size.
     """
     input_spec, encoder = classifier.bundle.manifest.input_spec, classifier.encoder
+    read = Limited(encoder.options.threads)(input_spec.read)
     normalized = input_spec.normalize(image)[None]
     embedding = encoder.embed(normalized)
     works: dict[str, timing.Work] = {
-        "preprocess": lambda: input_spec.normalize(input_spec.read(image))[None],
+        "preprocess": lambda: input_spec.normalize(read(image))[None],
         "embed": lambda: encoder.embed(normalized),
         BARE: encoder.interpreter.invoke,
         "score": lambda: classifier.classify_embedding(embedding),
@@ -111,7 +113,7 @@ def classification(classifier: Classifier, image: NDArray[Any]) -> dict[str, tim
     }
     if isinstance(input_spec, ImageInput):
         file, large, channels = write_png(image), image.repeat(2, axis=0).repeat(2, axis=1), input_spec.channels
-        works["resize"] = lambda: input_spec.read(large)
+        works["resize"] = lambda: read(large)
         if has_pillow():
             works["decode"] = lambda: read_image(file, channels)
     return works
@@ -165,4 +167,5 @@ def teaching(classifier: Classifier) -> dict[str, timing.Work]:
     with classifier.store.adapting() as enrolled:
         embeddings, labels = enrolled.embeddings, enrolled.labels
         weights, bias = linear.linear_from_prototypes(enrolled.snapshot.prototypes)
-    return {"adapt_step": lambda: linear.linear_step(embeddings, labels, weights, bias, 1e-3)}
+    step = Limited(classifier.encoder.options.threads)(linear.linear_step)
+    return {"adapt_step": lambda: step(embeddings, labels, weights, bias, 1e-3)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from edge_meta.blas import Limited
 from edge_meta.choices import HEADS
 from edge_meta.datasets import Dataset, lake, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
@@ -87,17 +88,18 @@ def evaluate(
     def embedded(data: Dataset) -> Array:
         return embed_all(encoder, manifest.input_spec, data.examples, on_progress)
 
-    data = load_dataset(dataset, protocol.split, manifest.input_spec)
-    sampler = None if dataset == "lake" else _sampler(data, protocol)
-    embeddings = embedded(data)
-    episode_head = adapted_head(plan) if plan else prototype_head
-    values = accuracies(embeddings, sampler or lake.runs(data), protocol.episodes, episode_head)
-    open_set = None
-    if sampler and rejection and strangers is not None:
-        others = None
-        if strangers != dataset:
-            others = embedded(load_dataset(strangers, protocol.split, manifest.input_spec))
-        open_set = judge_strangers(embeddings, sampler, protocol.episodes, episode_head, rejection, false_accept, others)
+    with Limited(options.threads):
+        data = load_dataset(dataset, protocol.split, manifest.input_spec)
+        sampler = None if dataset == "lake" else _sampler(data, protocol)
+        embeddings = embedded(data)
+        episode_head = adapted_head(plan) if plan else prototype_head
+        values = accuracies(embeddings, sampler or lake.runs(data), protocol.episodes, episode_head)
+        open_set = None
+        if sampler and rejection and strangers is not None:
+            others = None
+            if strangers != dataset:
+                others = embedded(load_dataset(strangers, protocol.split, manifest.input_spec))
+            open_set = judge_strangers(embeddings, sampler, protocol.episodes, episode_head, rejection, false_accept, others)
     solver, steps = (plan.solver, len(plan.learning_rates) or None) if plan else (None, None)
     return Evaluation(dataset, protocol, head, solver, steps, encoder.backend, Interval.of(values), open_set)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_meta.blas import Limited
 from edge_meta.errors import InputError, LabelError, StoreError
 from edge_meta.heads.rejection import check_rate
 from edge_meta.heads.scoring import ScoringHead
@@ -38,8 +39,10 @@ class Classifier:
         self.bundle, self.encoder, self.store = bundle, encoder, store
         self._false_accept = false_accept
         self._lock = threading.RLock()
+        self._limited = Limited(encoder.options.threads)
         self._version = store.version()
-        self._head = ScoringHead(store.snapshot())
+        with self._limited:
+            self._head = ScoringHead(store.snapshot())
         self._limits: Array64 | None = None  # of the head, once they are asked for
 
     @classmethod
@@ -74,12 +77,12 @@ class Classifier:
     @property
     def labels(self) -> list[str]:
         """The enrolled labels, in the order of their first enrollment."""
-        with self._lock:
+        with self._lock, self._limited:
             return list(self._current().labels)
 
     def shots(self, label: str) -> int:
         """The number of shots of a label; 0 if it is not enrolled."""
-        with self._lock:
+        with self._lock, self._limited:
             return self._current().shots(label)
 
     def embed(self, image: Any) -> Array:
@@ -93,7 +96,8 @@ class Classifier:
             BackendError: see `Encoder.embed`.
         """
         input_spec = self.bundle.manifest.input_spec
-        example = input_spec.read(image)
+        with self._limited:
+            example = input_spec.read(image)
         with self._lock:
             return self.encoder.embed(input_spec.normalize(example)[None])
 
@@ -112,11 +116,12 @@ class Classifier:
             BackendError: see `Encoder.embed`.
         """
         input_spec = self.bundle.manifest.input_spec
-        examples = input_spec.read_all(images)
+        with self._limited:
+            examples = input_spec.read_all(images)
         if not examples:
             raise InputError(f"No {input_spec.noun}s were given for {label!r}.", "Give at least one.")
         embeddings = np.stack([self.embed(example) for example in examples])
-        with self._lock:
+        with self._lock, self._limited:
             self.store.enroll(label, embeddings)
             head = self._follow(label)
             # Another process may have forgotten the label already.
@@ -142,7 +147,7 @@ class Classifier:
         Raises:
             LabelError: nothing is enrolled.
         """
-        with self._lock:
+        with self._lock, self._limited:
             head = self._current()
             if not head.labels:
                 raise nothing_enrolled(self.store.path)
@@ -176,7 +181,7 @@ class Classifier:
 
         manifest = self.bundle.manifest
         config = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
-        with self._lock:
+        with self._lock, self._limited:
             if len(self._current().labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
             with self.store.adapting() as change:
@@ -194,7 +199,7 @@ class Classifier:
             LabelError: there is no such label or shot.
             StoreError: the store cannot be written, or the removed bytes are still on the disk.
         """
-        with self._lock:
+        with self._lock, self._limited:
             try:
                 forgotten = self.store.forget(label, shot)
             except StoreError:  # perhaps after the removal, for bytes that are still on the disk
@@ -209,7 +214,7 @@ class Classifier:
         Raises:
             LabelError: there is nothing to take back.
         """
-        with self._lock:
+        with self._lock, self._limited:
             try:
                 return self.store.undo()
             finally:
@@ -217,7 +222,7 @@ class Classifier:
 
     def merge(self, *stores: str | Path) -> Merged:
         """Take over the shots and removals of other stores of the same encoder; see `Store.merge`."""
-        with self._lock:
+        with self._lock, self._limited:
             try:
                 return self.store.merge(*stores)
             finally:
