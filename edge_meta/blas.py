@@ -43,19 +43,14 @@ class OpenBlas:
         for prefix, suffix in product(("scipy_", ""), ("64_", "")):
             if hasattr(library, f"{prefix}openblas_set_num_threads{suffix}"):
                 break
-        parallel, self._size, self._resize = (
+        # Call them as they are: a method around each would cost more than they do.
+        parallel, self.size, self.resize = (
             getattr(library, f"{prefix}openblas_{name}{suffix}")
             for name in ("get_parallel", "get_num_threads", "set_num_threads")
         )
-        self._resize.restype = None
+        self.resize.restype = None
         if parallel() != PTHREADS:
             raise ValueError("OpenBLAS has no threads of its own")
-
-    def size(self) -> int:
-        return int(self._size())
-
-    def resize(self, size: int) -> None:
-        self._resize(size)
 
 
 class SharedLimit:
@@ -66,7 +61,7 @@ class SharedLimit:
     """
 
     def __init__(self, pool: Pool) -> None:
-        self._pool, self._lock = pool, Lock()
+        self._size, self._resize, self._lock = pool.size, pool.resize, Lock()
         self._asked: list[int] = []
         self._own = self._set = pool.size()
 
@@ -81,12 +76,15 @@ class SharedLimit:
             self._update()
 
     def _update(self) -> None:
-        now = self._pool.size()
+        now = self._size()
         if now != self._set:
             self._own = now
-        self._set = min([self._own, *self._asked])
+        self._set = self._own
+        for size in self._asked:  # seldom more than one; min() takes longer
+            if size < self._set:
+                self._set = size
         if self._set != now:
-            self._pool.resize(self._set)
+            self._resize(self._set)
 
 
 def _shared_limit() -> SharedLimit | None:
