@@ -6,7 +6,8 @@ Time each kind of work on idle cores and then beside a child process for each co
 with one thread, as `Classifier`, the estimator and `evaluate` have it unless asked for more; `unlimited_us` is that with
 NumPy's own number of threads, `numpy_threads`, timed in turn call by call; `ratio` is the second over the first. `adapt`
 fits a linear head to 20 classes of 5 shots, `score` ranks 10,000 classes, both of 112 values as the shipped encoder's;
-`resize` makes 28×28 of an image of 2,000×1,500 pixels. `limit_us` is what entering and leaving the limit takes.
+`resize` makes 28×28 of an image of 2,000×1,500 pixels. `limit_us` is what entering and leaving the limit takes, and
+`load_before` the system's load at the start: cores are only idle if it is near 0.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import click
 import numpy as np
 
 from edge_meta.benchmarking import timing
+from edge_meta.benchmarking.noise_warnings import system_load
 from edge_meta.benchmarking.stages import random_embeddings
 from edge_meta.blas import Limited, OpenBlas
 from edge_meta.heads.adaptation import AdaptationConfig
@@ -92,7 +94,7 @@ def compare(measured: dict[str, timing.Work], runs: int, limit: float) -> dict[s
 
 def measure(runs: int, limit: float, classes: int = CLASSES) -> dict[str, Any]:
     """Return all figures."""
-    measured, limited, cores = works(classes), Limited(1), os.cpu_count() or 1
+    load, measured, limited, cores = system_load(), works(classes), Limited(1), os.cpu_count() or 1
 
     def enter() -> None:
         with limited:
@@ -102,6 +104,7 @@ def measure(runs: int, limit: float, classes: int = CLASSES) -> dict[str, Any]:
     with busy_neighbours(cores):
         busy = compare(measured, runs, limit)
     return {
+        "load_before": load,
         "numpy_threads": OpenBlas().size(),
         "neighbours": cores,
         "idle": idle,

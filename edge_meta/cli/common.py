@@ -75,7 +75,7 @@ _RUNTIME = [
         type=click.Choice(BACKENDS),
         help="Run the encoder in this interpreter.  [default: the first of these that is installed]",
     ),
-    click.option("--threads", default=1, show_default=True, help="Let the interpreter use this many threads."),
+    click.option("--threads", default=1, show_default=True, help="Let the interpreter, and NumPy, use this many threads."),
     click.option("--xnnpack/--no-xnnpack", default=True, help="Let XNNPACK run what it can.  [default: yes]"),
     click.option(
         "--delegate", metavar="LIBRARY",

@@ -29,7 +29,7 @@ class RuntimeOptions:
 
     Attributes:
         backend: one of `choices.BACKENDS`; None for the first that is installed.
-        threads: that the interpreter may use; more than one can be slower on a busy machine.
+        threads: that the interpreter and NumPy (`edge_meta.blas`) may use; more than one can be slower on a busy machine.
         xnnpack: whether the interpreter may delegate operators to XNNPACK, as it does by default where it can.
         delegate: an external delegate (Edge TPU, GPU, a vendor's NPU): the path of its library, or its name for the system's
             loader. It is code, and this process runs it.
