@@ -104,7 +104,7 @@ def measure(runs: int, limit: float, classes: int = CLASSES) -> dict[str, Any]:
     with busy_neighbours(cores):
         busy = compare(measured, runs, limit)
     return {
-        "load_before": load,
+        "load_before": load if load is None else round(load, 2),
         "numpy_threads": OpenBlas().size(),
         "neighbours": cores,
         "idle": idle,
