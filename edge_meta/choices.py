@@ -17,7 +17,7 @@ TARGETS = ("litert", "tflm", "web", "edgetpu", "imprint")
 INPUT_KINDS = ("image", "audio", "array")
 CHANNEL_ORDERS = ("rgb", "bgr")
 
-METHODS = ("protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised")
+METHODS = ("protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised", "distill")
 TRANSDUCTIVE = ("maml", "fomaml", "protomaml", "reptile")  # methods that can normalize queries by their own batch
-ENCODERS = ("conv4", "resnet7", "resnet8")
+ENCODERS = ("conv4", "resnet7", "resnet8", "photo12", "efficientnet_lite0")
 PRECISIONS = ("float32", "bfloat16")

@@ -36,7 +36,10 @@ from edge_meta.errors import TrainingError
     help="Make this share of episodes of whole alphabets (groups of the dataset), whose classes are harder to tell apart.",
 )  # fmt: skip
 @click.option(
-    "--augment", is_flag=True, help="Distort each image by itself: affine, elastic, stroke width. Train longer with it."
+    "--augment",
+    is_flag=True,
+    help="Distort each image by itself: drawings by affine and elastic maps and stroke width, images in colour by crops, "
+    "mirroring and colours. Train longer with it.",
 )
 @click.option("--tasks", default=1, show_default=True, help="Episodes in one step of the outer loop.")
 @click.option("--inner-steps", default=5, show_default=True, help="Gradient steps of the inner loop, where there is one.")
@@ -56,7 +59,16 @@ from edge_meta.errors import TrainingError
     help="Precision of the encoder's arithmetic; weights stay float32. bfloat16 is faster on GPUs that have it.",
 )  # fmt: skip
 @click.option("--xla", is_flag=True, help="Compile the step with XLA, on one device. Faster on some GPUs, not on CPUs.")
-@click.option("--start", metavar="RUN", help="Begin with the encoder of another run, to go on with new data or methods.")
+@click.option(
+    "--start",
+    metavar="PATH",
+    help="Begin with the encoder of another run, or with the ImageNet weights (.pth) of an EfficientNet-Lite.",
+)
+@click.option(
+    "--teacher", "teachers", multiple=True, metavar="PATH",
+    help="Learn the embeddings of this run or .pth, with --method distill; several are joined.",
+)  # fmt: skip
+@click.option("--teacher-size", default=192, show_default=True, metavar="PIXELS", help="Image size of a .pth teacher.")
 @click.option("--seed", default=0, show_default=True, help="Seed of weights, episodes and augmentation.")
 @click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN; its own settings count.")

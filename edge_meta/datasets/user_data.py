@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.choices import SPLITS
 from edge_meta.datasets import archive
 from edge_meta.datasets.base import Dataset, require_classes, split_of_classes
 from edge_meta.errors import DatasetError
@@ -88,6 +89,9 @@ def _member(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
 def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = archive.MOST_BYTES) -> Dataset:
     """Load `npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
 
+    A third array `split` (n,) says of each example whether it is for "train", "val" or "test". Without it, classes are
+    dealt to the splits; see `split_of_classes`.
+
     Args:
         most_bytes: as for `load_folder`.
 
@@ -103,6 +107,7 @@ def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = ar
         with zipfile.ZipFile(path) as file:
             archive.check_size(file)
             x, y = _member(file, "x"), _member(file, "y")
+            splits = _member(file, "split") if "split.npy" in file.namelist() else None
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist.", "Check the path.") from None
     # A damaged archive fails in whichever of zipfile, zlib and NumPy trips over it.
@@ -111,12 +116,33 @@ def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = ar
     x_fits = x.dtype == np.uint8 and x.ndim in (3, 4) if image else x.ndim == 1 + len(input_spec.shape)
     if not x_fits or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
         raise DatasetError(f"{path} has x {x.dtype} {x.shape} and y {y.dtype} {y.shape}.", remedy)
+    if splits is not None:
+        x, y = _rows_of_split(path, x, y, splits, split)
     names, inverse = np.unique(y, return_inverse=True)
     class_names = [str(name) for name in names]
-    chosen = split_of_classes(class_names, split)
+    chosen = split_of_classes(class_names, split if splits is None else "all")
     require_classes(f"npz:{path}", split, len(chosen))
     rows = [np.flatnonzero(inverse == index) for index in chosen]
     examples = _read_all(f"npz:{path}", x[np.concatenate(rows)], input_spec, most_bytes)
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(found) for found in rows])
     chosen_names = tuple(class_names[index] for index in chosen)
     return Dataset(f"npz:{path}", split, examples, labels, chosen_names, ("",) * len(chosen))
+
+
+def _rows_of_split(
+    path: Path, x: NDArray[Any], y: NDArray[Any], splits: NDArray[Any], split: str
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The examples and classes of the rows that an .npz file gives to a split.
+
+    Raises:
+        DatasetError: `splits` does not name a split for each example, or a class is in two splits.
+    """
+    if splits.shape != y.shape or not set(np.unique(splits).tolist()) <= set(SPLITS):
+        raise DatasetError(
+            f"{path} has a `split` that is not one of {', '.join(SPLITS)} for each example.", "Save it again."
+        )
+    pairs = {(str(label), str(where)) for label, where in zip(y, splits, strict=True)}
+    if len(pairs) > len({label for label, _ in pairs}):
+        raise DatasetError(f"{path} has a class in two splits.", "Give all examples of a class to one split.")
+    rows = np.ones(len(y), bool) if split == "all" else splits == split
+    return x[rows], y[rows]

@@ -15,6 +15,7 @@ from edge_meta.training.encoders import ENCODERS, conv4
 from edge_meta.training.methods.adapting import AdaptingMethod
 from edge_meta.training.methods.anil import ANIL
 from edge_meta.training.methods.base import Method
+from edge_meta.training.methods.distill import Distill
 from edge_meta.training.methods.episodic import EpisodicMethod
 from edge_meta.training.methods.maml import MAML
 from edge_meta.training.methods.nca import NCA
@@ -28,6 +29,7 @@ __all__ = [
     "MAML",
     "NCA",
     "AdaptingMethod",
+    "Distill",
     "EpisodeSampler",
     "EpisodicMethod",
     "Method",

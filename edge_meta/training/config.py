@@ -44,6 +44,8 @@ class TrainingConfig:
     inner_learning_rate: float = 0.1
     transductive: bool = False
     start: str | None = None
+    teachers: tuple[str, ...] = ()
+    teacher_size: int = 192
     precision: str = "float32"
     xla: bool = False
 
@@ -56,6 +58,13 @@ class TrainingConfig:
             raise TrainingError(
                 f"{self.method} does not judge queries by their own batch's statistics.",
                 f"Leave --transductive out, or use {', '.join(TRANSDUCTIVE)}.",
+            )
+
+        object.__setattr__(self, "teachers", tuple(self.teachers))  # run.json gives a list
+        if (self.method == "distill") != bool(self.teachers):
+            raise TrainingError(
+                "Only distill learns from teachers, and it takes at least one.",
+                "Use --method distill together with --teacher PATH.",
             )
 
     def _check_numbers(self) -> None:

@@ -15,6 +15,7 @@ from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.training import devices
 from edge_meta.training.config import TrainingConfig
+from edge_meta.training.efficientnet_lite import start_from_port
 from edge_meta.training.encoder_copies import BFLOAT16, in_precision
 from edge_meta.training.encoders import ENCODERS
 from edge_meta.training.methods.adapting import AdaptingMethod
@@ -68,6 +69,8 @@ def train(
         _require_same(run, config, data)
     elif chief:
         RunFolder.create(output, asdict(config), _made(config, learner, data, len(training.class_names), judge))
+    if not resume:
+        learner.prepare(training)
     with devices.lost_workers(strategy):
         learner.fit(
             sampler, config.episodes, judge, run if resume or chief else None, on_progress,
@@ -94,15 +97,19 @@ def _compiled(config: TrainingConfig, classes: int, is_start: bool) -> Method:
     if config.precision == "bfloat16":
         encoder = in_precision(encoder, BFLOAT16)
     if config.start is not None and is_start:
-        _start_from(RunFolder(config.start), encoder)
+        _start_from(config.start, encoder)
     learner = METHODS[config.method](encoder, config, classes)
     steps = config.episodes // config.tasks
     learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)))
     return learner
 
 
-def _start_from(run: RunFolder, encoder: keras.Model) -> None:
-    """Set an encoder's weights to those of the encoder that another run kept."""
+def _start_from(start: str, encoder: keras.Model) -> None:
+    """Set an encoder's weights to those of the encoder that another run kept, or of the `.pth` of an EfficientNet-Lite."""
+    if Path(start).suffix == ".pth":
+        start_from_port(encoder, start)
+        return
+    run = RunFolder(start)
     run.facts()
     try:
         encoder.set_weights(run.load_encoder().get_weights())
@@ -140,7 +147,7 @@ def _require_same(run: RunFolder, config: TrainingConfig, data: dict[str, Any]) 
     facts = run.facts()
     # A setting that the version that started the run did not have was at its default.
     kept, asked = asdict(TrainingConfig()) | facts["asked"], asdict(config)
-    differing = sorted(key for key in asked if kept[key] != asked[key])
+    differing = sorted(key for key in asked if _plain(kept[key]) != _plain(asked[key]))
     if differing:
         raise TrainingError(
             f"{run.path} was started with another {', '.join(differing)}.",
@@ -150,3 +157,8 @@ def _require_same(run: RunFolder, config: TrainingConfig, data: dict[str, Any]) 
         raise TrainingError(
             f"{config.dataset} is not what it was when {run.path} was started.", "Start anew with another --output."
         )
+
+
+def _plain(setting: Any) -> Any:
+    """A setting as JSON gives it back."""
+    return list(setting) if isinstance(setting, tuple) else setting

@@ -10,11 +10,13 @@ import keras
 from edge_meta.training.config import TrainingConfig
 from edge_meta.training.methods.anil import ANIL
 from edge_meta.training.methods.base import Method
+from edge_meta.training.methods.distill import Distill
 from edge_meta.training.methods.maml import MAML
 from edge_meta.training.methods.nca import NCA
 from edge_meta.training.methods.protonet import ProtoNet
 from edge_meta.training.methods.reptile import Reptile
 from edge_meta.training.methods.supervised import Supervised
+from edge_meta.training.teachers import load_teacher
 
 
 def _inner_loop(config: TrainingConfig) -> dict[str, Any]:
@@ -41,5 +43,8 @@ METHODS: dict[str, Callable[[keras.Model, TrainingConfig, int], Method]] = {
         encoder, config.input, None, learn_rates=True, **_inner_loop(config)
     ),
     "reptile": lambda encoder, config, classes: Reptile(encoder, config.input, config.way, **_all_layers(config)),
+    "distill": lambda encoder, config, classes: Distill(
+        encoder, config.input, [load_teacher(path, config.teacher_size) for path in config.teachers]
+    ),
     "supervised": lambda encoder, config, classes: Supervised(encoder, config.input, classes),
 }  # fmt: skip

@@ -12,6 +12,7 @@ from edge_meta.errors import TrainingError
 from edge_meta.training.augment import distort
 from edge_meta.training.learner import Learner
 from edge_meta.training.malloc import keep_freed_memory
+from edge_meta.training.photo_augment import distort_photos
 
 
 def require_step(strategy: tf.distribute.Strategy, episodes: int, tasks: int, xla: bool) -> None:
@@ -42,7 +43,7 @@ def train_step(
     Args:
         learner: a compiled method, whose optimizer is built.
         sampler: where the episodes are drawn from; its seed is that of distortions.
-        augment: distort every image by itself; see `augment.distort`.
+        augment: distort every image by itself; see `augment.distort`, and `photo_augment` for images in colour.
         xla: compile the step with XLA.
 
     Returns:
@@ -52,12 +53,13 @@ def train_step(
     keep_freed_memory()
     strategy, replicas = learner.strategy, learner.strategy.num_replicas_in_sync
     images = tf.constant(sampler.dataset.examples)
+    change = distort_photos if images.shape[-1] == 3 else distort
     mean, scale = learner.input_spec.mean, learner.input_spec.scale
 
     def gather(indices: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         gathered = tf.cast(tf.gather(images, tf.reshape(indices, [-1])), tf.float32)
         if augment:
-            gathered = distort(gathered, seed)
+            gathered = change(gathered, seed)
         return tf.reshape((gathered - mean) * scale, (*indices.shape, *images.shape[1:]))
 
     def learn(support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor, number: tf.Tensor) -> tf.Tensor:

@@ -162,6 +162,30 @@ def test_an_npz_may_have_strings_as_labels(tmp_path: Path) -> None:
     assert grays(data) == {"alef": [1, 2], "b": [3], "ش": [0]}
 
 
+def test_an_npz_may_say_the_split_of_each_example(tmp_path: Path) -> None:
+    labels = [0, 0, 1, 1, 2, 2]
+    split = np.array(["train", "train", "val", "val", "train", "train"])
+    name = own(tmp_path / "own.npz", x=filled(labels), y=np.array(labels), split=split)
+    classes = {each: load_dataset(name, each, INPUT).class_names for each in ("train", "val", "all")}
+    assert classes == {"train": ("0", "2"), "val": ("1",), "all": ("0", "1", "2")}
+    with pytest.raises(DatasetError, match=r"test split .* no classes"):
+        load_dataset(name, "test", INPUT)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (["train", "val", "val", "val"], "class in two splits"),
+        (["train", "train", "x", "x"], "not one of"),
+        (["val"], "not one of"),
+    ],
+)
+def test_an_npz_with_an_impossible_split_is_refused(tmp_path: Path, split: list[str], message: str) -> None:
+    name = own(tmp_path / "own.npz", x=filled([0, 0, 1, 1]), y=np.array([0, 0, 1, 1]), split=np.array(split))
+    with pytest.raises(DatasetError, match=message):
+        load_dataset(name, "train", INPUT)
+
+
 def test_an_npzs_splits_do_not_depend_on_the_order_of_its_rows(tmp_path: Path) -> None:
     labels = np.repeat(np.arange(20), 3)
     name = own(tmp_path / "own.npz", x=filled(list(labels)), y=labels)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from edge_meta.datasets.base import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.interval import Interval
@@ -78,6 +79,9 @@ class Method(ABC):
         """The variables that a checkpoint of the method holds."""
         of_encoder = {id(variable) for variable in self.encoder.variables}
         return [*self.encoder.variables, *(each for each in self.trainable_variables if id(each) not in of_encoder)]
+
+    def prepare(self, training: Dataset) -> None:  # noqa: B027  # most methods have nothing to prepare
+        """Fit what the method needs to know of the training data; called once, at the start of a run."""
 
     def learning_rates(self) -> tuple[float, ...] | None:
         """The learned rates that the device's `adapt` takes its steps with; None where the method learns none."""
