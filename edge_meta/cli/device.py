@@ -153,7 +153,9 @@ def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json
       edge-meta forget omniglot alef
       edge-meta forget omniglot alef --shot 5f0c9a...
 
-    edge-meta undo does not bring it back. An adapted head, which was fitted to it, goes as well.
+    edge-meta undo does not bring it back. An adapted head, which was fitted to it, goes as well. Its bytes are written over
+    before the command ends. If another program reads the store for longer than 10 seconds, or the disk is full, that is left
+    to the next change or opening, and the result says so.
     """
     with Bundle.open(bundle).open_store(store) as opened:
         done = opened.forget(label, shot)

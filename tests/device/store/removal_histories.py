@@ -67,6 +67,9 @@ class History:
     def change(self) -> None:
         """One change, drawn at random."""
         what, labels = str(self.rng.choice(list(CHANGES), p=list(CHANGES.values()))), self.store.snapshot().labels
+        if not labels:
+            self.enroll_new()
+            return
         label = labels[int(self.rng.integers(len(labels)))]
         if what == "enroll":
             self.enroll(label) if self.rng.random() < 0.5 else self.enroll_new()
@@ -144,6 +147,7 @@ def run(folder: Path, seed: int) -> int:
         found += len(history.left())
     for _ in range(int(history.rng.integers(30, 150))):
         history.change()
+    history.enroll_new()
     history.store.forget(history.store.snapshot().labels[0])
     found += len(history.left())
     history.store.close()
