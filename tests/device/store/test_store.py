@@ -78,7 +78,7 @@ def test_a_change_of_nothing_creates_no_file(store: Store, path: Path, change: C
 
 def test_the_file_is_documented_by_its_header(filled: Store, path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"EMST", "big"),)
         blob = connection.execute("SELECT embedding FROM shots ORDER BY rowid LIMIT 1").fetchone()[0]
     np.testing.assert_array_equal(np.frombuffer(blob, "<f4"), embeddings(0, 2)[0])
@@ -291,7 +291,7 @@ def test_enroll_resets_its_labels_column_until_undo(filled: Store) -> None:
 def test_forget_takes_a_label_the_heads_and_its_past(filled: Store) -> None:
     adapt(filled, 1)
     adapt(filled, 2)
-    assert filled.forget("bet") == (3, True)
+    assert filled.forget("bet") == (3, True, False)
     now = filled.snapshot()
     assert now.labels == ("alef", "gimel")
     assert now.columns == {}
@@ -331,7 +331,7 @@ def test_a_forgotten_label_can_be_enrolled_anew(filled: Store) -> None:
 
 
 def test_forgetting_without_a_head_resets_none(filled: Store) -> None:
-    assert filled.forget("bet") == (3, False)
+    assert filled.forget("bet") == (3, False, False)
 
 
 @pytest.mark.usefixtures("hasty")
