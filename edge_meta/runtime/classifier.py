@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -115,12 +116,26 @@ class Classifier:
         examples = input_spec.read_all(images)
         if not examples:
             raise InputError(f"No {input_spec.noun}s were given for {label!r}.", "Give at least one.")
-        embeddings = np.stack([self.embed(example) for example in examples])
+        (enrolled,) = self.enroll_embeddings({label: np.stack([self.embed(example) for example in examples])})
+        return enrolled
+
+    def enroll_embeddings(self, shots: Mapping[str, Array]) -> list[Enrolled]:
+        """Add embeddings, float32 (n, D), to each of several labels: all of them, or none.
+
+        Undo takes all of them back in one step; in a store without single shots, in one step per label.
+
+        Raises:
+            LabelError: a label is empty or no text.
+            StoreError: the store cannot be written, or an embedding has values that it does not hold.
+            ValueError: embeddings are not (n, D) with n at least 1.
+        """
         with self._lock:
-            self.store.enroll(label, embeddings)
-            head = self._follow(label)
-            # Another process may have forgotten the label already.
-            return Enrolled(label, len(embeddings), head.shots(label), len(head.labels))
+            self.store.enroll_many(shots)
+            head = self._follow(*shots) if len(shots) == 1 else self._refresh()
+            # Another process may have forgotten a label already.
+            return [
+                Enrolled(label, len(embeddings), head.shots(label), len(head.labels)) for label, embeddings in shots.items()
+            ]
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
         """Find the nearest enrolled labels, and whether the example is near enough to be known.

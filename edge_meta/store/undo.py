@@ -9,7 +9,10 @@ from edge_meta.store.writer import Writer
 
 @dataclass(frozen=True)
 class Undone:
-    """A change that was taken back: `enroll` or `adapt`, its label (None for adapt), and how many shots went."""
+    """A change that was taken back: `enroll` or `adapt`, its label, and how many shots went.
+
+    The label is None for adapt, and for an enroll of several labels.
+    """
 
     action: str
     label: str | None
@@ -22,11 +25,11 @@ def undo(writer: Writer) -> Undone | None:
     if last is None:
         return None
     log_id, action = last
-    owner = writer.query(
-        "SELECT label FROM labels JOIN sums ON label_id = labels.id WHERE sums.id IN "
+    owners = writer.query(
+        "SELECT DISTINCT label FROM labels JOIN sums ON label_id = labels.id WHERE sums.id IN "
         "(SELECT sum_id FROM shots WHERE log_id = ?1 UNION SELECT sum_id FROM log_sums WHERE log_id = ?1)",
         (log_id,),
-    ).fetchone()
+    ).fetchmany(2)
     if action == "adapt":
         writer.query("DELETE FROM columns")
     writer.query("INSERT INTO columns SELECT label_id, weights, bias FROM log_columns WHERE log_id = ?", (log_id,))
@@ -38,4 +41,4 @@ def undo(writer: Writer) -> Undone | None:
         writer.subtract(sum_id, sums)
         removed += sums.count
     writer.query("DELETE FROM log WHERE id = ?", (log_id,))
-    return Undone(action, owner[0] if owner else None, removed)
+    return Undone(action, owners[0][0] if len(owners) == 1 else None, removed)

@@ -285,6 +285,36 @@ def test_enroll_resets_its_labels_column_until_undo(filled: Store) -> None:
     assert state(filled) == adapted
 
 
+# Several labels at once
+
+
+def test_several_labels_are_enrolled_and_undone_as_one(filled: Store) -> None:
+    before = state(filled)
+    filled.enroll_many({"dalet": embeddings(7, 2), "alef": embeddings(8, 3)})
+    now = filled.snapshot()
+    assert dict(zip(now.labels, now.counts.tolist(), strict=True)) == {"alef": 5, "bet": 3, "gimel": 1, "dalet": 2}
+    assert filled.undo() == Undone("enroll", None, 5)
+    assert state(filled) == before
+
+
+def test_undo_of_several_labels_brings_their_columns_back(filled: Store) -> None:
+    adapt(filled)
+    before = state(filled)
+    filled.enroll_many({"alef": embeddings(7, 2), "bet": embeddings(8, 3)})
+    assert set(filled.snapshot().columns) == {2}
+    filled.undo()
+    assert state(filled) == before
+
+
+def test_one_bad_label_of_several_changes_nothing(filled: Store) -> None:
+    before = state(filled)
+    with pytest.raises(LabelError):
+        filled.enroll_many({"dalet": embeddings(7, 2), " ": embeddings(8, 3)})
+    with pytest.raises(StoreError):
+        filled.enroll_many({"dalet": embeddings(7, 2), "he": embeddings(8, 3) * np.nan})
+    assert state(filled) == before
+
+
 # Forgetting
 
 
