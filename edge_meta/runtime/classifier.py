@@ -16,6 +16,7 @@ from edge_meta.heads.rejection import check_rate
 from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.colour_check import ColourCheck
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.runtime.results import Enrolled, Prediction, Result
@@ -38,6 +39,7 @@ class Classifier:
     def __init__(self, bundle: Bundle, encoder: Encoder, store: Store, false_accept: float | None = None) -> None:
         self.bundle, self.encoder, self.store = bundle, encoder, store
         self._false_accept = false_accept
+        self._colour_check = ColourCheck(bundle.manifest)
         self._lock = threading.RLock()
         self._version = store.version()
         self._head = ScoringHead(store.snapshot())
@@ -95,6 +97,7 @@ class Classifier:
         """
         input_spec = self.bundle.manifest.input_spec
         example = input_spec.read(image)
+        self._colour_check(image)
         with self._lock:
             return self.encoder.embed(input_spec.normalize(example)[None])
 
@@ -104,7 +107,7 @@ class Classifier:
         Args:
             label: any text that is not empty.
             images: examples, as the bundle's input says: an array (n, ...), for images uint8 (n, H, W[, C]), or a list of
-                paths and arrays.
+                paths, arrays and Pillow's images.
 
         Raises:
             InputError: one of them is not what the encoder takes, or there are none.
@@ -113,10 +116,10 @@ class Classifier:
             BackendError: see `Encoder.embed`.
         """
         input_spec = self.bundle.manifest.input_spec
-        examples = input_spec.read_all(images)
-        if not examples:
+        embeddings = [self.embed(image) for image in input_spec.several(images)]
+        if not embeddings:
             raise InputError(f"No {input_spec.noun}s were given for {label!r}.", "Give at least one.")
-        (enrolled,) = self.enroll_embeddings({label: np.stack([self.embed(example) for example in examples])})
+        (enrolled,) = self.enroll_embeddings({label: np.stack(embeddings)})
         return enrolled
 
     def enroll_embeddings(self, shots: Mapping[str, Array]) -> list[Enrolled]:

@@ -174,6 +174,18 @@ def test_classify_lists_what_it_cannot_read_at_the_end(photos: Path, store: list
     assert str(bad) in notes
 
 
+def test_colour_photos_for_a_grey_bundle_are_noted_once(photos: Path, store: list[object]) -> None:
+    for take in range(2):
+        png(photos, f"bet/colour{take}.png", np.full((28, 28, 3), (200, 150, 60 + take), np.uint8))
+    done = cli("enroll", "omniglot", photos, *store)
+    assert done.stderr.count("Note: ") == 1
+    assert "colour0.png is a colour photo, but this bundle reads grey drawings" in done.stderr
+    done = cli("classify", "omniglot", photos / "bet" / "colour1.png", *store, "--json")
+    assert done.stderr.count("colour1.png is a colour photo") == 1
+    assert json.loads(done.stdout)["results"]
+    assert cli("classify", "omniglot", photos / "alef", *store).stderr == ""
+
+
 # Other kinds of input
 
 
