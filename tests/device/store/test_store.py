@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from support.device import adapt, bytes_in, embeddings, opened, state
 
 from edge_meta.errors import LabelError, StoreError
+from edge_meta.store.archive import read_archive, write_archive
 from edge_meta.store.store import Store
 from edge_meta.store.undo import Undone
 from edge_meta.store.writer import UNDO_STEPS
@@ -304,6 +305,16 @@ def test_undo_of_several_labels_brings_their_columns_back(filled: Store) -> None
     assert set(filled.snapshot().columns) == {2}
     filled.undo()
     assert state(filled) == before
+
+
+def test_a_step_of_several_labels_is_no_damage_elsewhere(filled: Store, tmp_path: Path) -> None:
+    filled.enroll_many({"dalet": embeddings(7, 2), "alef": embeddings(8, 3)})
+    write_archive(filled, tmp_path / "all.npz")
+    read_archive(tmp_path / "all.npz", tmp_path / "again.db", filled.encoder_id, filled.dim)
+    with opened(tmp_path / "again.db") as again, opened(tmp_path / "merged.db") as merged:
+        merged.merge(filled.path)
+        assert state(again)[:3] == state(merged)[:3] == state(filled)[:3]
+        assert again.undo() == Undone("enroll", None, 5)
 
 
 def test_one_bad_label_of_several_changes_nothing(filled: Store) -> None:
