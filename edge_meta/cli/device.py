@@ -1,4 +1,4 @@
-"""The verbs of a device: enroll, classify, adapt, forget, undo."""
+"""The verbs of a device: enroll, classify, adapt, forget, rename, undo."""
 
 from __future__ import annotations
 
@@ -193,10 +193,35 @@ def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json
 
 @click.command()
 @click.argument("bundle")
+@click.argument("old")
+@click.argument("new")
+@store_option
+@json_option
+def rename(bundle: str, old: str, new: str, store: str | None, as_json: bool) -> None:
+    """Give the label OLD the name NEW.
+
+    \b
+    Example:
+      edge-meta rename omniglot alef aleph
+
+    Its shots and an adapted head stay. Merging takes the new name to other stores; what they enroll to OLD in the meantime
+    stays there. edge-meta undo gives the old name back.
+    """
+    with Bundle.open(bundle).open_store(store) as opened:
+        shots = opened.rename(old, new)
+        classes = len(opened.snapshot().labels)
+    emit(
+        {"old": old, "label": new, "shots": shots, "classes": classes}, as_json,
+        [f"{old} is {new}: {shots} shots; {classes} classes"],
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("bundle")
 @store_option
 @json_option
 def undo(bundle: str, store: str | None, as_json: bool) -> None:
-    """Take back the last enroll or adapt.
+    """Take back the last enroll, adapt or rename.
 
     \b
     Example:
@@ -210,4 +235,6 @@ def undo(bundle: str, store: str | None, as_json: bool) -> None:
     removed = f"{undone.shots} shots of {undone.label or 'several labels'}"
     if undone.action == "adapt":
         removed = "the adapted last layer"
+    elif undone.action == "rename":
+        removed = f"the label is {undone.label} again"
     emit({**vars(undone), "classes": classes}, as_json, [f"Undone: {undone.action} ({removed}); {classes} classes"])

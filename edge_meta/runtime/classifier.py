@@ -221,8 +221,20 @@ class Classifier:
             self._follow(label)
             return forgotten
 
+    def rename(self, old: str, new: str) -> int:
+        """Rename a label, keeping its shots and an adapted head; returns how many shots it has.
+
+        Raises:
+            LabelError: the old one is not enrolled, or the new one is, or is no label.
+        """
+        with self._lock:
+            try:
+                return self.store.rename(old, new)
+            finally:
+                self._refresh()
+
     def undo(self) -> Undone:
-        """Take back the last enroll or adapt.
+        """Take back the last enroll, adapt or rename.
 
         Raises:
             LabelError: there is nothing to take back.

@@ -17,6 +17,7 @@ from edge_meta.store.exact_sums import check_embeddings
 from edge_meta.store.head_change import HeadChange
 from edge_meta.store.messages import nothing_enrolled
 from edge_meta.store.reader import Reader, Snapshot
+from edge_meta.store.rename import rename
 from edge_meta.store.undo import Undone, undo
 from edge_meta.store.writer import Writer
 from edge_meta.types import Array
@@ -174,6 +175,16 @@ class Store:
         self.database.overwrite_removed()
         return Forgotten(removed, head_reset)
 
+    def rename(self, old: str, new: str) -> int:
+        """Rename a label, keeping its shots and its column of an adapted head; returns how many shots it has.
+
+        Raises:
+            LabelError: the old one is not enrolled, or the new one is, is empty, or is not text that can be stored.
+        """
+        _check_label(new)
+        with self.database.change():
+            return rename(self._writer, old, new)
+
     @contextmanager
     def adapting(self) -> Iterator[HeadChange]:
         """Begin a change of the head: read the shots and set or remove columns, all in one transaction.
@@ -186,7 +197,7 @@ class Store:
             yield HeadChange(self._writer)
 
     def undo(self) -> Undone:
-        """Take back the last enroll or adapt; remove its shots as `forget` does.
+        """Take back the last enroll, adapt or rename; remove the shots of an enroll as `forget` does.
 
         Raises:
             LabelError: there is nothing to take back.
@@ -194,7 +205,7 @@ class Store:
         with self.database.change():
             undone = undo(self._writer)
             if undone is None:
-                raise LabelError(f"There is nothing to undo in {self.path}.", "Only enroll and adapt can be undone.")
+                raise LabelError(f"There is nothing to undo in {self.path}.", "Only enroll, adapt and rename can be undone.")
         self.database.overwrite_removed()
         return undone
 

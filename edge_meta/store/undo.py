@@ -1,17 +1,19 @@
-"""Undo of the last enroll or adapt, from the undo log."""
+"""Undo of the last enroll, adapt or rename, from the undo log."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_meta.store.rename import undo_rename
 from edge_meta.store.writer import Writer
 
 
 @dataclass(frozen=True)
 class Undone:
-    """A change that was taken back: `enroll` or `adapt`, its label, and how many shots went.
+    """A change that was taken back: `enroll`, `adapt` or `rename`, its label, and how many shots went.
 
-    The label is None for adapt, and for an enroll of several labels.
+    The label is None for adapt, and for an enroll of several labels. Of a rename, it is the name that the label has again,
+    and the shots are those that it has.
     """
 
     action: str
@@ -25,6 +27,8 @@ def undo(writer: Writer) -> Undone | None:
     if last is None:
         return None
     log_id, action = last
+    if (renamed := undo_rename(writer, log_id)) is not None:
+        return Undone("rename", *renamed)
     owners = writer.query(
         "SELECT DISTINCT label FROM labels JOIN sums ON label_id = labels.id WHERE sums.id IN "
         "(SELECT sum_id FROM shots WHERE log_id = ?1 UNION SELECT sum_id FROM log_sums WHERE log_id = ?1)",

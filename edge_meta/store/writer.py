@@ -142,7 +142,8 @@ class Writer(Reader):
         self.query("DELETE FROM labels WHERE NOT EXISTS (SELECT 1 FROM sums WHERE label_id = labels.id)")
         self.query(
             "DELETE FROM log WHERE action = 'enroll' AND NOT EXISTS (SELECT 1 FROM shots WHERE log_id = log.id) "
-            "AND NOT EXISTS (SELECT 1 FROM log_sums WHERE log_id = log.id)"
+            "AND NOT EXISTS (SELECT 1 FROM log_sums WHERE log_id = log.id) "
+            "AND NOT EXISTS (SELECT 1 FROM log_renames WHERE log_id = log.id)"
         )
 
     def _sums(self, sum_id: bytes) -> Sums:

@@ -106,6 +106,14 @@ def test_a_grey_bundle_of_photos_takes_colours_in_silence(tmp_path: Path) -> Non
         classifier.enroll("alef", [photo])
 
 
+def test_a_rename_is_seen_at_once(taught: Classifier) -> None:
+    assert taught.rename("alef", "aleph") == 1
+    assert taught.labels == ["aleph", *KINDS[1:]]
+    assert taught.classify(draw(0, 9)).top[0].label == "aleph"
+    taught.undo()
+    assert taught.labels == KINDS
+
+
 @pytest.mark.parametrize("images", [[], np.zeros((0, 28, 28), np.uint8)])
 def test_no_images_are_an_error(classifier: Classifier, images: Any) -> None:
     with pytest.raises(InputError, match="No images"):
