@@ -52,6 +52,10 @@ class FallbackWarning(UserWarning):
     """A delegate cannot be used, and the encoder runs on the CPU, as `fallback` asked for."""
 
 
+class ColourWarning(UserWarning):
+    """A colour photo was given to an encoder that was trained on grey drawings."""
+
+
 class TrainingError(EdgeMetaError):
     """A training run cannot start or go on as asked."""
 

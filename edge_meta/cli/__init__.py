@@ -27,6 +27,7 @@ SECTIONS = {
         "adapt": "device",
         "undo": "device",
         "forget": "device",
+        "rename": "device",
         "inspect": "inspect",
         "benchmark": "benchmark",
     },

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from edge_meta.choices import BACKENDS, FALLBACKS, SOLVERS
-from edge_meta.errors import FallbackWarning
+from edge_meta.errors import ColourWarning, FallbackWarning
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.text import printable
 
@@ -60,7 +60,8 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_options(*arguments: Any, **given: Any) -> None:
         options = RuntimeOptions(**{field.name: given.pop(field.name) for field in fields(RuntimeOptions)})
         with warnings.catch_warnings():
-            warnings.simplefilter("always", FallbackWarning)
+            for category in (FallbackWarning, ColourWarning):
+                warnings.simplefilter("always", category)
             warnings.showwarning = lambda message, *_, **__: click.echo(printable(f"Note: {message}"), err=True)
             command(*arguments, options=options, **given)
 

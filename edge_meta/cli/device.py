@@ -1,4 +1,4 @@
-"""The verbs of a device: enroll, classify, adapt, forget, undo."""
+"""The verbs of a device: enroll, classify, adapt, forget, rename, undo."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option, store_option
+from edge_meta.cli.examples import Examples, label_and_paths
+from edge_meta.cli.progress import note
 from edge_meta.heads.adapted import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
@@ -16,42 +18,57 @@ from edge_meta.store.messages import SCRUB_PENDING
 
 @click.command()
 @click.argument("bundle")
-@click.argument("label")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("examples", nargs=-1, required=True, metavar="[LABEL] FILE|FOLDER...")
 @click.option("--no-shots", is_flag=True, help="Store only each class's sum and count, not its shots.")
 @store_option
 @runtime_options
 @json_option
 def enroll(
     bundle: str,
-    label: str,
-    files: tuple[str, ...],
+    examples: tuple[str, ...],
     no_shots: bool,
     store: str | None,
     options: RuntimeOptions,
     as_json: bool,
 ) -> None:
-    """Teach BUNDLE the class LABEL from examples, or add examples to it.
+    """Teach BUNDLE the class LABEL from examples, or add examples to it; or teach it a folder of classes.
 
     \b
     Examples:
       edge-meta enroll omniglot alef alef1.png alef2.png alef3.png
-      edge-meta enroll letters.bundle mug photos/mug/*.jpg --store kitchen.db
+      edge-meta enroll letters.bundle mug photos/mug/ --store kitchen.db
+      edge-meta enroll letters.bundle photos/      # each subfolder is a label
       edge-meta enroll sounds.bundle bell bell1.wav bell2.wav
 
-    FILEs are images, .wav or .flac recordings, or .npy arrays, as the encoder takes them. If one of them cannot be read,
-    none is added. Only embeddings are stored, never the examples.
+    FILEs are images, .wav or .flac recordings, or .npy arrays, as the encoder takes them. If a FILE cannot be read, none is
+    added. Only embeddings are stored, never the examples.
+
+    After a LABEL, a FOLDER stands for all examples in it and in its subfolders. A FOLDER alone holds one subfolder per
+    label, and all labels are enrolled in one step. What cameras and file managers put beside photos is skipped. Other files
+    in a FOLDER that cannot be read are left out, and listed.
 
     --no-shots is for a new store. Nothing in that store can be adapted, and no single shot can be forgotten.
     """
+    label, paths = label_and_paths(examples)
     with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
-        done = classifier.enroll(label, list(files))
-    emit(done._asdict(), as_json, [f"{done.label}: {done.added} added, {done.shots} shots; {done.classes} classes"])
+        given = Examples(classifier)
+        files = given.find_labels(paths[0]) if label is None else {label: given.find(paths)}
+        done = classifier.enroll_embeddings(given.stacked(files))
+    unreadable = given.report()
+    for missing in sorted(set(files) - {each.label for each in done}):
+        note(f"Note: {missing} is not enrolled, since no file in it can be read.")
+    if label is None:
+        labels = [{"label": each.label, "added": each.added, "shots": each.shots} for each in done]
+        result = {"labels": labels, "added": sum(each.added for each in done), "classes": done[0].classes}
+    else:
+        result = done[0]._asdict()
+    lines = [f"{each.label}: {each.added} added, {each.shots} shots; {each.classes} classes" for each in done]
+    emit({**result, "unreadable": unreadable}, as_json, lines)
 
 
 @click.command()
 @click.argument("bundle")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE|FOLDER...")
 @click.option("--top-k", default=3, show_default=True, type=click.IntRange(min=1), help="List this many nearest labels.")
 @click.option("--false-accept", type=float, help="Accept this share of strangers as known.  [default: the bundle's]")
 @store_option
@@ -72,22 +89,30 @@ def classify(
     Examples:
       edge-meta classify omniglot what.png
       edge-meta classify letters.bundle *.png --top-k 5 --json
+      edge-meta classify letters.bundle new/ --store kitchen.db
       edge-meta classify omniglot what.png --false-accept 0.01    # rather unknown than wrong
 
     The score is the softmax over all enrolled labels. An example that is too far from all of them is unknown: its label is
     null in JSON.
+
+    A FOLDER stands for all examples in it and in its subfolders, in the order of their names. Files in it that cannot be
+    read are left out, and listed.
     """
     results = []
     with Classifier.load(bundle, store, false_accept, **vars(options)) as classifier:
-        for file in files:
-            result = classifier.classify(file, top_k)
+        given = Examples(classifier)
+        found = given.find(files)
+        for file, embedding in given.embedded(found, given.progress(len(found))):
+            result = classifier.classify_embedding(embedding, top_k)
             fields: dict[str, Any] = {"file": file, **result.best._asdict(), "known": result.known}
             results.append({**fields, "top": [{"label": near.label, "score": near.score} for near in result.top]})
+        given.require(bool(results))
+    unreadable = given.report()
     lines = []
     for entry in results:
         near = ", ".join(f"{top['label']} {top['score']:.0%}" for top in entry["top"])
         lines.append(f"{entry['file']}: {entry['label'] if entry['known'] else 'unknown'}  (nearest: {near})")
-    emit({"results": results}, as_json, lines)
+    emit({"results": results, "unreadable": unreadable}, as_json, lines)
 
 
 @click.command()
@@ -176,10 +201,35 @@ def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json
 
 @click.command()
 @click.argument("bundle")
+@click.argument("old")
+@click.argument("new")
+@store_option
+@json_option
+def rename(bundle: str, old: str, new: str, store: str | None, as_json: bool) -> None:
+    """Give the label OLD the name NEW.
+
+    \b
+    Example:
+      edge-meta rename omniglot alef aleph
+
+    Its shots and an adapted head stay. Merging takes the new name to other stores; what they enroll to OLD in the meantime
+    stays there. edge-meta undo gives the old name back.
+    """
+    with Bundle.open(bundle).open_store(store) as opened:
+        shots = opened.rename(old, new)
+        classes = len(opened.snapshot().labels)
+    emit(
+        {"old": old, "label": new, "shots": shots, "classes": classes}, as_json,
+        [f"{old} is {new}: {shots} shots; {classes} classes"],
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("bundle")
 @store_option
 @json_option
 def undo(bundle: str, store: str | None, as_json: bool) -> None:
-    """Take back the last enroll or adapt.
+    """Take back the last enroll, adapt or rename.
 
     \b
     Example:
@@ -190,6 +240,10 @@ def undo(bundle: str, store: str | None, as_json: bool) -> None:
     with Bundle.open(bundle).open_store(store) as opened:
         undone = opened.undo()
         classes = len(opened.snapshot().labels)
-    removed = f"{undone.shots} shots of {undone.label}" if undone.action == "enroll" else "the adapted last layer"
+    removed = f"{undone.shots} shots of {undone.label or 'several labels'}"
+    if undone.action == "adapt":
+        removed = "the adapted last layer"
+    elif undone.action == "rename":
+        removed = f"the label is {undone.label} again"
     lines = [f"Undone: {undone.action} ({removed}); {classes} classes", *[SCRUB_PENDING] * undone.scrub_pending]
     emit({**vars(undone), "classes": classes}, as_json, lines)

@@ -16,6 +16,7 @@ from edge_meta.datasets.base import Dataset, require_classes, split_of_classes
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import InputSpec
 from edge_meta.inputs.array_files import read_npy
+from edge_meta.inputs.folders import list_folder
 
 
 def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int = archive.MOST_BYTES) -> Dataset:
@@ -63,13 +64,7 @@ def _class_files(path: Path, input_spec: InputSpec) -> dict[str, list[Path]]:
     noun, suffixes = input_spec.noun, input_spec.suffixes
     if not path.is_dir():
         raise DatasetError(f"{path} is not a folder.", f"Give a folder with one subfolder of {noun}s per class.")
-    classes = {
-        child.name: sorted(
-            file for file in child.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith(".")
-        )
-        for child in sorted(path.iterdir())
-        if child.is_dir() and not child.name.startswith(".")
-    }
+    classes = {child.name: list(list_folder(child, suffixes).examples) for child in list_folder(path, suffixes).folders}
     empty = [name for name, files in classes.items() if not files]
     if empty or not classes:
         where = f"{path / empty[0]}" if empty else f"{path}"

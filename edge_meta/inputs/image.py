@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
+from edge_meta.inputs.image_conversion import is_pillow_image
 from edge_meta.inputs.image_files import LONGEST_SIDE, SUFFIXES, read_image
 from edge_meta.inputs.resizing import resize
 from edge_meta.inputs.spec import InputSpec
@@ -54,13 +55,13 @@ class ImageInput(InputSpec):
         return f"{self.height}×{self.width}×{self.channels} image"
 
     def read(self, example: Any) -> NDArray[np.uint8]:
-        """Read one image, a path or a uint8 array of any height and width, as uint8 (height, width, channels).
+        """Read one image, a path, Pillow's image or a uint8 array of any size, as uint8 (height, width, channels).
 
         Raises:
             InputError: the file is unreadable, or the array is of another rank, channel count or dtype.
             BackendError: it is a path, and Pillow is not installed.
         """
-        if isinstance(example, (str, Path)):
+        if isinstance(example, (str, Path)) or is_pillow_image(example):
             return resize(read_image(example, self.channels), self.height, self.width)
         try:
             pixels = np.asarray(example)

@@ -59,6 +59,14 @@ class InputSpec(ABC):
         Raises:
             InputError: it is one example, or one of them is not what the encoder takes.
         """
+        return [self.read(example) for example in self.several(examples)]
+
+    def several(self, examples: Any) -> Iterable[Any]:
+        """Take several examples, without reading them: an array (n, ...), or paths and arrays.
+
+        Raises:
+            InputError: it is one example.
+        """
         if isinstance(examples, (str, Path)):
             raise InputError(f"{str(examples)!r} is one path.", f"Pass a list of paths, or one array of n {self.noun}s.")
         if isinstance(examples, np.ndarray):
@@ -67,7 +75,8 @@ class InputSpec(ABC):
             raise InputError(
                 f"{type(examples).__name__} is not a list of {self.noun}s.", "Pass an array or a list of paths."
             )
-        return [self.read(example) for example in examples]
+        several: Iterable[Any] = examples
+        return several
 
     def _check_stack(self, stack: NDArray[Any]) -> None:
         """Raise InputError if an array is not several examples."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from edge_meta.heads.rejection import check_rate
 from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.colour_check import ColourCheck
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.runtime.results import Enrolled, Prediction, Result
@@ -38,6 +40,7 @@ class Classifier:
     def __init__(self, bundle: Bundle, encoder: Encoder, store: Store, false_accept: float | None = None) -> None:
         self.bundle, self.encoder, self.store = bundle, encoder, store
         self._false_accept = false_accept
+        self._colour_check = ColourCheck(bundle.manifest)
         self._lock = threading.RLock()
         self._limited = Limited(encoder.options.threads)
         self._version = store.version()
@@ -98,6 +101,7 @@ class Classifier:
         input_spec = self.bundle.manifest.input_spec
         with self._limited:
             example = input_spec.read(image)
+            self._colour_check(image)
         with self._lock:
             return self.encoder.embed(input_spec.normalize(example)[None])
 
@@ -107,7 +111,7 @@ class Classifier:
         Args:
             label: any text that is not empty.
             images: examples, as the bundle's input says: an array (n, ...), for images uint8 (n, H, W[, C]), or a list of
-                paths and arrays.
+                paths, arrays and Pillow's images.
 
         Raises:
             InputError: one of them is not what the encoder takes, or there are none.
@@ -116,16 +120,29 @@ class Classifier:
             BackendError: see `Encoder.embed`.
         """
         input_spec = self.bundle.manifest.input_spec
-        with self._limited:
-            examples = input_spec.read_all(images)
-        if not examples:
+        embeddings = [self.embed(image) for image in input_spec.several(images)]
+        if not embeddings:
             raise InputError(f"No {input_spec.noun}s were given for {label!r}.", "Give at least one.")
-        embeddings = np.stack([self.embed(example) for example in examples])
+        (enrolled,) = self.enroll_embeddings({label: np.stack(embeddings)})
+        return enrolled
+
+    def enroll_embeddings(self, shots: Mapping[str, Array]) -> list[Enrolled]:
+        """Add embeddings, float32 (n, D), to each of several labels: all of them, or none.
+
+        Undo takes all of them back in one step; in a store without single shots, in one step per label.
+
+        Raises:
+            LabelError: a label is empty or no text.
+            StoreError: the store cannot be written, or an embedding has values that it does not hold.
+            ValueError: embeddings are not (n, D) with n at least 1.
+        """
         with self._lock, self._limited:
-            self.store.enroll(label, embeddings)
-            head = self._follow(label)
-            # Another process may have forgotten the label already.
-            return Enrolled(label, len(embeddings), head.shots(label), len(head.labels))
+            self.store.enroll_many(shots)
+            head = self._follow(*shots) if len(shots) == 1 else self._refresh()
+            # Another process may have forgotten a label already.
+            return [
+                Enrolled(label, len(embeddings), head.shots(label), len(head.labels)) for label, embeddings in shots.items()
+            ]
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
         """Find the nearest enrolled labels, and whether the example is near enough to be known.
@@ -209,8 +226,20 @@ class Classifier:
             self._follow(label)
             return forgotten
 
+    def rename(self, old: str, new: str) -> int:
+        """Rename a label, keeping its shots and an adapted head; returns how many shots it has.
+
+        Raises:
+            LabelError: the old one is not enrolled, or the new one is, or is no label.
+        """
+        with self._lock:
+            try:
+                return self.store.rename(old, new)
+            finally:
+                self._refresh()
+
     def undo(self) -> Undone:
-        """Take back the last enroll or adapt.
+        """Take back the last enroll, adapt or rename.
 
         Raises:
             LabelError: there is nothing to take back.

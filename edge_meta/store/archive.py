@@ -4,7 +4,7 @@ Each array is a column of a table of schema.sql, named `table.column`. Integers 
 (rows, D), ids uint8 (rows, 16). A column of texts is two arrays: all texts in UTF-8, one after the other, and the length of
 each as `table.column.bytes`. A missing reference (NULL) is 0. The table `store` is the arrays `format`, `encoder_id`, `dim`
 and `keeps_shots`, without its origin: shots enrolled into a copy do not come from the store that was copied. The table
-`scrubs` is left out: it is about the bytes of one file. An archive of format 2 has the same arrays and is read, too.
+`scrubs` is left out: it is about the bytes of one file. An archive of format 2, which has no `log_renames`, is read, too.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ TABLES = {
     "log_sums": {"log_id": WHOLE, "sum_id": ID, "count": WHOLE, "sum": SUM, "squares": ID},
     "columns": {"label_id": WHOLE, "weights": VECTOR, "bias": REAL},
     "log_columns": {"log_id": WHOLE, "label_id": WHOLE, "weights": VECTOR, "bias": REAL},
+    "log_renames": {"log_id": WHOLE, "label_id": WHOLE, "label": TEXT},
     "removed": {"id": ID},
 }
 HEADER = {"format": WHOLE, "encoder_id": TEXT, "dim": WHOLE, "keeps_shots": WHOLE}
@@ -105,7 +106,8 @@ def read_archive(source: str | Path, path: Path, encoder_id: str, dim: int) -> d
                 )
             if header["keeps_shots"] not in ([0], [1]):
                 raise ValueError("it does not say whether it keeps shots")
-            tables = {table: arrays.table(table) for table in TABLES}
+            without = ["log_renames"] * (header["format"] == [2])
+            tables = {table: arrays.table(table) for table in TABLES if table not in without}
     except OSError as error:
         raise StoreError(f"{source} cannot be read ({error}).", "Check the path.") from error
     except (ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:

@@ -12,6 +12,7 @@ from operator import mul
 
 import numpy as np
 
+from edge_meta.errors import StoreError
 from edge_meta.types import Array, Array64, Integers
 
 FRACTION = 2.0**24
@@ -52,6 +53,22 @@ class Sums:
 
     def __sub__(self, other: Sums) -> Sums:
         return Sums(self.count - other.count, self.total - other.total, self.squares - other.squares)
+
+
+def check_embeddings(embeddings: Array, dim: int) -> None:
+    """Check that shots can be summed.
+
+    Raises:
+        ValueError: they are not (n, dim) with n at least 1.
+        StoreError: one of them is not finite or too large.
+    """
+    if embeddings.ndim != 2 or embeddings.shape[1] != dim or not len(embeddings):
+        raise ValueError(f"embeddings of shape {embeddings.shape} are not (n, {dim})")
+    if not np.all(np.abs(embeddings) < LIMIT):
+        raise StoreError(
+            f"An embedding has values that are not finite, or beyond ±{LIMIT:.0f}.",
+            "The encoder is not usable as it is: scale its output down, or export it again.",
+        )
 
 
 def squared_lengths(vectors: Integers) -> list[int]:

@@ -127,6 +127,8 @@ class Reader:
             raise self.damaged("an encoder id is none")
         if self.query("PRAGMA foreign_key_check").fetchone():
             raise self.damaged("a row belongs to nothing")
+        if self.query("SELECT 1 FROM log_renames WHERE typeof(label) != 'text' OR trim(label) = ''").fetchone():
+            raise self.damaged("a rename is from a name that is none")
         self.snapshot()
         past = self.query("SELECT weights, bias FROM log_columns").fetchall()
         self.vectors([weights for weights, _ in past])

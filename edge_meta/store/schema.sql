@@ -1,5 +1,5 @@
 -- The store, format 3 (PRAGMA user_version): one SQLite file; every change is one transaction.
--- Ids are 16 random bytes. Embeddings are float32, sums int64, both little-endian and of `dim` values. The store never holds
+-- Ids are 16 random bytes, or derived from such (see rename.py). Embeddings are float32, sums int64, both little-endian and of `dim` values. The store never holds
 -- an image or a recording.
 
 -- One row: the encoder of the embeddings, the store's own id (the origin of shots enrolled into it), and whether it keeps
@@ -78,6 +78,14 @@ CREATE TABLE log_columns (
 );
 CREATE INDEX log_columns_of_log ON log_columns (log_id);
 CREATE INDEX log_columns_of_label ON log_columns (label_id);
+
+-- The name that a rename replaced. Its step of the log has the action 'enroll', but added no shots.
+CREATE TABLE log_renames (
+    log_id   INTEGER PRIMARY KEY REFERENCES log ON DELETE CASCADE,
+    label_id INTEGER NOT NULL REFERENCES labels ON DELETE CASCADE,
+    label    TEXT NOT NULL
+);
+CREATE INDEX log_renames_of_label ON log_renames (label_id);
 
 -- Ids of removed shots, or of removed rows of sums in a store without single shots: merging an older copy does not bring them
 -- back.

@@ -1,4 +1,4 @@
-"""Migration of a file to store format 3: from format 1, which had shots and no sums, or format 2, which had no scrubs."""
+"""Migration of a file to store format 3: from format 1, which had shots and no sums, or 2, without scrubs and renames."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def migrate_schema(connection: sqlite3.Connection, schema: str) -> None:
         if version == 1:
             _migrate_shots(connection, schema)
         elif version == 2:
-            (statement,) = [statement for statement in schema.split(";\n") if "CREATE TABLE scrubs" in statement]
-            connection.execute(statement)
+            for statement in schema.split(";\n"):
+                if "CREATE TABLE scrubs" in statement or "log_renames" in statement:
+                    connection.execute(statement)
         if version < 3:
             connection.execute("INSERT INTO scrubs VALUES (randomblob(16))")
             connection.execute("PRAGMA user_version = 3")

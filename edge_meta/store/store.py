@@ -12,14 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.store.database import BUSY_SECONDS, Database
-from edge_meta.store.exact_sums import LIMIT
+from edge_meta.store.exact_sums import check_embeddings
 from edge_meta.store.head_change import HeadChange
 from edge_meta.store.messages import nothing_enrolled
 from edge_meta.store.reader import Reader, Snapshot
+from edge_meta.store.rename import rename
 from edge_meta.store.undo import Undone, undo
 from edge_meta.store.writer import Writer
 from edge_meta.types import Array
@@ -125,26 +124,36 @@ class Store:
         """Add shots (n, D) to a label; create it if it is new. Its column goes back to its prototype.
 
         Raises:
+            StoreError, LabelError, ValueError: see `enroll_many`.
+        """
+        self.enroll_many({label: embeddings})
+
+    def enroll_many(self, shots: Mapping[str, Array]) -> None:
+        """Add shots (n, D) to each of several labels, all in one transaction, as `enroll` does.
+
+        Undo takes all of them back in one step; in a store without single shots, in one step per label.
+
+        Raises:
             StoreError: the change cannot be written, an embedding is not finite or too large, or the store keeps single
                 shots and `keep_shots` says otherwise, or the reverse; nothing has changed.
-            LabelError: the label is empty or is not text that can be stored.
+            LabelError: a label is empty or is not text that can be stored.
             ValueError: the embeddings are not (n, D) with n at least 1.
         """
-        _check_label(label)
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim or not len(embeddings):
-            raise ValueError(f"embeddings of shape {embeddings.shape} are not (n, {self.dim})")
-        if not np.all(np.abs(embeddings) < LIMIT):
-            raise StoreError(
-                f"An embedding has values that are not finite, or beyond ±{LIMIT:.0f}.",
-                "The encoder is not usable as it is: scale its output down, or export it again.",
-            )
+        for label, embeddings in shots.items():
+            _check_label(label)
+            check_embeddings(embeddings, self.dim)
         with self.database.change(create=True):
             self._require_kind_asked_for()
-            label_id = self._writer.new_label(label)
             (origin,) = self._writer.row("SELECT origin FROM store")
-            log_id = self._writer.log("enroll", "WHERE label_id = ?", (label_id,))
-            self.database.query("DELETE FROM columns WHERE label_id = ?", (label_id,))
-            self._writer.add(label_id, origin, embeddings, log_id)
+            log_id, of_label = None, "WHERE label_id = ?"
+            for label, embeddings in shots.items():
+                label_id = self._writer.new_label(label)
+                if log_id is None or not self.database.keeps_shots:  # a step of the log holds the sums of one label
+                    log_id = self._writer.log("enroll", of_label, (label_id,))
+                else:
+                    self._writer.log_columns(log_id, of_label, (label_id,))
+                self.database.query(f"DELETE FROM columns {of_label}", (label_id,))
+                self._writer.add(label_id, origin, embeddings, log_id)
 
     def forget(self, label: str, shot: str | None = None) -> Forgotten:
         """Remove a label for good, or one shot of it by its id (hexadecimal).
@@ -177,6 +186,16 @@ class Store:
                 removed = self._writer.remove_sums("label_id = ?", (label_id,))
         return Forgotten(removed, head_reset, self.database.scrub_pending)
 
+    def rename(self, old: str, new: str) -> int:
+        """Rename a label, keeping its shots and its column of an adapted head; returns how many shots it has.
+
+        Raises:
+            LabelError: the old one is not enrolled, or the new one is, is empty, or is not text that can be stored.
+        """
+        _check_label(new)
+        with self.database.change(removing=True):
+            return rename(self._writer, old, new)
+
     @contextmanager
     def adapting(self) -> Iterator[HeadChange]:
         """Begin a change of the head: read the shots and set or remove columns, all in one transaction.
@@ -189,7 +208,7 @@ class Store:
             yield HeadChange(self._writer)
 
     def undo(self) -> Undone:
-        """Take back the last enroll or adapt; remove its shots as `forget` does.
+        """Take back the last enroll, adapt or rename; remove the shots of an enroll as `forget` does.
 
         Raises:
             LabelError: there is nothing to take back.
@@ -197,7 +216,7 @@ class Store:
         with self.database.change(removing=True):
             undone = undo(self._writer)
             if undone is None:
-                raise LabelError(f"There is nothing to undo in {self.path}.", "Only enroll and adapt can be undone.")
+                raise LabelError(f"There is nothing to undo in {self.path}.", "Only enroll, adapt and rename can be undone.")
         return replace(undone, scrub_pending=self.database.scrub_pending)
 
     def merge(self, *paths: str | Path) -> Merged:

@@ -1,9 +1,10 @@
-"""Undo of the last enroll or adapt, from the undo log."""
+"""Undo of the last enroll, adapt or rename, from the undo log."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_meta.store.rename import undo_rename
 from edge_meta.store.writer import Writer
 
 
@@ -12,9 +13,9 @@ class Undone:
     """A change that was taken back.
 
     Attributes:
-        action: `enroll` or `adapt`.
-        label: None for `adapt`.
-        shots: how many went.
+        action: `enroll`, `adapt` or `rename`.
+        label: None for `adapt`, and for an enroll of several labels. Of a rename, the name that the label has again.
+        shots: how many went; of a rename, those that the label has.
         scrub_pending: whether removed bytes may still be on the disk.
     """
 
@@ -30,11 +31,13 @@ def undo(writer: Writer) -> Undone | None:
     if last is None:
         return None
     log_id, action = last
-    owner = writer.query(
-        "SELECT label FROM labels JOIN sums ON label_id = labels.id WHERE sums.id IN "
+    if (renamed := undo_rename(writer, log_id)) is not None:
+        return Undone("rename", *renamed)
+    owners = writer.query(
+        "SELECT DISTINCT label FROM labels JOIN sums ON label_id = labels.id WHERE sums.id IN "
         "(SELECT sum_id FROM shots WHERE log_id = ?1 UNION SELECT sum_id FROM log_sums WHERE log_id = ?1)",
         (log_id,),
-    ).fetchone()
+    ).fetchmany(2)
     if action == "adapt":
         writer.query("DELETE FROM columns")
     writer.query("INSERT INTO columns SELECT label_id, weights, bias FROM log_columns WHERE log_id = ?", (log_id,))
@@ -46,4 +49,4 @@ def undo(writer: Writer) -> Undone | None:
         writer.subtract(sum_id, sums)
         removed += sums.count
     writer.query("DELETE FROM log WHERE id = ?", (log_id,))
-    return Undone(action, owner[0] if owner else None, removed)
+    return Undone(action, owners[0][0] if len(owners) == 1 else None, removed)

@@ -61,10 +61,14 @@ class Writer(Reader):
             replaced: an SQL WHERE clause on the table `columns`; empty for all of it.
         """
         log_id = self.query("INSERT INTO log (action) VALUES (?)", (action,)).lastrowid
-        self.query(f"INSERT INTO log_columns SELECT {log_id}, label_id, weights, bias FROM columns {replaced}", values)
         assert log_id is not None
+        self.log_columns(log_id, replaced, values)
         self.query("DELETE FROM log WHERE id <= ?", (log_id - UNDO_STEPS,))
         return log_id
+
+    def log_columns(self, log_id: int, replaced: str, values: Sequence[Any] = ()) -> None:
+        """Log columns that a change replaces; the arguments are those of `log`."""
+        self.query(f"INSERT INTO log_columns SELECT {log_id}, label_id, weights, bias FROM columns {replaced}", values)
 
     def add(self, label_id: int, origin: bytes, embeddings: Array, log_id: int | None, ids: Iterable[bytes] = ()) -> None:
         """Add shots of one origin to a label, with new ids unless some are given."""
@@ -146,7 +150,8 @@ class Writer(Reader):
         self.query("DELETE FROM labels WHERE NOT EXISTS (SELECT 1 FROM sums WHERE label_id = labels.id)")
         self.query(
             "DELETE FROM log WHERE action = 'enroll' AND NOT EXISTS (SELECT 1 FROM shots WHERE log_id = log.id) "
-            "AND NOT EXISTS (SELECT 1 FROM log_sums WHERE log_id = log.id)"
+            "AND NOT EXISTS (SELECT 1 FROM log_sums WHERE log_id = log.id) "
+            "AND NOT EXISTS (SELECT 1 FROM log_renames WHERE log_id = log.id)"
         )
 
     def _sums(self, sum_id: bytes) -> Sums:

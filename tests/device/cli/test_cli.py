@@ -35,7 +35,7 @@ def shop(tmp_path: Path) -> Path:
 def test_enroll_prints_what_it_did(shop: Path) -> None:
     images = [shop / "0-2.png", shop / "2-0.png"]
     done = said(cli("enroll", "omniglot", "alef", *images, "--store", shop / "store.db", "--json"))
-    assert done == {"label": "alef", "added": 2, "shots": 4, "classes": 2}
+    assert done == {"label": "alef", "added": 2, "shots": 4, "classes": 2, "unreadable": []}
     text = cli("enroll", "omniglot", "gimel", shop / "2-1.png", "--store", shop / "store.db").stdout
     assert text == "gimel: 1 added, 1 shots; 3 classes\n"
 
@@ -138,6 +138,15 @@ def test_forget_and_undo_print_what_they_did(shop: Path) -> None:
     assert again == {"label": "alef", "removed": 1, "classes": 0, "head_reset": False, "scrub_pending": False}
 
 
+def test_rename_and_undo_print_what_they_did(shop: Path) -> None:
+    store = ["--store", shop / "store.db"]
+    renamed = said(cli("rename", "omniglot", "alef", "aleph", *store, "--json"))
+    assert renamed == {"old": "alef", "label": "aleph", "shots": 2, "classes": 2}
+    assert said(cli("classify", "omniglot", shop / "0-2.png", *store, "--json"))["results"][0]["label"] == "aleph"
+    assert cli("undo", "omniglot", *store).stdout == "Undone: rename (the label is alef again); 2 classes\n"
+    assert cli("rename", "omniglot", "alef", "a", *store).stdout == "alef is a: 2 shots; 2 classes\n"
+
+
 def test_labels_and_file_names_are_any_unicode(tmp_path: Path) -> None:
     image, store = png(tmp_path, "снимок 👴.png", draw(0)), tmp_path / "store.db"
     cli("enroll", "omniglot", "дед 👴\nשלום", image, "--store", store)
@@ -189,6 +198,8 @@ def test_the_shipped_bundle_is_never_written(tmp_path: Path, bundle: Bundle) -> 
         (["adapt", "omniglot", "--solver", "ridge", "--steps", "5"], ["ridge takes no steps", "gradient"]),
         (["forget", "omniglot", "dalet"], ["'dalet' is not enrolled", "alef, bet"]),
         (["forget", "omniglot", "alef", "--shot", "00"], ["no shot '00'", "inspect"]),
+        (["rename", "omniglot", "alef", "bet"], ["'bet' is enrolled already", "another name"]),
+        (["rename", "omniglot", "dalet", "d"], ["'dalet' is not enrolled", "alef, bet"]),
         (["undo", "omniglot", "--store", "empty.db"], ["empty.db"]),
         (["evaluate", "omniglot", "--dataset", "nosuch"], ["no dataset 'nosuch'", "npz:PATH"]),
     ],

@@ -17,7 +17,8 @@ from PIL import Image
 from support.device import draw, noise, png
 
 from edge_meta.errors import BackendError, InputError
-from edge_meta.inputs.image_files import SUFFIXES, read_image
+from edge_meta.inputs import ImageInput
+from edge_meta.inputs.image_files import SUFFIXES, is_colourful, read_image
 
 Pixels = NDArray[np.uint8]
 
@@ -79,6 +80,101 @@ def test_a_large_image_is_converted_like_a_small_one(mode: str) -> None:
         whole = read_image(encoded(Image.fromarray(pixels).convert(mode)), channels)
         part = Image.fromarray(pixels).convert(mode).crop((0, 1030, 1000, 1070))
         np.testing.assert_array_equal(whole[1030:1070], read_image(encoded(part), channels))
+
+
+MODES = {  # → the format that keeps it in a file
+    "1": "PNG", "L": "PNG", "LA": "PNG", "P": "PNG", "PA": "TIFF", "RGB": "PNG", "RGBA": "PNG", "RGBX": "TIFF",
+    "CMYK": "TIFF", "YCbCr": "TIFF", "LAB": "TIFF", "I;16": "PNG",
+}  # fmt: skip
+
+
+def pillow_image(mode: str) -> Image.Image:
+    """An image of a mode, with colours and half-transparent pixels where the mode has them."""
+    if mode == "I;16":
+        return Image.fromarray(noise(30, 40)[:, :, 0].astype(np.uint16) * 257)
+    if mode == "LAB":
+        return Image.fromarray(noise(30, 40, 3), "LAB")
+    if mode == "PA":
+        return Image.fromarray(noise(30, 40, 3)).convert("P").convert("PA")
+    return Image.fromarray(noise(30, 40, 4)).convert(mode)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("mode", MODES)
+def test_an_image_object_is_read_like_its_file(mode: str, channels: int) -> None:
+    image = pillow_image(mode)
+    assert image.mode == mode
+    before = image.tobytes()
+    pixels = read_image(image, channels)
+    np.testing.assert_array_equal(pixels, read_image(encoded(image, format=MODES[mode]), channels))
+    np.testing.assert_array_equal(ImageInput(30, 40, channels).read(image), pixels)
+    assert pixels.std() > 10
+    assert (image.mode, image.tobytes()) == (mode, before)
+
+
+@pytest.mark.parametrize("mode", ["HSV", "La", "RGBa"])
+def test_modes_that_no_file_keeps_are_read_by_their_colours(mode: str) -> None:
+    source = Image.fromarray(noise(30, 40, 4)).convert({"HSV": "RGB", "La": "LA", "RGBa": "RGBA"}[mode])
+    difference = read_image(source.convert(mode), 3).astype(int) - read_image(source, 3)
+    assert np.abs(difference).mean() < 3
+
+
+def test_the_transparent_colour_of_a_palette_object_is_white() -> None:
+    image = Image.new("P", (3, 1))
+    image.putdata([0, 1, 2])
+    image.putpalette([0, 0, 0, 200, 100, 50, 255, 255, 0])
+    image.info["transparency"] = 0
+    assert read_image(image, 3).tolist() == [[[255] * 3, [200, 100, 50], [255, 255, 0]]]
+
+
+def test_an_opened_file_is_turned_as_its_camera_was(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "turned.jpg"
+    Image.fromarray(noise(16, 24)[:, :, 0]).save(path, exif=exif)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(read_image(image, 1), read_image(path, 1))
+        assert image.size == (24, 16)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_pixels_of_unknown_range_are_refused(tmp_path: Path, dtype: type[np.generic]) -> None:
+    image = Image.fromarray(np.linspace(0, 1000, 12).reshape(3, 4).astype(dtype))
+    image.save(tmp_path / "depth.tiff")
+    for source, name in ((image, "image"), (tmp_path / "depth.tiff", "depth.tiff")):
+        with pytest.raises(InputError, match=f"{name} has .*which values are black and white. Scale it to 0 to 255"):
+            read_image(source, 1)
+
+
+def test_an_image_object_of_a_damaged_file_is_an_error(tmp_path: Path) -> None:
+    whole = encoded(Image.fromarray(noise(40, 40)[:, :, 0]))
+    with Image.open(io.BytesIO(whole[: len(whole) // 2])) as image, pytest.raises(InputError, match="not a readable image"):
+        read_image(image, 1)
+
+
+# Colours
+
+
+def coloured(chroma: int, size: int = 40) -> Image.Image:
+    """An image with half of its pixels grey, and half of twice this chroma."""
+    pixels = np.full((size, size, 3), 200, np.uint8)
+    pixels[: size // 2, :, 2] -= 2 * chroma
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "TIFF"])
+def test_colour_photos_are_told_from_drawings(file_format: str) -> None:
+    assert is_colourful(encoded(coloured(40), format=file_format))
+    assert is_colourful(encoded(coloured(40, 2000), format=file_format))
+    assert not is_colourful(encoded(coloured(10), format=file_format))
+    assert not is_colourful(encoded(Image.fromarray(draw(0)).convert("RGB"), format=file_format))
+
+
+def test_grey_images_have_no_colours_whatever_their_mode() -> None:
+    grey = Image.fromarray(noise(30, 40)[:, :, 0])
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I"):
+        assert not is_colourful(grey.convert(mode))
+    assert is_colourful(coloured(40).convert("P"))
 
 
 def test_the_first_frame_of_an_animation_is_read() -> None:

@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from support.device import altered, bytes_in, draw, mixed, png, python, takes
 
 from edge_meta import Classifier
-from edge_meta.errors import BundleError, EdgeMetaError, InputError, LabelError, StoreError
+from edge_meta.errors import BundleError, ColourWarning, EdgeMetaError, InputError, LabelError, StoreError
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.results import Enrolled
 from edge_meta.store.store import Store
+from edge_meta.store.undo import Undone
 
 Pixels = NDArray[np.uint8]
 
@@ -69,6 +72,47 @@ def test_arrays_of_any_size_paths_and_mixes_are_enrolled(tmp_path: Path, classif
 def test_a_file_and_its_pixels_have_one_embedding(tmp_path: Path, classifier: Classifier) -> None:
     pixels = draw(2, 0, 90, 70)
     np.testing.assert_array_equal(classifier.embed(png(tmp_path, "drawn.png", pixels)), classifier.embed(pixels))
+
+
+def test_an_image_object_has_the_embedding_of_its_file(tmp_path: Path, classifier: Classifier) -> None:
+    path = png(tmp_path, "drawn.png", draw(2, 0, 90, 70))
+    with Image.open(path) as image:
+        palette = image.convert("P")
+    palette.putpalette([255 - value // 3 for value in range(768)])  # so that an index is not its grey
+    palette.save(tmp_path / "palette.png")
+    np.testing.assert_array_equal(classifier.embed(palette), classifier.embed(tmp_path / "palette.png"))
+    assert classifier.enroll("alef", [palette, path]).added == 2
+
+
+def test_embeddings_of_several_labels_are_enrolled_at_once(taught: Classifier) -> None:
+    shots = {label: np.stack([taught.embed(image) for image in takes(7, 2)]) for label in ("new", "alef")}
+    assert taught.enroll_embeddings(shots) == [Enrolled("new", 2, 2, 6), Enrolled("alef", 2, 3, 6)]
+    assert taught.classify(draw(7, 3)).best.label in shots
+    assert taught.undo() == Undone("enroll", None, 4)
+    assert (taught.labels, taught.shots("alef")) == (KINDS, 1)
+
+
+def test_a_colour_photo_for_a_grey_bundle_warns_once(tmp_path: Path, classifier: Classifier) -> None:
+    photo = png(tmp_path, "photo.png", np.full((28, 28, 3), (200, 150, 60), np.uint8))
+    with pytest.warns(ColourWarning, match=r"photo\.png is a colour photo"):
+        classifier.enroll("alef", [photo])
+    classifier.enroll("alef", [photo])
+    classifier.classify(photo)
+
+
+def test_a_grey_bundle_of_photos_takes_colours_in_silence(tmp_path: Path) -> None:
+    photo = png(tmp_path, "photo.png", np.full((28, 28, 3), (200, 150, 60), np.uint8))
+    bundle = altered(tmp_path, lambda fields: fields["training"].update(dataset="folder:photos"))
+    with Classifier.load(bundle, tmp_path / "store.db") as classifier:
+        classifier.enroll("alef", [photo])
+
+
+def test_a_rename_is_seen_at_once(taught: Classifier) -> None:
+    assert taught.rename("alef", "aleph") == 1
+    assert taught.labels == ["aleph", *KINDS[1:]]
+    assert taught.classify(draw(0, 9)).top[0].label == "aleph"
+    taught.undo()
+    assert taught.labels == KINDS
 
 
 @pytest.mark.parametrize("images", [[], np.zeros((0, 28, 28), np.uint8)])

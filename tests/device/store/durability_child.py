@@ -38,7 +38,8 @@ def change(store: Store, number: int) -> None:
     labels = store.snapshot().labels
     what = rng.choice(["enroll", "adapt", "undo", "forget"], p=[0.66, 0.12, 0.12, 0.1]) if labels else "enroll"
     if what == "enroll":
-        store.enroll(f"label {rng.integers(LABELS)}", rng.normal(size=(int(rng.integers(1, 5)), DIM)).astype("f4"))
+        drawn = rng.choice(LABELS, int(rng.integers(1, 4)), replace=False)
+        store.enroll_many({f"label {each}": rng.normal(size=(int(rng.integers(1, 5)), DIM)).astype("f4") for each in drawn})
     elif what == "adapt":
         adapt(store, rng)
     elif what == "forget":

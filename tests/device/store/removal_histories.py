@@ -113,6 +113,7 @@ class History:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("DELETE FROM labels WHERE id % 7 = 0")
             connection.execute("DROP TABLE scrubs")
+            connection.execute("DROP TABLE log_renames")
             connection.execute("PRAGMA user_version = 2")
         assert len(self.left()) > 0
         self.store = self.opened(self.path)

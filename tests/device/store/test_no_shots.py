@@ -41,6 +41,13 @@ def test_undo_goes_back_step_by_step(sums: Store) -> None:
         assert state(again) == past.pop()
 
 
+def test_several_labels_are_undone_label_by_label(sums: Store) -> None:
+    before = state(sums)
+    sums.enroll_many({"alef": embeddings(7, 2), "dalet": embeddings(8, 3)})
+    assert [(step.label, step.shots) for step in (sums.undo(), sums.undo())] == [("dalet", 3), ("alef", 2)]
+    assert state(sums) == before
+
+
 def test_a_forgotten_labels_steps_are_gone_from_undo(sums: Store) -> None:
     assert sums.forget("gimel").shots == 1
     sums.enroll("gimel", embeddings(7, 2))

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from support.device import adapt, bytes_in, embeddings, opened, state
 
 from edge_meta.errors import LabelError, StoreError
+from edge_meta.store.archive import read_archive, write_archive
 from edge_meta.store.store import Store
 from edge_meta.store.undo import Undone
 from edge_meta.store.writer import UNDO_STEPS
@@ -283,6 +284,46 @@ def test_enroll_resets_its_labels_column_until_undo(filled: Store) -> None:
     filled.undo()
     filled.undo()
     assert state(filled) == adapted
+
+
+# Several labels at once
+
+
+def test_several_labels_are_enrolled_and_undone_as_one(filled: Store) -> None:
+    before = state(filled)
+    filled.enroll_many({"dalet": embeddings(7, 2), "alef": embeddings(8, 3)})
+    now = filled.snapshot()
+    assert dict(zip(now.labels, now.counts.tolist(), strict=True)) == {"alef": 5, "bet": 3, "gimel": 1, "dalet": 2}
+    assert filled.undo() == Undone("enroll", None, 5)
+    assert state(filled) == before
+
+
+def test_undo_of_several_labels_brings_their_columns_back(filled: Store) -> None:
+    adapt(filled)
+    before = state(filled)
+    filled.enroll_many({"alef": embeddings(7, 2), "bet": embeddings(8, 3)})
+    assert set(filled.snapshot().columns) == {2}
+    filled.undo()
+    assert state(filled) == before
+
+
+def test_a_step_of_several_labels_is_no_damage_elsewhere(filled: Store, tmp_path: Path) -> None:
+    filled.enroll_many({"dalet": embeddings(7, 2), "alef": embeddings(8, 3)})
+    write_archive(filled, tmp_path / "all.npz")
+    read_archive(tmp_path / "all.npz", tmp_path / "again.db", filled.encoder_id, filled.dim)
+    with opened(tmp_path / "again.db") as again, opened(tmp_path / "merged.db") as merged:
+        merged.merge(filled.path)
+        assert state(again)[:3] == state(merged)[:3] == state(filled)[:3]
+        assert again.undo() == Undone("enroll", None, 5)
+
+
+def test_one_bad_label_of_several_changes_nothing(filled: Store) -> None:
+    before = state(filled)
+    with pytest.raises(LabelError):
+        filled.enroll_many({"dalet": embeddings(7, 2), " ": embeddings(8, 3)})
+    with pytest.raises(StoreError):
+        filled.enroll_many({"dalet": embeddings(7, 2), "he": embeddings(8, 3) * np.nan})
+    assert state(filled) == before
 
 
 # Forgetting

@@ -1,0 +1,154 @@
+"""The files and folders of examples that a command names: find them, embed them, report what cannot be read.
+
+A file that the command names itself must be readable. A folder may hold others: they are left out, and reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import numpy as np
+
+from edge_meta.cli.progress import Counter, note
+from edge_meta.errors import InputError
+from edge_meta.inputs.folders import Listing, list_labels, list_tree, no_examples
+from edge_meta.runtime.classifier import Classifier
+from edge_meta.types import Array
+
+
+class ExampleFile(NamedTuple):
+    """A file to embed, and whether a folder was named in its place."""
+
+    path: str
+    in_folder: bool
+
+
+class Unreadable(NamedTuple):
+    """A file in a folder that is no readable example, and why."""
+
+    path: str
+    cause: str
+    remedy: str
+
+
+class Examples:
+    """The examples of one command.
+
+    Attributes:
+        unreadable: the files in folders that could not be read so far.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier, self._spec = classifier, classifier.bundle.manifest.input_spec
+        self.unreadable: list[Unreadable] = []
+
+    def find(self, paths: Sequence[str]) -> list[ExampleFile]:
+        """List files as they are named, and in place of each folder the files that are in it, at any depth.
+
+        Raises:
+            InputError: a folder cannot be listed, or is empty.
+        """
+        found: list[ExampleFile] = []
+        for path in paths:
+            if Path(path).is_dir():
+                found += self._listed(Path(path), list_tree(Path(path), self._spec.suffixes))
+            else:
+                found.append(ExampleFile(path, in_folder=False))
+        return found
+
+    def find_labels(self, folder: str) -> dict[str, list[ExampleFile]]:
+        """List a folder with one subfolder per label: label → its files.
+
+        Raises:
+            InputError: see `folders.list_labels`.
+        """
+        labels = list_labels(Path(folder), self._spec.suffixes, self._spec.noun)
+        return {label: self._listed(Path(folder) / label, listing) for label, listing in labels.items()}
+
+    def embedded(self, files: Iterable[ExampleFile], progress: Callable[[], None]) -> Iterator[tuple[str, Array]]:
+        """Embed files one by one: the path and the embedding (D,) of each that is read.
+
+        Args:
+            progress: called after each file.
+
+        Raises:
+            InputError: a file that the command names cannot be read.
+        """
+        for file in files:
+            try:
+                yield file.path, self._classifier.embed(file.path)
+            except InputError as error:
+                if not file.in_folder:
+                    raise
+                self.unreadable.append(Unreadable(file.path, error.cause, error.remedy))
+            progress()
+
+    def stacked(self, labels: dict[str, list[ExampleFile]]) -> dict[str, Array]:
+        """Embed all files of each label: label → embeddings (n, D), without labels of which no file can be read.
+
+        Raises:
+            InputError: a file that the command names cannot be read, or none of all files.
+        """
+        progress = self.progress(sum(map(len, labels.values())))
+        embeddings = {
+            label: [embedding for _, embedding in self.embedded(files, progress)] for label, files in labels.items()
+        }
+        stacks = {label: np.stack(rows) for label, rows in embeddings.items() if rows}
+        self.require(bool(stacks))
+        return stacks
+
+    def progress(self, total: int) -> Callable[[], None]:
+        """Count files on a terminal; call it once per file."""
+        counter, done = Counter(f"{self._spec.noun}s"), iter(range(1, total + 1))
+        return lambda: counter(next(done), total) if total > 1 else None
+
+    def require(self, read: bool) -> None:
+        """Raise InputError if no file was read, since none in the folders can be."""
+        if not read:
+            first, count = self.unreadable[0], len(self.unreadable)
+            cause = first.cause if count == 1 else f"None of {count} files can be read; the first: {first.cause}"
+            raise InputError(cause, first.remedy)
+
+    def report(self) -> list[dict[str, str]]:
+        """Say on stderr which files were left out; returns them for JSON."""
+        if self.unreadable:
+            count = len(self.unreadable)
+            note(f"Note: {count} {'file is' if count == 1 else 'files are'} left out, no readable {self._spec.noun}:")
+            for file in self.unreadable:
+                note(f"  {file.cause}")
+        return [{"path": file.path, "cause": file.cause} for file in self.unreadable]
+
+    def _listed(self, folder: Path, listing: Listing) -> list[ExampleFile]:
+        suffixes, noun = self._spec.suffixes, self._spec.noun
+        if not listing.examples and not listing.others:
+            raise no_examples(folder, suffixes, noun)
+        kinds = ", ".join(sorted(suffixes))
+        for other in listing.others:
+            cause = f"{other} is no {noun} file by its name ({kinds})."
+            self.unreadable.append(Unreadable(str(other), cause, f"Convert it to one of {kinds}."))
+        return [ExampleFile(str(path), in_folder=True) for path in listing.examples]
+
+
+def label_and_paths(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:
+    """Split the arguments of enroll into LABEL and what follows; the label is None for one folder alone.
+
+    Raises:
+        click.UsageError: one argument that is no folder.
+        InputError: the label is a folder, and other folders follow.
+    """
+    label, paths = arguments[0], arguments[1:]
+    if not paths:
+        if Path(label).is_dir():
+            return None, arguments
+        raise click.UsageError(f"{label!r} is no folder, so FILE... must follow it as a LABEL.")
+    if Path(label).is_dir():
+        for path in paths:
+            if Path(path).is_dir() and Path(path).resolve().name != Path(label).name:
+                raise InputError(
+                    f"{label} is a folder where a LABEL is expected, before the folder {path}.",
+                    "Give one folder that holds a subfolder per label, or a LABEL and then what shows it.",
+                )
+    return label, paths
