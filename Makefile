@@ -7,9 +7,12 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/edge-meta demo
 
-# COVERAGE=1 also measures how much of the code the tests run; less than fail_under in pyproject.toml is an error.
+# In two processes. COVERAGE=1 also measures how much of the code the tests run; less than fail_under in pyproject.toml is
+# an error.
 test: .venv/installed
-	$(BIN)/python -m $(if $(COVERAGE),coverage run -m )pytest
+	$(if $(COVERAGE),$(BIN)/coverage erase)
+	$(BIN)/python -m $(if $(COVERAGE),coverage run -m )pytest -n 2 --dist worksteal
+	$(if $(COVERAGE),$(BIN)/coverage combine --quiet)
 	$(if $(COVERAGE),$(BIN)/coverage report)
 
 # Thousands of random histories of a store, a search of its files after each: no byte of what was removed may be left.

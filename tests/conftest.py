@@ -16,6 +16,12 @@ from edge_meta.runtime.bundle import Bundle
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def uncovered_children() -> None:
+    """Leave the processes that tests start out of the coverage: it would slow them, and it imports modules of its own."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
 @pytest.fixture(scope="session")
 def omniglot() -> Path:
     """The data folder with Omniglot in it. Without it, skip the test, or fail it if EDGE_META_REQUIRE_DATA is 1."""
