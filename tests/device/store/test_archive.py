@@ -36,35 +36,30 @@ def rows(store: Store) -> dict[str, list[tuple[object, ...]]]:
         return {table: sorted(inside.query(f"SELECT * FROM {table}"), key=repr) for table in TABLES}
 
 
-@pytest.fixture
-def lived(tmp_path: Path) -> Callable[..., Store]:
-    """lived(keep_shots): an open store at lived.db with a bit of everything in it."""
-
-    def make(keep_shots: bool) -> Store:
-        other = opened(tmp_path / "other.db", keep_shots=keep_shots)
-        store = opened(tmp_path / "lived.db", keep_shots=keep_shots)
-        for seed, label in enumerate(LABELS):
-            store.enroll(label, embeddings(seed, 1 + seed % 3))
-        other.enroll("a", embeddings(40, 2))
-        store.merge(other.path)
-        store.enroll("gone", embeddings(50, 2))
-        store.forget("gone")
-        store.enroll("undone", embeddings(51, 1))
-        store.undo()
-        if keep_shots:
-            adapt(store, 1)
-            store.enroll("é", embeddings(52, 2))
-            adapt(store, 2)
-        other.close()
-        return store
-
-    return make
+def lived(folder: Path, keep_shots: bool) -> Store:
+    """Make an open store at lived.db with a bit of everything in it."""
+    other = opened(folder / "other.db", keep_shots=keep_shots)
+    store = opened(folder / "lived.db", keep_shots=keep_shots)
+    for seed, label in enumerate(LABELS):
+        store.enroll(label, embeddings(seed, 1 + seed % 3))
+    other.enroll("a", embeddings(40, 2))
+    store.merge(other.path)
+    store.enroll("gone", embeddings(50, 2))
+    store.forget("gone")
+    store.enroll("undone", embeddings(51, 1))
+    store.undo()
+    if keep_shots:
+        adapt(store, 1)
+        store.enroll("é", embeddings(52, 2))
+        adapt(store, 2)
+    other.close()
+    return store
 
 
 @pytest.fixture
-def archive(lived: Callable[..., Store], tmp_path: Path) -> Path:
+def archive(tmp_path: Path) -> Path:
     """An archive of a store with shots."""
-    with lived(True) as store:
+    with lived(tmp_path, True) as store:
         write_archive(store, tmp_path / "lived.npz")
     return tmp_path / "lived.npz"
 
@@ -73,8 +68,8 @@ def archive(lived: Callable[..., Store], tmp_path: Path) -> Path:
 
 
 @KINDS
-def test_a_store_comes_back_with_all_that_it_had(lived: Callable[..., Store], keep_shots: bool, tmp_path: Path) -> None:
-    store = lived(keep_shots)
+def test_a_store_comes_back_with_all_that_it_had(keep_shots: bool, tmp_path: Path) -> None:
+    store = lived(tmp_path, keep_shots)
     written = write_archive(store, tmp_path / "lived.npz")
     counts = store.snapshot().counts
     assert written == {"classes": len(counts), "shots": counts.sum()}

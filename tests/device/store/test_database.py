@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -203,28 +202,23 @@ def test_a_locked_store_can_be_read_and_works_again_later(filled: Store, path: P
         assert len(store.snapshot().labels) == 4
 
 
-@pytest.fixture
-def spoil() -> Callable[[str, Path], None]:
-    """spoil(kind, path): put something there that is not the store that will be asked for."""
-
-    def make(kind: str, path: Path) -> None:
-        other = {"other encoder": {"encoder_id": "f" * 32}, "other dimension": {"dim": DIM + 1}}.get(kind, {})
-        with opened(path, **other) as store:
-            for seed in range(40):
-                store.enroll(f"label {seed}", embeddings(seed, 4, store.dim))
-        if kind == "newer":
-            with closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA user_version = 4")
-        elif kind == "other SQLite":
-            path.unlink()
-            with closing(sqlite3.connect(path)) as connection:
-                connection.execute("CREATE TABLE contacts (name TEXT)")
-        elif kind == "text":
-            path.write_bytes(b"label,embedding\n" * 100)
-        elif kind.startswith("first"):
-            path.write_bytes(path.read_bytes()[: int(kind.split()[1])])
-
-    return make
+def spoil(kind: str, path: Path) -> None:
+    """Put something there that is not the store that will be asked for."""
+    other = {"other encoder": {"encoder_id": "f" * 32}, "other dimension": {"dim": DIM + 1}}.get(kind, {})
+    with opened(path, **other) as store:
+        for seed in range(40):
+            store.enroll(f"label {seed}", embeddings(seed, 4, store.dim))
+    if kind == "newer":
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA user_version = 4")
+    elif kind == "other SQLite":
+        path.unlink()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE contacts (name TEXT)")
+    elif kind == "text":
+        path.write_bytes(b"label,embedding\n" * 100)
+    elif kind.startswith("first"):
+        path.write_bytes(path.read_bytes()[: int(kind.split()[1])])
 
 
 @pytest.mark.parametrize(
@@ -240,9 +234,7 @@ def spoil() -> Callable[[str, Path], None]:
         ("first 20000", "damaged"),
     ],
 )
-def test_other_files_are_refused_by_name_and_not_touched(
-    tmp_path: Path, kind: str, said: str, spoil: Callable[[str, Path], None]
-) -> None:
+def test_other_files_are_refused_by_name_and_not_touched(tmp_path: Path, kind: str, said: str) -> None:
     path = tmp_path / "asked-for.db"
     spoil(kind, path)
     before = path.read_bytes()

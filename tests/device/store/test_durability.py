@@ -28,8 +28,6 @@ from edge_meta.runtime.bundle import Bundle
 from edge_meta.store.database import BUSY_SECONDS
 from edge_meta.store.store import Store
 
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
-
 CHILD = Path(__file__).with_name("durability_child.py")
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX: fork, SIGKILL and limits on a process")
@@ -113,33 +111,28 @@ def unsynced(trace: str) -> dict[str, set[str]]:
     return at
 
 
-@pytest.fixture
-def traced(tmp_path: Path) -> Callable[..., tuple[dict[str, set[str]], str]]:
-    """traced(*arguments of Python): `unsynced`, and the trace, of the thread that writes the store."""
+def traced(folder: Path, *arguments: object) -> tuple[dict[str, set[str]], str]:
+    """Run Python in a folder; return `unsynced`, and the trace, of the thread that writes the store."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
-
-    def run(*arguments: object) -> tuple[dict[str, set[str]], str]:
-        calls = "trace=mkdir,link,write,pwrite64,fsync,fdatasync"
-        done = subprocess.run(
-            [strace, "-ff", "-y", "-o", tmp_path / "calls", "-e", calls, sys.executable, *map(str, arguments)],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if "ptrace" in done.stderr:
-            pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
-        assert done.returncode == 0, done.stderr
-        threads = [file.read_text(errors="replace") for file in tmp_path.glob("calls.*")]
-        (writer,) = [thread for thread in threads if "store.db-wal>" in thread]
-        for file in tmp_path.glob("calls.*"):
-            file.unlink()
-        return unsynced(writer), writer
-
-    return run
+    calls = "trace=mkdir,link,write,pwrite64,fsync,fdatasync"
+    done = subprocess.run(
+        [strace, "-ff", "-y", "-o", folder / "calls", "-e", calls, sys.executable, *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "ptrace" in done.stderr:
+        pytest.skip(f"strace may not trace here: {done.stderr.splitlines()[0]}")
+    assert done.returncode == 0, done.stderr
+    threads = [file.read_text(errors="replace") for file in folder.glob("calls.*")]
+    (writer,) = [thread for thread in threads if "store.db-wal>" in thread]
+    for file in folder.glob("calls.*"):
+        file.unlink()
+    return unsynced(writer), writer
 
 
-def test_every_change_is_on_the_disk_before_it_is_acknowledged(traced: Callable[..., Any], tmp_path: Path) -> None:
-    waiting, trace = traced(CHILD, "one-of-each", tmp_path / "new" / "folders" / "store.db")
+def test_every_change_is_on_the_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
+    waiting, trace = traced(tmp_path, CHILD, "one-of-each", tmp_path / "new" / "folders" / "store.db")
     assert waiting == {"create": set(), "enroll": set(), "adapt": set(), "undo": set(), "forget": set()}
     # One sync of the log is all that adding costs. Removing may take more, to overwrite the bytes.
     each = [part.count("fdatasync(") for part in trace.split("write(1<")[1:-1]]
@@ -147,7 +140,7 @@ def test_every_change_is_on_the_disk_before_it_is_acknowledged(traced: Callable[
     assert min(each) >= 1
 
 
-def test_the_trace_of_a_store_that_syncs_less_shows_it(traced: Callable[..., Any], tmp_path: Path) -> None:
+def test_the_trace_of_a_store_that_syncs_less_shows_it(tmp_path: Path) -> None:
     lax = (
         "import runpy, sys\n"
         "from edge_meta.store import database\n"
@@ -155,11 +148,11 @@ def test_the_trace_of_a_store_that_syncs_less_shows_it(traced: Callable[..., Any
         "runpy.run_path(sys.argv[1])['one_of_each'](sys.argv[2])\n"
     )
     path = tmp_path / "store.db"
-    waiting, _ = traced("-c", lax, CHILD, path)
+    waiting, _ = traced(tmp_path, "-c", lax, CHILD, path)
     assert all(f"{path}-wal" in waiting[change] for change in ("create", "enroll", "adapt"))
 
 
-def test_every_verb_is_on_the_disk_before_it_answers(tmp_path: Path, traced: Callable[..., Any], path: Path) -> None:
+def test_every_verb_is_on_the_disk_before_it_answers(tmp_path: Path, path: Path) -> None:
     for verb, *arguments in (
         ("enroll", "alef", png(tmp_path, "a.png", draw(0)), png(tmp_path, "b.png", draw(1))),
         ("enroll", "bet", png(tmp_path, "c.png", draw(1, 1)), png(tmp_path, "d.png", draw(0, 1))),
@@ -167,7 +160,7 @@ def test_every_verb_is_on_the_disk_before_it_answers(tmp_path: Path, traced: Cal
         ("undo",),
         ("forget", "alef"),
     ):
-        waiting, _ = traced("-m", "edge_meta", verb, "omniglot", *arguments, "--store", path)
+        waiting, _ = traced(tmp_path, "-m", "edge_meta", verb, "omniglot", *arguments, "--store", path)
         (answer,) = waiting.values()
         assert answer == set()
 
@@ -175,27 +168,20 @@ def test_every_verb_is_on_the_disk_before_it_answers(tmp_path: Path, traced: Cal
 # A full disk, and what may only be read
 
 
-@pytest.fixture
-def mounted(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """mounted(command, *arguments of Python): run Python after a mount command that it alone sees the effect of."""
-
-    def run(mount: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        if subprocess.run(["unshare", "-rm", "sh", "-c", mount], cwd=tmp_path, capture_output=True, check=False).returncode:
-            pytest.skip("mounting is not allowed here")
-        return subprocess.run(
-            ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh", sys.executable, *map(str, arguments)],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-    return run
+def mounted(folder: Path, mount: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder after a mount command that it alone sees the effect of."""
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount], cwd=folder, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    return subprocess.run(
+        ["unshare", "-rm", "sh", "-c", f'{mount} && exec "$@"', "sh", sys.executable, *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
 
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
-def test_a_full_disk_leaves_what_the_message_says(
-    mounted: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_full_disk_leaves_what_the_message_says(tmp_path: Path) -> None:
     (tmp_path / "small").mkdir()
-    done = mounted("mount -t tmpfs -o size=800k tmpfs small", CHILD, "fill", "small")
+    done = mounted(tmp_path, "mount -t tmpfs -o size=800k tmpfs small", CHILD, "fill", "small")
     assert done.returncode == 0, done.stderr
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     changes = ("enroll", "adapt", "undo", "forget", "forget later")
@@ -230,16 +216,14 @@ def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(tmp_path: Path, pa
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
 @pytest.mark.parametrize("what", ["kept/store.db", "kept"], ids=["file", "folder"])
-def test_what_may_only_be_read_says_so_and_stays_as_it_is(
-    mounted: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, bundle: Bundle, what: str
-) -> None:
+def test_what_may_only_be_read_says_so_and_stays_as_it_is(tmp_path: Path, bundle: Bundle, what: str) -> None:
     path = tmp_path / "kept" / "store.db"
     with bundle.open_store(path) as store:
         store.enroll("alef", np.zeros((1, bundle.manifest.dim), np.float32))
     before = path.read_bytes()
     readonly = f"mount --bind {what} {what} && mount -o remount,bind,ro {what}"
     for verb in (["forget", "omniglot", "alef"], ["undo", "omniglot"]):
-        done = mounted(readonly, "-m", "edge_meta", *verb, "--store", path)
+        done = mounted(tmp_path, readonly, "-m", "edge_meta", *verb, "--store", path)
         assert (done.returncode, done.stdout) == (1, "")
         assert re.fullmatch(
             rf"Error: {path}: (attempt to write a readonly database|unable to open database file)\. Nothing was changed\. "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -42,25 +41,20 @@ def content(store: Store) -> tuple[object, ...]:
     return classes(store), set(store.shots()) if inside.keeps_shots else (), shots, parts, removed
 
 
-@pytest.fixture
-def pair(tmp_path: Path) -> Callable[..., tuple[Store, Store]]:
-    """pair(keep_shots=True): two open stores: alef and bet in mine.db, bet and gimel in theirs.db, 3 shots each."""
-
-    def make(keep_shots: bool = True) -> tuple[Store, Store]:
-        stores = [opened(tmp_path / name, keep_shots=keep_shots) for name in ("mine.db", "theirs.db")]
-        for seed, (store, label) in enumerate(zip([0, 0, 1, 1], ["alef", "bet", "bet", "gimel"], strict=True)):
-            stores[store].enroll(label, embeddings(seed, 3))
-        return stores[0], stores[1]
-
-    return make
+def pair(folder: Path, keep_shots: bool = True) -> tuple[Store, Store]:
+    """Make two open stores: alef and bet in mine.db, bet and gimel in theirs.db, 3 shots each."""
+    stores = [opened(folder / name, keep_shots=keep_shots) for name in ("mine.db", "theirs.db")]
+    for seed, (store, label) in enumerate(zip([0, 0, 1, 1], ["alef", "bet", "bet", "gimel"], strict=True)):
+        stores[store].enroll(label, embeddings(seed, 3))
+    return stores[0], stores[1]
 
 
 # What a merge gives
 
 
 @KINDS
-def test_merging_adds_what_is_new_and_says_so(pair: Callable[..., tuple[Store, Store]], keep_shots: bool) -> None:
-    mine, theirs = pair(keep_shots)
+def test_merging_adds_what_is_new_and_says_so(keep_shots: bool, tmp_path: Path) -> None:
+    mine, theirs = pair(tmp_path, keep_shots)
     done = mine.merge(theirs.path)
     assert (done.stores, done.added, done.removed, done.shots, done.classes) == (1, 6, 0, 12, 3)
     now = mine.snapshot()
@@ -72,10 +66,8 @@ def test_merging_adds_what_is_new_and_says_so(pair: Callable[..., tuple[Store, S
 
 
 @KINDS
-def test_several_stores_are_merged_at_once_or_not_at_all(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path
-) -> None:
-    mine, theirs = pair(keep_shots)
+def test_several_stores_are_merged_at_once_or_not_at_all(keep_shots: bool, tmp_path: Path) -> None:
+    mine, theirs = pair(tmp_path, keep_shots)
     with opened(tmp_path / "third.db", keep_shots=keep_shots) as third:
         third.enroll("dalet", embeddings(9, 1))
     before = content(mine)
@@ -218,10 +210,8 @@ def test_histories_of_several_stores_meet(
 
 @KINDS
 @pytest.mark.parametrize("way", ["forget", "undo", "forget shots"])
-def test_merging_an_older_copy_brings_nothing_back(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, way: str, tmp_path: Path
-) -> None:
-    mine, theirs = pair(keep_shots)
+def test_merging_an_older_copy_brings_nothing_back(keep_shots: bool, way: str, tmp_path: Path) -> None:
+    mine, theirs = pair(tmp_path, keep_shots)
     mine.close()
     older = tmp_path / "older" / "copy.db"
     older.parent.mkdir()
@@ -249,10 +239,8 @@ def test_merging_an_older_copy_brings_nothing_back(
 
 
 @KINDS
-def test_a_label_enrolled_anew_after_forgetting_is_merged(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool
-) -> None:
-    mine, theirs = pair(keep_shots)
+def test_a_label_enrolled_anew_after_forgetting_is_merged(keep_shots: bool, tmp_path: Path) -> None:
+    mine, theirs = pair(tmp_path, keep_shots)
     theirs.merge(mine.path)
     mine.forget("alef")
     mine.enroll("alef", embeddings(8, 2))
@@ -262,10 +250,8 @@ def test_a_label_enrolled_anew_after_forgetting_is_merged(
 
 
 @KINDS
-def test_two_stores_from_one_seed_keep_what_each_adds(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path
-) -> None:
-    mine, _ = pair(keep_shots)
+def test_two_stores_from_one_seed_keep_what_each_adds(keep_shots: bool, tmp_path: Path) -> None:
+    mine, _ = pair(tmp_path, keep_shots)
     mine.close()
     seed = mine.path.read_bytes()
     with (
@@ -280,8 +266,8 @@ def test_two_stores_from_one_seed_keep_what_each_adds(
         assert content(one) == content(two)
 
 
-def test_copies_that_went_on_apart_agree_after_merging(pair: Callable[..., tuple[Store, Store]], tmp_path: Path) -> None:
-    mine, _ = pair(keep_shots=False)
+def test_copies_that_went_on_apart_agree_after_merging(tmp_path: Path) -> None:
+    mine, _ = pair(tmp_path, keep_shots=False)
     mine.close()
     with (
         opened(shutil.copy(mine.path, tmp_path / "one.db"), keep_shots=False) as one,
@@ -301,10 +287,8 @@ def test_copies_that_went_on_apart_agree_after_merging(pair: Callable[..., tuple
 # The head and undo
 
 
-def test_a_merge_of_classes_returns_the_head_to_prototypes(
-    pair: Callable[..., tuple[Store, Store]],
-) -> None:
-    mine, theirs = pair()
+def test_a_merge_of_classes_returns_the_head_to_prototypes(tmp_path: Path) -> None:
+    mine, theirs = pair(tmp_path)
     theirs.merge(mine.path)
     theirs.forget("bet")
     adapt(mine)
@@ -321,8 +305,8 @@ def test_a_merge_of_classes_returns_the_head_to_prototypes(
         mine.undo()
 
 
-def test_a_merge_of_nothing_leaves_the_head_and_undo(pair: Callable[..., tuple[Store, Store]]) -> None:
-    mine, theirs = pair()
+def test_a_merge_of_nothing_leaves_the_head_and_undo(tmp_path: Path) -> None:
+    mine, theirs = pair(tmp_path)
     mine.merge(theirs.path)
     before = state(mine)
     adapt(mine)
@@ -399,8 +383,8 @@ def test_a_store_is_not_merged_with_itself(filled: Store, tmp_path: Path) -> Non
             filled.merge(path)
 
 
-def test_shots_are_not_merged_into_a_store_without(pair: Callable[..., tuple[Store, Store]], tmp_path: Path) -> None:
-    mine, _ = pair()
+def test_shots_are_not_merged_into_a_store_without(tmp_path: Path) -> None:
+    mine, _ = pair(tmp_path)
     with opened(tmp_path / "sums.db", keep_shots=False) as sums:
         sums.enroll("alef", embeddings(0, 1))
         before = content(sums)
@@ -409,8 +393,8 @@ def test_shots_are_not_merged_into_a_store_without(pair: Callable[..., tuple[Sto
         assert content(sums) == before
 
 
-def test_more_shots_than_a_label_holds_are_refused(pair: Callable[..., tuple[Store, Store]]) -> None:
-    mine, theirs = pair(keep_shots=False)
+def test_more_shots_than_a_label_holds_are_refused(tmp_path: Path) -> None:
+    mine, theirs = pair(tmp_path, keep_shots=False)
     for store in (mine, theirs):
         store.close()
         with closing(sqlite3.connect(store.path)) as connection, connection:
@@ -422,8 +406,8 @@ def test_more_shots_than_a_label_holds_are_refused(pair: Callable[..., tuple[Sto
         assert content(again) == before
 
 
-def test_no_label_is_enrolled_beyond_what_it_can_hold(pair: Callable[..., tuple[Store, Store]], tmp_path: Path) -> None:
-    mine, _ = pair(keep_shots=False)
+def test_no_label_is_enrolled_beyond_what_it_can_hold(tmp_path: Path) -> None:
+    mine, _ = pair(tmp_path, keep_shots=False)
     mine.close()
     with closing(sqlite3.connect(mine.path)) as connection, connection:
         connection.execute(f"UPDATE sums SET count = {2**24}, sum = zeroblob(128), squares = zeroblob(16)")
@@ -436,10 +420,8 @@ def test_no_label_is_enrolled_beyond_what_it_can_hold(pair: Callable[..., tuple[
 
 
 @KINDS
-def test_a_new_store_takes_the_kind_of_what_is_merged_into_it(
-    pair: Callable[..., tuple[Store, Store]], keep_shots: bool, tmp_path: Path
-) -> None:
-    mine, theirs = pair(keep_shots)
+def test_a_new_store_takes_the_kind_of_what_is_merged_into_it(keep_shots: bool, tmp_path: Path) -> None:
+    mine, theirs = pair(tmp_path, keep_shots)
     with opened(tmp_path / "new.db") as new:
         done = new.merge(mine.path, theirs.path)
         assert (done.added, done.classes) == (12, 3)
@@ -447,8 +429,8 @@ def test_a_new_store_takes_the_kind_of_what_is_merged_into_it(
         assert content(new) == content(mine)
 
 
-def test_merging_into_a_locked_store_says_so_and_works_later(pair: Callable[..., tuple[Store, Store]]) -> None:
-    mine, theirs = pair()
+def test_merging_into_a_locked_store_says_so_and_works_later(tmp_path: Path) -> None:
+    mine, theirs = pair(tmp_path)
     with opened(mine.path) as again, closing(sqlite3.connect(mine.path, isolation_level=None)) as holder:
         again.database.query("PRAGMA busy_timeout = 50")
         holder.execute("BEGIN IMMEDIATE")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -34,23 +33,18 @@ def found(folder: Path, wanted: list[bytes]) -> list[bool]:
     return [trace in content for trace in wanted]
 
 
-@pytest.fixture
-def crowd(path: Path) -> Callable[..., Store]:
-    """crowd(keep_shots): an open store at `path` with enough rows to fill and split pages."""
-
-    def make(keep_shots: bool) -> Store:
-        store = opened(path, keep_shots=keep_shots)
-        for seed in range(60):
-            store.enroll(f"other {seed}", embeddings(100 + seed, 1 + seed % 3))
-        return store
-
-    return make
+def crowd(path: Path, keep_shots: bool) -> Store:
+    """Make an open store with enough rows to fill and split pages."""
+    store = opened(path, keep_shots=keep_shots)
+    for seed in range(60):
+        store.enroll(f"other {seed}", embeddings(100 + seed, 1 + seed % 3))
+    return store
 
 
 @KINDS
 @pytest.mark.parametrize("label", SECRETS)
-def test_nothing_of_a_forgotten_label_is_left(crowd: Callable[..., Store], keep_shots: bool, label: str, path: Path) -> None:
-    with crowd(keep_shots) as store:
+def test_nothing_of_a_forgotten_label_is_left(keep_shots: bool, label: str, path: Path) -> None:
+    with crowd(path, keep_shots) as store:
         store.enroll(label, embeddings(0, 3))
         wanted = traces(label, embeddings(0, 3), keep_shots)
         assert all(found(path.parent, wanted))
@@ -63,8 +57,8 @@ def test_nothing_of_a_forgotten_label_is_left(crowd: Callable[..., Store], keep_
 
 @KINDS
 @pytest.mark.parametrize("label", SECRETS)
-def test_nothing_of_an_undone_enroll_is_left(crowd: Callable[..., Store], keep_shots: bool, label: str, path: Path) -> None:
-    with crowd(keep_shots) as store:
+def test_nothing_of_an_undone_enroll_is_left(keep_shots: bool, label: str, path: Path) -> None:
+    with crowd(path, keep_shots) as store:
         store.enroll(label, embeddings(0, 3))
         wanted = traces(label, embeddings(0, 3), keep_shots)
         assert all(found(path.parent, wanted))
@@ -73,8 +67,8 @@ def test_nothing_of_an_undone_enroll_is_left(crowd: Callable[..., Store], keep_s
 
 
 @KINDS
-def test_undo_leaves_a_labels_other_shots_alone(crowd: Callable[..., Store], keep_shots: bool, path: Path) -> None:
-    with crowd(keep_shots) as store:
+def test_undo_leaves_a_labels_other_shots_alone(keep_shots: bool, path: Path) -> None:
+    with crowd(path, keep_shots) as store:
         store.enroll("kept", embeddings(0, 2))
         before = store.snapshot("kept")
         store.enroll("kept", embeddings(1, 2))
@@ -88,9 +82,8 @@ def test_undo_leaves_a_labels_other_shots_alone(crowd: Callable[..., Store], kee
 
 
 @KINDS
-def test_nothing_of_what_a_merge_removes_is_left(
-    crowd: Callable[..., Store], keep_shots: bool, path: Path, tmp_path: Path) -> None:  # fmt: skip
-    with crowd(keep_shots) as store:
+def test_nothing_of_what_a_merge_removes_is_left(keep_shots: bool, path: Path, tmp_path: Path) -> None:
+    with crowd(path, keep_shots) as store:
         store.enroll(SECRETS[0], embeddings(0, 3))
         store.close()
     shutil.copy(path, tmp_path / "other.db")
@@ -101,17 +94,15 @@ def test_nothing_of_what_a_merge_removes_is_left(
         assert not any(found(path.parent, traces(SECRETS[0], embeddings(0, 3), keep_shots)))
 
 
-def test_a_store_without_shots_never_holds_one(crowd: Callable[..., Store], path: Path) -> None:
-    with crowd(False) as store:
+def test_a_store_without_shots_never_holds_one(path: Path) -> None:
+    with crowd(path, False) as store:
         store.enroll("alef", embeddings(0, 4))
         assert not any(found(path.parent, traces("", embeddings(0, 4), True)[1:]))
 
 
 @KINDS
-def test_what_is_known_of_the_removed_is_random_ids_alone(
-    crowd: Callable[..., Store], keep_shots: bool, tmp_path: Path
-) -> None:
-    with crowd(keep_shots) as store:
+def test_what_is_known_of_the_removed_is_random_ids_alone(keep_shots: bool, path: Path, tmp_path: Path) -> None:
+    with crowd(path, keep_shots) as store:
         store.enroll(SECRETS[0], embeddings(0, 3))
         if keep_shots:
             adapt(store)
@@ -137,10 +128,8 @@ def test_no_head_is_left_that_was_fitted_to_a_removed_shot(filled: Store) -> Non
 
 @pytest.mark.parametrize("removal", ["forget", "undo"])
 @pytest.mark.parametrize("then", ["change", "open"])
-def test_bytes_that_a_reader_holds_go_with_the_next_change_or_opening(
-    crowd: Callable[..., Store], path: Path, removal: str, then: str
-) -> None:
-    crowd(True).close()
+def test_bytes_that_a_reader_holds_go_with_the_next_change_or_opening(path: Path, removal: str, then: str) -> None:
+    crowd(path, True).close()
     with opened(path, busy_seconds=0.05) as store:
         store.enroll("secret", embeddings(0, 3))
         wanted = traces("secret", embeddings(0, 3), True)
@@ -160,8 +149,8 @@ def test_bytes_that_a_reader_holds_go_with_the_next_change_or_opening(
         assert not any(found(path.parent, wanted))
 
 
-def test_a_removal_does_not_forget_the_scrub_of_an_earlier_one(crowd: Callable[..., Store], path: Path) -> None:
-    crowd(True).close()
+def test_a_removal_does_not_forget_the_scrub_of_an_earlier_one(path: Path) -> None:
+    crowd(path, True).close()
     wanted = traces("other 7", embeddings(107, 2), True) + traces("other 9", embeddings(109, 1), True)
     with opened(path, busy_seconds=0.05) as store:
         with opened(path) as reader, reader.everything() as rows:
