@@ -21,8 +21,6 @@ from edge_meta.runtime.interpreter import Encoder
 N, M, D = 8, 16, 8  # as `converted` makes them: labels, shots and dimensions
 FLOAT_MAX = np.finfo(np.float32).max
 
-Run = Callable[..., dict[str, np.ndarray]]
-
 
 def eager(name: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
     outputs = getattr(signatures, name)(**{key: tf.constant(value, tf.float32) for key, value in inputs.items()})
@@ -30,7 +28,7 @@ def eager(name: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(params=["eager", "litert float32", "litert float16", "litert int8", "litert int16x8", "tf.lite int8"])
-def run(request: pytest.FixtureRequest) -> Run:
+def run(request: pytest.FixtureRequest) -> Callable[..., dict[str, np.ndarray]]:
     """run(signature, **inputs) -> outputs."""
     if request.param == "eager":
         return eager
@@ -59,7 +57,9 @@ def padded(array: np.ndarray, *shape: int) -> np.ndarray:
 # --- enroll -----------------------------------------------------------------------------------------------------------
 
 
-def test_enrolling_keeps_every_prototype_the_mean_of_its_shots(run: Run, rng: np.random.Generator) -> None:
+def test_enrolling_keeps_every_prototype_the_mean_of_its_shots(
+    run: Callable[..., dict[str, np.ndarray]], rng: np.random.Generator
+) -> None:
     shots = rng.normal(size=(20, D)).astype(np.float32)
     labels = rng.choice([0, 3, 7], 20)
     state = {"prototypes": np.zeros((N, D)), "counts": np.zeros(N)}
@@ -74,7 +74,9 @@ def test_enrolling_keeps_every_prototype_the_mean_of_its_shots(run: Run, rng: np
 
 
 @pytest.mark.parametrize("enrolled", [[0, 1, 2, 3, 4, 5, 6, 7], [1, 2, 6], [5]])
-def test_scores_are_of_the_enrolled_labels_alone(run: Run, rng: np.random.Generator, enrolled: list[int]) -> None:
+def test_scores_are_of_the_enrolled_labels_alone(
+    run: Callable[..., dict[str, np.ndarray]], rng: np.random.Generator, enrolled: list[int]
+) -> None:
     embedding = rng.normal(size=D).astype(np.float32)
     prototypes, counts = np.zeros((N, D), np.float32), np.zeros(N)
     prototypes[enrolled], counts[enrolled] = rng.normal(size=(len(enrolled), D)), rng.integers(1, 5, len(enrolled))
@@ -87,14 +89,14 @@ def test_scores_are_of_the_enrolled_labels_alone(run: Run, rng: np.random.Genera
         assert np.allclose(found[name], values, rtol=1e-5, atol=1e-5), name
 
 
-def test_scores_without_any_label_are_zero(run: Run) -> None:
+def test_scores_without_any_label_are_zero(run: Callable[..., dict[str, np.ndarray]]) -> None:
     found = run("score", embedding=np.ones((1, D)), prototypes=np.zeros((N, D)), counts=np.zeros(N))
     assert np.all(found["scores"] == 0)
     assert np.all(found["distances"] == FLOAT_MAX)
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e2, 1e4])
-def test_scores_sum_to_one_however_large_the_embeddings_are(run: Run, size: float) -> None:
+def test_scores_sum_to_one_however_large_the_embeddings_are(run: Callable[..., dict[str, np.ndarray]], size: float) -> None:
     prototypes = np.zeros((N, D))
     prototypes[0, 0], prototypes[1, 1] = size, -size
     embedding = np.full((1, D), 0.3 * size)
@@ -107,7 +109,9 @@ def test_scores_sum_to_one_however_large_the_embeddings_are(run: Run, size: floa
 
 
 @pytest.mark.parametrize(("labels", "shots"), [(N, M), (5, 9), (2, 2)])
-def test_fifty_padded_training_steps_equal_numpys(run: Run, rng: np.random.Generator, labels: int, shots: int) -> None:
+def test_fifty_padded_training_steps_equal_numpys(
+    run: Callable[..., dict[str, np.ndarray]], rng: np.random.Generator, labels: int, shots: int
+) -> None:
     embeddings = rng.normal(size=(shots, D)).astype(np.float32)
     truth = np.arange(shots) % labels
     weights, bias = linear.linear_from_prototypes(0.3 * rng.normal(size=(labels, D)).astype(np.float32))
@@ -135,7 +139,9 @@ def test_fifty_padded_training_steps_equal_numpys(run: Run, rng: np.random.Gener
     assert not np.allclose(bias, first, atol=1e-2), "the steps moved nothing"
 
 
-def test_a_training_step_without_shots_changes_nothing(run: Run, rng: np.random.Generator) -> None:
+def test_a_training_step_without_shots_changes_nothing(
+    run: Callable[..., dict[str, np.ndarray]], rng: np.random.Generator
+) -> None:
     weights, bias = rng.normal(size=(D, N)).astype(np.float32), rng.normal(size=N).astype(np.float32)
     found = run(
         "train_step", embeddings=rng.normal(size=(M, D)), onehot=np.zeros((M, N)), class_mask=np.ones(N), W=weights, b=bias,
