@@ -33,8 +33,10 @@ except ImportError:
 EXAMPLES = 20
 
 # Each name is what the Unicode names of a script's letters begin with; its title case is the group of the class.
-SCRIPTS = ("LATIN", "GREEK", "COPTIC", "CYRILLIC", "ARMENIAN", "HEBREW", "ARABIC", "LAO", "GEORGIAN")
-SCRIPTS += ("CANADIAN SYLLABICS", "LISU", "OLD ITALIC")
+SCRIPTS = (
+    *("LATIN", "GREEK", "COPTIC", "CYRILLIC", "ARMENIAN", "HEBREW", "ARABIC", "LAO", "GEORGIAN"),
+    *("CANADIAN SYLLABICS", "LISU", "OLD ITALIC"),
+)
 
 # Slanted faces are here, true italics are not: they give a letter another letter's form (an italic Cyrillic т is an m).
 UPRIGHT = ("DejaVuSans", "DejaVuSansMono", "DejaVuSerif", "STIXGeneral")
@@ -131,7 +133,8 @@ def likeness(symbols: Sequence[str], face: str) -> NDArray[np.float32]:
     ink = np.stack([np.ravel(image) for image in fitted]).astype(np.float32)
     near = np.stack([np.ravel(image.filter(ImageFilter.MaxFilter(NEAR))) for image in fitted]).astype(np.float32) / 255
     shares = (ink / ink.sum(axis=1, keepdims=True)) @ near.T
-    return np.minimum(shares, shares.T)
+    smaller: NDArray[np.float32] = np.minimum(shares, shares.T)
+    return smaller
 
 
 def _examples(character: Character, input_spec: ImageInput, seed: int) -> list[NDArray[np.uint8]]:
