@@ -8,7 +8,7 @@ samples (1, N) from −1 to 1, or arrays as the manifest states; it gives float3
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from converters.external.embedding_part import keep_embedding
 from converters.external.input_spec import prepare_input
 from converters.options import ModelOptions
 from converters.tflite.edit_graph import Graph
@@ -60,16 +61,7 @@ def external_encoder(content: bytes, name: str, options: ModelOptions, on_note: 
         ExportError: it cannot be an encoder.
     """
     graph = Graph(content, name)
-    graph.make_main(_main_subgraph(graph, name))
-    embedding = _embedding_tensor(graph, name, options.output_tensor)
-    graph.make_output(embedding)
-    _check_operators(graph, name)
-    if graph.producer(embedding) == "SOFTMAX" and options.output_tensor is None:
-        on_note(
-            f"{graph.name(embedding)!r} gives class probabilities; an inner tensor often tells new classes apart better "
-            f"(--output-tensor): {_candidates(graph)}"
-        )
-    source = _one_input(graph, name, on_note)
+    source, embedding = keep_embedding(graph, name, options.output_tensor, on_note)
     input_spec = prepare_input(graph, source, name, options, on_note)
     model = _one_vector(graph, name, input_spec.noun)
     encoder = Encoder(model)
@@ -92,111 +84,6 @@ def source_inputs(external: ExternalEncoder, values: NDArray[Any]) -> list[NDArr
         interpreter.invoke()
         computed.append(interpreter.get_tensor(taken))
     return computed
-
-
-# The part of the file that embeds
-
-
-def _main_subgraph(graph: Graph, name: str) -> int:
-    signatures = {key: int(entry.subgraphIndex) for key, entry in graph.signatures.items()}
-    for key in ("embed", "serving_default"):
-        if key in signatures:
-            return signatures[key]
-    if len(signatures) > 1:
-        raise ExportError(
-            f"{name} has the signatures {', '.join(signatures)}, and nothing says which one embeds.",
-            "Convert it again with the one that does.",
-        )
-    return next(iter(signatures.values()), 0)
-
-
-def _embedding_tensor(graph: Graph, name: str, wanted: str | None) -> int:
-    if wanted is None:
-        if len(graph.outputs) == 1:
-            return graph.outputs[0]
-        raise ExportError(
-            f"{name} has {len(graph.outputs)} outputs: {', '.join(_described(graph, graph.outputs))}.",
-            "Name the one that embeds with --output-tensor.",
-        )
-    found = [tensor for tensor in graph.tensors() if wanted in (graph.name(tensor), str(tensor))]
-    found += [
-        int(entry.tensorIndex)
-        for signature in graph.signatures.values()
-        if signature.subgraphIndex == 0
-        for entry in signature.outputs or []
-        if entry.name.decode(errors="replace") == wanted
-    ]
-    if not found or graph.producer(found[0]) is None:
-        raise ExportError(
-            f"{name} computes no tensor {wanted!r}.", f"Among those that it does compute are {_candidates(graph)}."
-        )
-    return found[0]
-
-
-def _candidates(graph: Graph) -> str:
-    """The last few tensors that hold one vector."""
-    vectors = [
-        tensor
-        for tensor in graph.tensors()
-        if tensor not in graph.outputs
-        and graph.producer(tensor)
-        and 4 <= prod(graph.shape(tensor)) == max(graph.shape(tensor), default=0)
-    ]
-    return ", ".join(_described(graph, vectors[-4:])) or "no vectors"
-
-
-def _described(graph: Graph, tensors: Sequence[int]) -> list[str]:
-    return [f"{graph.name(tensor)!r} {list(graph.shape(tensor))}" for tensor in tensors]
-
-
-def _check_operators(graph: Graph, name: str) -> None:
-    operators = set(graph.operators)
-    if {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"} & operators:
-        raise ExportError(
-            f"{name} keeps variables between calls, so that an embedding would depend on what came before.",
-            "Convert it again with its variables frozen, and with state as constants.",
-        )
-    if flex := sorted(operator.removeprefix("custom ") for operator in operators if operator.startswith("custom Flex")):
-        raise ExportError(
-            f"{name} needs TensorFlow's own kernels ({', '.join(flex)}), which no device's interpreter has.",
-            "Convert it again with TFLite's operators only, or choose an earlier tensor with --output-tensor.",
-        )
-
-
-def _one_input(graph: Graph, name: str, on_note: Callable[[str], None]) -> int:
-    """The input that takes an example; masks and segments of token ids are computed from the ids."""
-    inputs = graph.inputs
-    if not inputs:
-        raise ExportError(f"{name} has no input that the embedding depends on.", "Choose another --output-tensor.")
-    described = ", ".join(
-        f"{text} {graph.dtype(tensor)}" for text, tensor in zip(_described(graph, inputs), inputs, strict=True)
-    )
-    masks = [tensor for tensor in inputs if "mask" in graph.name(tensor).lower()]
-    segments = [tensor for tensor in inputs if any(word in graph.name(tensor).lower() for word in ("type", "segment"))]
-    (*ids,) = (tensor for tensor in inputs if tensor not in (*masks, *segments))
-    if len(inputs) == 1:
-        return inputs[0]
-    alike = len({(graph.dtype(tensor), graph.shape(tensor)) for tensor in inputs}) == 1
-    if len(ids) != 1 or not alike or graph.dtype(ids[0]) not in ("int32", "int64") or -1 in graph.shape(ids[0])[1:]:
-        raise ExportError(
-            f"{name} takes {len(inputs)} inputs ({described}); an encoder takes one example, and keeps no state.",
-            "Convert it again with the others as constants.",
-        )
-    shape, dtype = [1, *graph.shape(ids[0])[1:]], graph.dtype(ids[0])
-    graph.set_shape(ids[0], shape)
-    for tensor in masks:
-        graph.set_shape(tensor, shape)
-        present = graph.new_tensor(ids[0], "bool")
-        graph.compute_input("CAST", present, tensor)
-        graph.compute_input("NOT_EQUAL", ids[0], present, np.zeros(1, dtype))
-    for tensor in segments:
-        graph.set_shape(tensor, shape)
-        graph.make_constant(tensor, np.zeros(shape, dtype))
-    on_note(f"of the inputs ({described}), ids are given, the mask is 1 where an id is not 0, and segments are all 0")
-    return ids[0]
-
-
-# The output
 
 
 def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
