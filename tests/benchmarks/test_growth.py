@@ -17,6 +17,7 @@ def growth():
     with pytest.MonkeyPatch.context() as patch:
         for name in ("OPENBLAS_NUM_THREADS", "TF_CPP_MIN_LOG_LEVEL"):
             patch.setenv(name, "1")  # so that importing it changes nothing for the tests after this one
+        patch.syspath_prepend(SCRIPT.parent)
         spec = importlib.util.spec_from_file_location("growth", SCRIPT)
         module = importlib.util.module_from_spec(spec)
         patch.setitem(sys.modules, "growth", module)
@@ -62,4 +63,6 @@ def test_every_cost_is_measured_and_drawn(growth, tmp_path):
 
 
 def test_encoders_of_other_sizes_are_embedded_with(growth):
-    assert len(growth.encoded(16)(3)) == 3
+    embed = growth.GROWTHS[-1]
+    assert (embed.cost, embed.by) == ("embed", "pixels")
+    assert len(embed.prepare(None, 16**2)(3)) == 3
