@@ -64,7 +64,11 @@ class Store:
         migratable_from: Collection[str] = (),
     ) -> None:
         self.path, self.encoder_id, self.dim, self.keep_shots = Path(path), encoder_id, dim, keep_shots
-        self.database = Database(self.path, encoder_id, dim, seed, keep_shots, migratable_from)
+        self.database = Database(self.path, encoder_id, dim, keep_shots, migratable_from)
+        if seed is not None and not self.database.connected():
+            from edge_meta.store.restore import restore_seed  # not before it is needed
+
+            restore_seed(self.database, seed)
         self._writer = Writer(self.database, dim)
 
     def close(self) -> None:
@@ -225,11 +229,9 @@ class Store:
         Raises:
             StoreError: the rows do not fit each other; the error names `source`.
         """
-        with self.database.change(create=True):
-            rows = Writer(self.database, self.dim, source)
-            rows.insert(tables)
-            rows.check()
-            return rows.snapshot()
+        from edge_meta.store.restore import restore
+
+        return restore(self.database, tables, source)
 
     def _require_kind_asked_for(self) -> None:
         if self.database.keeps_shots and not self.keep_shots:
