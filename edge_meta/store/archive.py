@@ -3,7 +3,8 @@
 Each array is a column of a table of schema.sql, named `table.column`. Integers and reals are int64 and float64, vectors
 (rows, D), ids uint8 (rows, 16). A column of texts is two arrays: all texts in UTF-8, one after the other, and the length of
 each as `table.column.bytes`. A missing reference (NULL) is 0. The table `store` is the arrays `format`, `encoder_id`, `dim`
-and `keeps_shots`, without its origin: shots enrolled into a copy do not come from the store that was copied.
+and `keeps_shots`, without its origin: shots enrolled into a copy do not come from the store that was copied. The table
+`scrubs` is left out: it is about the bytes of one file. An archive of format 2 has the same arrays and is read, too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from edge_meta.store.placement import create_atomically
 from edge_meta.store.schema import FORMAT
 from edge_meta.store.store import Store
 
+READ_FORMATS = ([2], [FORMAT])
 TEXT, WHOLE, REAL = "text", "<i8", "<f8"
 ID, VECTOR, SUM, LINK = "id", "<f4", "sum", "link"
 TABLES = {
@@ -94,8 +96,8 @@ def read_archive(source: str | Path, path: Path, encoder_id: str, dim: int) -> d
         with source.open("rb") as file:
             arrays = _Arrays(file, dim)
             header = {name: arrays.column(name, kind) for name, kind in HEADER.items()}
-            if header["format"] != [FORMAT]:
-                raise ValueError(f"its format is not {FORMAT}")
+            if header["format"] not in READ_FORMATS:
+                raise ValueError(f"its format is not 2 or {FORMAT}")
             if (header["encoder_id"], header["dim"]) != ([encoder_id], [dim]):
                 raise StoreError(
                     f"{source} belongs to another encoder, or another size of embeddings, than the bundle.",

@@ -161,7 +161,7 @@ class Database:
             header = read_header(connection, self.path, self.from_elsewhere)
             self.require_encoder(header.encoder_id, header.dim)
             if header.format < FORMAT:
-                migrate_to_this_format(connection, self.path)
+                migrate_to_this_format(connection, self.path, header.format)
             (self.keeps_shots,) = map(bool, connection.execute("SELECT keeps_shots FROM store").fetchone())
         except BaseException:
             connection.close()

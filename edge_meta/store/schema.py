@@ -13,7 +13,7 @@ from edge_meta.store.messages import RESTORE
 from edge_meta.store.schema_check import check_pages, check_schema, deadline
 from edge_meta.store.schema_migration import migrate_schema
 
-FORMAT = 2
+FORMAT = 3
 APPLICATION_ID = 0x454D5354  # "EMST", to tell stores from other SQLite files
 ENCODER_ID = re.compile("[0-9A-Za-z_-]{1,64}")
 
@@ -68,8 +68,8 @@ def _read_header(connection: sqlite3.Connection, path: Path, from_elsewhere: boo
     return Header(version, *rows[0])
 
 
-def migrate_to_this_format(connection: sqlite3.Connection, path: Path) -> None:
-    """Migrate a store of format 1.
+def migrate_to_this_format(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Migrate a store of format 1 or 2.
 
     Raises:
         StoreError: it cannot be written; nothing has changed.
@@ -79,7 +79,7 @@ def migrate_to_this_format(connection: sqlite3.Connection, path: Path) -> None:
         migrate_schema(connection, _schema())
     except sqlite3.OperationalError as error:
         raise StoreError(
-            f"{path} is of store format 1 and cannot be brought up to format {FORMAT} ({error}).",
+            f"{path} is of store format {version} and cannot be brought up to format {FORMAT} ({error}).",
             "Nothing was changed. Close programs that use it, or copy it to where it may be written.",
         ) from error
     check_schema(connection, path, FORMAT, FORMAT)

@@ -1,4 +1,4 @@
--- The store, format 2 (PRAGMA user_version): one SQLite file; every change is one transaction.
+-- The store, format 3 (PRAGMA user_version): one SQLite file; every change is one transaction.
 -- Ids are 16 random bytes. Embeddings are float32, sums int64, both little-endian and of `dim` values. The store never holds
 -- an image or a recording.
 
@@ -11,6 +11,7 @@ CREATE TABLE store (
     keeps_shots INTEGER NOT NULL
 );
 
+-- Every label is text that is not empty. The empty label is reserved for shots of nothing in particular.
 CREATE TABLE labels (
     id    INTEGER PRIMARY KEY,
     label TEXT NOT NULL UNIQUE
@@ -81,5 +82,11 @@ CREATE INDEX log_columns_of_label ON log_columns (label_id);
 -- Ids of removed shots, or of removed rows of sums in a store without single shots: merging an older copy does not bring them
 -- back.
 CREATE TABLE removed (
+    id BLOB PRIMARY KEY
+) WITHOUT ROWID;
+
+-- Scrubs to be done, each by a random id: a change that removes data adds one in its own transaction. It goes once VACUUM and
+-- a truncating checkpoint have written over the removed bytes.
+CREATE TABLE scrubs (
     id BLOB PRIMARY KEY
 ) WITHOUT ROWID;

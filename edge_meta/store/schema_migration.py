@@ -1,4 +1,4 @@
-"""Migration of a file from store format 1, which had shots and no sums, to format 2."""
+"""Migration of a file to store format 3: from format 1, which had shots and no sums, or format 2, which had no scrubs."""
 
 from __future__ import annotations
 
@@ -14,25 +14,34 @@ TABLES = ("log_columns", "log_shots", "log", "columns", "shots", "labels", "stor
 
 
 def migrate_schema(connection: sqlite3.Connection, schema: str) -> None:
-    """Migrate a store of format 1 in one transaction; leave one that another process has just migrated as it is.
+    """Migrate a store of format 1 or 2 in one transaction; leave one that another process has just migrated as it is.
+
+    The file may hold bytes of what was removed before, so a scrub is left to be done.
 
     Args:
-        schema: the statements that create the tables of format 2.
+        schema: the statements that create the tables of format 3.
 
     Raises:
         sqlite3.DatabaseError: it is damaged, or cannot be written; nothing has changed.
     """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 1:
-            _migrate(connection, schema)
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 1:
+            _migrate_shots(connection, schema)
+        elif version == 2:
+            (statement,) = [statement for statement in schema.split(";\n") if "CREATE TABLE scrubs" in statement]
+            connection.execute(statement)
+        if version < 3:
+            connection.execute("INSERT INTO scrubs VALUES (randomblob(16))")
+            connection.execute("PRAGMA user_version = 3")
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
         raise
 
 
-def _migrate(connection: sqlite3.Connection, schema: str) -> None:
+def _migrate_shots(connection: sqlite3.Connection, schema: str) -> None:
     kept = {table: connection.execute(f"SELECT * FROM {table} ORDER BY rowid").fetchall() for table in TABLES}
     logged = {shot_id: log_id for log_id, shot_id in kept["log_shots"]}  # a shot has one enroll at most
     for table in TABLES:
@@ -62,4 +71,3 @@ def _migrate(connection: sqlite3.Connection, schema: str) -> None:
             "INSERT INTO shots VALUES (?, ?, ?, ?)",
             [(shot_id, sum_id, logged.get(shot_id), embedding) for shot_id, embedding in shots],
         )
-    connection.execute("PRAGMA user_version = 2")

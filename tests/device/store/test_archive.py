@@ -96,6 +96,18 @@ def test_a_store_comes_back_with_all_that_it_had(lived: Callable[..., Store], ke
         assert state(back) == state(store)
 
 
+def test_an_archive_of_format_2_is_still_read(archive: Path, tmp_path: Path) -> None:
+    with np.load(archive) as loaded:
+        arrays = dict(loaded)
+    assert arrays["format"].tolist() == [3]
+    np.savez(tmp_path / "older.npz", **{**arrays, "format": np.array([2], "<i8")})
+    assert read_archive(tmp_path / "older.npz", tmp_path / "older.db", ENCODER, DIM) == read_archive(
+        archive, tmp_path / "back.db", ENCODER, DIM
+    )
+    with opened(tmp_path / "older.db") as older, opened(tmp_path / "back.db") as back:
+        assert state(older) == state(back)
+
+
 def test_an_imported_store_has_an_origin_of_its_own(archive: Path, tmp_path: Path) -> None:
     origins = []
     for name in ("one.db", "two.db"):

@@ -214,7 +214,7 @@ def spoil() -> Callable[[str, Path], None]:
                 store.enroll(f"label {seed}", embeddings(seed, 4, store.dim))
         if kind == "newer":
             with closing(sqlite3.connect(path)) as connection:
-                connection.execute("PRAGMA user_version = 3")
+                connection.execute("PRAGMA user_version = 4")
         elif kind == "other SQLite":
             path.unlink()
             with closing(sqlite3.connect(path)) as connection:
@@ -232,7 +232,7 @@ def spoil() -> Callable[[str, Path], None]:
     [
         ("other encoder", "belongs to encoder ffffffffffff"),
         ("other dimension", "belongs to encoder"),
-        ("newer", "store format 3.*upgrade"),
+        ("newer", "store format 4.*upgrade"),
         ("other SQLite", "not a store"),
         ("text", "not a store"),
         ("first 60", "not a store"),

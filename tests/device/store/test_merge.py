@@ -351,7 +351,7 @@ def spoiled(kind: str, path: Path) -> None:
         store.undo()
     changes = {
         "other SQLite": "PRAGMA application_id = 1",
-        "newer": "PRAGMA user_version = 3",
+        "newer": "PRAGMA user_version = 4",
         "sums that are not": "UPDATE sums SET count = 3",
         "a shot of nothing": "UPDATE shots SET sum_id = randomblob(16)",
         "a short embedding": "UPDATE shots SET embedding = x'00'",

@@ -1,4 +1,4 @@
-"""Stores of format 1 are brought up to format 2 when they are opened, and lose nothing by it."""
+"""Stores of formats 1 and 2 are brought up to format 3 when they are opened, and lose nothing by it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.device import embeddings, opened
+from support.device import embeddings, opened, state
 from support.stores import FORMAT_1
 
 from edge_meta.errors import StoreError
@@ -68,7 +68,7 @@ def test_everything_is_there_and_undo_goes_on(old: Path, tmp_path: Path) -> None
         assert [(label, origin) for label, _, origin in store.shots()] == [
             (label, (b"o" * 16).hex()) for label, embedded in zip(LABELS, shots, strict=True) for _ in embedded
         ]
-        assert version(old) == 2
+        assert version(old) == 3
 
         store.enroll("new", embeddings(20, 1))
         undone = [store.undo() for _ in range(3)]
@@ -103,12 +103,53 @@ def test_an_old_store_that_cannot_be_written_says_so(old: Path, monkeypatch: pyt
     before = old.read_bytes()
     with closing(sqlite3.connect(old, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match=r"old\.db is of store format 1 and cannot be brought up to format 2 .*locked"):
+        with pytest.raises(StoreError, match=r"old\.db is of store format 1 and cannot be brought up to format 3 .*locked"):
             opened(old)
         holder.execute("ROLLBACK")
     assert old.read_bytes() == before
     opened(old).close()
-    assert version(old) == 2
+    assert version(old) == 3
+
+
+@pytest.fixture
+def format_2(tmp_path: Path) -> Path:
+    """A format 2 store: 2, 3 and 4 shots of three labels."""
+    path, new = tmp_path / "format 2.db", tmp_path / "new.db"
+    with opened(new) as store:
+        for k, label in enumerate(LABELS, 1):
+            store.enroll(label, embeddings(k, k + 1))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(Path(__file__).with_name("format_2.sql").read_text("utf-8"))
+        connection.execute("ATTACH ? AS new", (str(new),))
+        with connection:
+            for table in ("store", "log", "labels", "sums", "shots"):
+                connection.execute(f"INSERT INTO main.{table} SELECT * FROM new.{table} ORDER BY rowid")
+    return path
+
+
+def schema(path: Path) -> list[tuple[str, ...]]:
+    """All that is declared, without the table that SQLite makes for format 1 and drops with the first VACUUM."""
+    asked = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name != 'sqlite_sequence' ORDER BY name"
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(asked).fetchall()
+
+
+def test_a_store_of_format_2_keeps_all_it_has(format_2: Path, tmp_path: Path) -> None:
+    with opened(tmp_path / "new.db") as new, opened(format_2) as store:
+        assert state(store) == state(new)
+        assert store.shots() == new.shots()
+        assert version(format_2) == 3
+        assert store.undo() == new.undo()
+
+
+@pytest.mark.parametrize("kind", ["old", "format_2"])
+def test_a_migrated_store_has_the_schema_of_a_new_one(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    path: Path = request.getfixturevalue(kind)
+    opened(path).close()
+    with opened(tmp_path / "anew.db") as store:
+        store.enroll("alef", embeddings(0, 1))
+    assert schema(path) == schema(tmp_path / "anew.db")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_a_change_of_nothing_creates_no_file(store: Store, path: Path, change: C
 
 def test_the_file_is_documented_by_its_header(filled: Store, path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         assert connection.execute("PRAGMA application_id").fetchone() == (int.from_bytes(b"EMST", "big"),)
         blob = connection.execute("SELECT embedding FROM shots ORDER BY rowid LIMIT 1").fetchone()[0]
     np.testing.assert_array_equal(np.frombuffer(blob, "<f4"), embeddings(0, 2)[0])
