@@ -14,6 +14,7 @@ from edge_meta.store.database import Copy, Database
 from edge_meta.store.messages import translate_errors
 from edge_meta.store.placement import create_atomically
 from edge_meta.store.reader import Reader, Snapshot
+from edge_meta.store.store_check import check_store
 from edge_meta.store.writer import Writer
 
 Rows = Mapping[str, list[tuple[object, ...]]]
@@ -35,7 +36,7 @@ def restore(database: Database, tables: Rows, source: Path) -> Snapshot:
     with database.change(create=True):
         rows = Writer(database, database.dim, source)
         rows.insert(tables)
-        rows.check()
+        check_store(rows)
         return rows.snapshot()
 
 

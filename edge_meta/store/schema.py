@@ -72,9 +72,11 @@ def migrate_to_this_format(connection: sqlite3.Connection, path: Path, version: 
     """Migrate a store of format 1 or 2.
 
     Raises:
-        StoreError: it cannot be written; nothing has changed.
+        StoreError: it cannot be written, or has an empty label, which no store had then; nothing has changed.
         sqlite3.DatabaseError: it is damaged; nothing has changed.
     """
+    if connection.execute("SELECT 1 FROM labels WHERE label = ''").fetchone():
+        raise StoreError(f"{path} is damaged: it has an empty label.", RESTORE)
     try:
         migrate_schema(connection, _schema())
     except sqlite3.OperationalError as error:

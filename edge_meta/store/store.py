@@ -17,8 +17,9 @@ from edge_meta.errors import LabelError, StoreError
 from edge_meta.store.database import Database
 from edge_meta.store.exact_sums import LIMIT
 from edge_meta.store.head_change import HeadChange
-from edge_meta.store.messages import nothing_enrolled
+from edge_meta.store.messages import LONGEST_LABEL, nothing_enrolled
 from edge_meta.store.reader import Reader, Snapshot
+from edge_meta.store.store_check import check_store
 from edge_meta.store.undo import Undone, undo
 from edge_meta.store.writer import Writer
 from edge_meta.types import Array
@@ -121,7 +122,7 @@ class Store:
         Raises:
             StoreError: the change cannot be written, an embedding is not finite or too large, or the store keeps single
                 shots and `keep_shots` says otherwise, or the reverse; nothing has changed.
-            LabelError: the label is empty or is not text that can be stored.
+            LabelError: the label is empty, longer than 1,000 characters, or is not text that can be stored.
             ValueError: the embeddings are not (n, D) with n at least 1.
         """
         _check_label(label)
@@ -149,10 +150,11 @@ class Store:
 
         Raises:
             LabelError: no such label, or the label has no such shot.
-            StoreError: the store keeps no shots that could be forgotten one by one.
+            StoreError: the store keeps no shots that could be forgotten one by one, or is damaged.
         """
         _check_label(label)
         with self.database.change():
+            check_store(self._writer)
             label_id, head_reset = self._writer.label_id(label), self._writer.adapted()
             self._writer.drop_heads()
             of_label = "sum_id IN (SELECT id FROM sums WHERE label_id = ?)"
@@ -186,8 +188,10 @@ class Store:
 
         Raises:
             LabelError: there is nothing to take back.
+            StoreError: the store is damaged, or cannot be written.
         """
         with self.database.change():
+            check_store(self._writer)
             undone = undo(self._writer)
             if undone is None:
                 raise LabelError(f"There is nothing to undo in {self.path}.", "Only enroll and adapt can be undone.")
@@ -250,6 +254,11 @@ class Store:
 def _check_label(label: str) -> None:
     if not isinstance(label, str) or not label.strip():
         raise LabelError(f"{label!r} is not a label.", "Give a label that is not empty.")
+    if len(label) > LONGEST_LABEL:
+        raise LabelError(
+            f"A label of {len(label):,} characters is too long: {label[:20]!r}...",
+            f"Give {LONGEST_LABEL:,} characters at most.",
+        )
     try:
         label.encode()
     except UnicodeEncodeError:
