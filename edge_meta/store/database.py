@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_meta.errors import StoreError
-from edge_meta.store.messages import another_encoder, nothing_enrolled, translate_errors
+from edge_meta.store.messages import RESTORE, another_encoder, nothing_enrolled, translate_errors
 from edge_meta.store.placement import create_atomically
 from edge_meta.store.schema import FORMAT, create_schema, migrate_to_this_format, read_header
 from edge_meta.store.schema_check import check_size, limit
@@ -162,7 +162,10 @@ class Database:
             self.require_encoder(header.encoder_id, header.dim)
             if header.format < FORMAT:
                 migrate_to_this_format(connection, self.path, header.format)
-            (self.keeps_shots,) = map(bool, connection.execute("SELECT keeps_shots FROM store").fetchone())
+            origin, keeps_shots = connection.execute("SELECT origin, keeps_shots FROM store").fetchone()
+            if not isinstance(origin, bytes) or len(origin) != 16 or keeps_shots not in (0, 1):
+                raise StoreError(f"{self.path} is damaged: it does not say what it keeps.", RESTORE)
+            self.keeps_shots = bool(keeps_shots)
         except BaseException:
             connection.close()
             raise

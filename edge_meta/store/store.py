@@ -96,12 +96,13 @@ class Store:
         """(label, shot id, origin) of every shot, ids in hexadecimal.
 
         Raises:
-            StoreError: the store keeps no shots.
+            StoreError: the store keeps no shots, or is damaged.
         """
         if not self.database.connected():
             return []
         self._require_shots("list")
         with self.database.reading():
+            check_store(self._writer)
             rows = self.database.query(
                 "SELECT label, lower(hex(shots.id)), lower(hex(origin)) FROM shots JOIN sums ON sums.id = sum_id "
                 "JOIN labels ON labels.id = label_id ORDER BY labels.id, shots.rowid"
