@@ -3,8 +3,8 @@
 Interpreters follow a file's offsets, and not all check them: tflite-runtime reads past the end of a file that was cut short,
 and crashes. This module checks that every table, vector and string that an interpreter starts from lies inside the file, and
 that every index of a buffer, operator code, tensor or subgraph exists. `graph_flow` checks the order in which operators read
-and write tensors. Neither checks the operators' own options, the constants' values, or whether shapes fit their operators: an
-interpreter may still crash on a file made for it, or take more memory than there is. So `first_run` runs a model from
+and write tensors. Neither checks the operators' own options, the constants' values, or whether shapes fit their operators:
+an interpreter may still crash on a file made for it, or take more memory than there is. So `first_run` runs a model from
 elsewhere in a child process first.
 
 The schema is TensorFlow Lite's, version 3, in FlatBuffers.
