@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs check-targets bench peers-named test-arm
+.PHONY: demo test chaos lint docs check-targets bench peers-named test-arm
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -11,6 +11,10 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m $(if $(COVERAGE),coverage run -m )pytest
 	$(if $(COVERAGE),$(BIN)/coverage report)
+
+# Thousands of random histories of a store, a search of its files after each: no byte of what was removed may be left.
+chaos: .venv/installed
+	$(BIN)/python tests/device/store/removal_histories.py 2000
 
 lint: .venv/installed
 	$(BIN)/ruff check .

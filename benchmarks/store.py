@@ -1,4 +1,4 @@
-"""Time a large store: opening it, classifying against it, enrolling into it.
+"""Time a large store: opening it, classifying against it, enrolling into it, forgetting a label of it.
 
     python benchmarks/store.py [BUNDLE] [--json]
 
@@ -6,7 +6,8 @@ Print JSON, of 10,000 labels of 64 values with 5 shots each. `open_ms`: `Store(.
 ranking the top 3 of all labels for one embedding, timed in turn with NumPy's product of the same matrix and vector on one
 thread; `gb_per_s` counts the matrix once. `enroll`: one more shot of one label by `Classifier.enroll`, into a store of as
 many labels at the bundle's size, timed in turn with embedding alone and with appending the same bytes (label and embedding)
-to a file and fdatasync; `ratio_to_append` is of what is left after embedding, and should stay below 3.
+to a file and fdatasync; `ratio_to_append` is of what is left after embedding, and should stay below 3. `forget_ms`:
+forgetting one label, which writes the whole file anew, median.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from edge_meta.store.store import Store
 from edge_meta.store.writer import Writer
 
 LABELS, DIM, SHOTS = 10_000, 64, 5
-OPENINGS, QUERIES, ENROLLS = 15, 1000, 300
+OPENINGS, QUERIES, ENROLLS, FORGETS = 15, 1000, 300, 15
 
 
 def fill(path: Path, encoder_id: str, dim: int) -> None:
@@ -108,6 +109,13 @@ def enrolling(bundle: Bundle, folder: Path) -> dict[str, float]:
     }
 
 
+def forgetting(path: Path) -> float:
+    """Return the median seconds of forgetting a label."""
+    with Store(path, "benchmark", DIM) as store:
+        labels = iter(store.snapshot().labels)
+        return median_seconds({"forget": lambda: store.forget(next(labels))}, FORGETS)["forget"]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", nargs="?", default="omniglot")
@@ -121,6 +129,7 @@ def main() -> None:
             "open_ms": round(1e3 * opening(folder / "store.db"), 1),
             "classify": classifying(folder / "store.db"),
             "enroll": enrolling(bundle, folder),
+            "forget_ms": round(1e3 * forgetting(folder / "store.db"), 1),
             "labels": LABELS,
             "shots": LABELS * SHOTS,
             "host": host(),

@@ -11,6 +11,7 @@ from edge_meta.heads.adapted import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
+from edge_meta.store.messages import SCRUB_PENDING
 
 
 @click.command()
@@ -152,16 +153,23 @@ def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json
       edge-meta forget omniglot alef
       edge-meta forget omniglot alef --shot 5f0c9a...
 
-    edge-meta undo does not bring it back. An adapted head, which was fitted to it, goes as well.
+    edge-meta undo does not bring it back. An adapted head, which was fitted to it, goes as well. Its bytes are written over
+    before the command ends. If another program reads the store for longer than 10 seconds, or the disk is full, that is left
+    to the next change or opening, and the result says so.
     """
     with Bundle.open(bundle).open_store(store) as opened:
-        removed, head_reset = opened.forget(label, shot)
+        done = opened.forget(label, shot)
         classes = len(opened.snapshot().labels)
     emit(
-        {"label": label, "removed": removed, "classes": classes, "head_reset": head_reset}, as_json,
+        {
+            "label": label, "removed": done.shots, "classes": classes, "head_reset": done.head_reset,
+            "scrub_pending": done.scrub_pending,
+        },
+        as_json,
         [
-            f"{label}: {removed} shots removed; {classes} classes",
-            *["The adapted head went with them; adapting starts anew."] * head_reset,
+            f"{label}: {done.shots} shots removed; {classes} classes",
+            *["The adapted head went with them; adapting starts anew."] * done.head_reset,
+            *[SCRUB_PENDING] * done.scrub_pending,
         ],
     )  # fmt: skip
 
@@ -183,4 +191,5 @@ def undo(bundle: str, store: str | None, as_json: bool) -> None:
         undone = opened.undo()
         classes = len(opened.snapshot().labels)
     removed = f"{undone.shots} shots of {undone.label}" if undone.action == "enroll" else "the adapted last layer"
-    emit({**vars(undone), "classes": classes}, as_json, [f"Undone: {undone.action} ({removed}); {classes} classes"])
+    lines = [f"Undone: {undone.action} ({removed}); {classes} classes", *[SCRUB_PENDING] * undone.scrub_pending]
+    emit({**vars(undone), "classes": classes}, as_json, lines)

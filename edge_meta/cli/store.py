@@ -8,6 +8,7 @@ from edge_meta.cli.common import emit, json_option, store_option
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.store_migration import migrate as migrate_store
 from edge_meta.store.archive import read_archive, write_archive
+from edge_meta.store.messages import SCRUB_PENDING
 
 
 @click.command()
@@ -33,6 +34,8 @@ def merge(bundle: str, stores: tuple[str, ...], store: str | None, as_json: bool
         lines.append("The last layer was adapted to other shots: it is back at the prototypes. Adapt again if you like.")
     if done.undo_dropped:
         lines.append(f"Undo no longer takes back: {', '.join(done.undo_dropped)}")
+    if done.scrub_pending:
+        lines.append(SCRUB_PENDING)
     emit({**vars(done), "undo_dropped": list(done.undo_dropped)}, as_json, lines)
 
 

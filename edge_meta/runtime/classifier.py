@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_meta.errors import InputError, LabelError, StoreError
+from edge_meta.errors import InputError, LabelError
 from edge_meta.heads.rejection import check_rate
 from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import RuntimeOptions
@@ -188,16 +188,17 @@ class Classifier:
         """Remove a label for good, or one shot of it by its id.
 
         Returns:
-            The number of shots removed, and whether an adapted head went with them.
+            The number of shots removed, whether an adapted head went with them, and whether their bytes may still be on
+            the disk; see `Store.forget`.
 
         Raises:
             LabelError: there is no such label or shot.
-            StoreError: the store cannot be written, or the removed bytes are still on the disk.
+            StoreError: the store cannot be written; nothing has changed.
         """
         with self._lock:
             try:
                 forgotten = self.store.forget(label, shot)
-            except StoreError:  # perhaps after the removal, for bytes that are still on the disk
+            except BaseException:  # perhaps an interrupt after the removal, while it waited for another program
                 self._refresh()
                 raise
             self._follow(label)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from edge_meta.store.messages import RESTORE, another_encoder, nothing_enrolled,
 from edge_meta.store.placement import create_atomically
 from edge_meta.store.schema import FORMAT, create_schema, migrate_to_this_format, read_header
 from edge_meta.store.schema_check import check_size, limit
+from edge_meta.store.scrub import empty_log, require_scrub, scrub
 
 BUSY_SECONDS = 10.0
 # In WAL mode, FULL syncs the log at each commit, so that an acknowledged change is on the disk; NORMAL would sync at the
-# next checkpoint. secure_delete overwrites forgotten bytes.
-PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
+# next checkpoint. secure_delete zeroes deleted rows; temp_store keeps the copy that VACUUM makes out of temporary files.
+PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "temp_store = MEMORY")
 
 
 class Database:
@@ -31,9 +32,12 @@ class Database:
         encoder_id, dim: of the encoder whose embeddings the store holds.
         keeps_shots: whether a store that is made here keeps single shots.
         migratable_from: ids of the encoders whose stores can be migrated to this one, for the errors to say so.
+        busy_seconds: how long a change waits for other programs that hold the file.
 
     Attributes:
         keeps_shots: whether the store keeps single shots; as given while there is no file.
+        scrub_pending: whether bytes of what was removed may still be in the file; see `scrub`. Opening the file and each
+            change try again, and wait only where they have removed something themselves.
 
     Raises:
         StoreError: the file is not a store, of a newer format, of another encoder, or not readable.
@@ -48,9 +52,11 @@ class Database:
         dim: int,
         keeps_shots: bool = True,
         migratable_from: Collection[str] = (),
+        busy_seconds: float = BUSY_SECONDS,
     ) -> None:
         self.path, self.encoder_id, self.dim, self.keeps_shots = path, encoder_id, dim, keeps_shots
-        self.migratable_from = migratable_from
+        self.migratable_from, self.busy_seconds = migratable_from, busy_seconds
+        self.scrub_pending = self._removes = False
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self.connected()
@@ -62,7 +68,7 @@ class Database:
         if self._connection is None:
             with translate_errors(self.path):
                 if self.path.exists() and (self.path.is_dir() or self.path.stat().st_size):
-                    self._connection = self._connect(self.path)
+                    self._attach()
         return self._connection is not None
 
     def version(self) -> int:
@@ -91,42 +97,38 @@ class Database:
             yield
 
     @contextmanager
-    def change(self, create: bool = False) -> Iterator[None]:
+    def change(self, create: bool = False, removing: bool = False) -> Iterator[None]:
         """Run the block in one write transaction, which is on the disk when the block ends.
+
+        What it removed is scrubbed by then, too, unless `scrub_pending` says otherwise.
 
         Args:
             create: make the file if there is none.
+            removing: whether it is there to remove something: on a full disk, make room, or say how much is needed.
 
         Raises:
             LabelError: there is no file, and `create` is false.
             StoreError: the change cannot be written; nothing has changed.
         """
-        with translate_errors(self.path):
+        with translate_errors(self.path, self._room_to_remove if removing else None):
             if not self.connected():
                 if not create:
                     raise nothing_enrolled(self.path)
                 self._make()
+            assert self._connection is not None
+            if removing:
+                with suppress(sqlite3.OperationalError):
+                    empty_log(self._connection)
+            self._removes = False
             with self._transaction("IMMEDIATE"):
                 yield
+            self._scrub(self.busy_seconds if self._removes else 0.0)
 
-    def overwrite_removed(self) -> None:
-        """Empty the write-ahead log, which still holds the rows that a change has removed.
-
-        Raises:
-            StoreError: another program reads the old rows, or the disk is full; the bytes stay for now.
-        """
-        cause, remedy = "", ""
-        with translate_errors(self.path):
-            try:
-                if self.query("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                    cause, remedy = "another program is still reading the store as it was before", "Close that program"
-            except sqlite3.OperationalError as error:  # such as a full disk: the file may need to grow
-                cause, remedy = str(error), "Free some space"
-        if cause:
-            raise StoreError(
-                f"{self.path}: it is removed, but {cause}, so the bytes are still on the disk.",
-                f"{remedy}; the bytes go when the last program closes the store.",
-            )
+    def require_scrub(self) -> None:
+        """Let the change that is under way scrub what it removes when it is committed."""
+        assert self._connection is not None
+        self._removes = True
+        require_scrub(self._connection)
 
     def require_encoder(self, encoder_id: object, dim: object) -> None:
         """Check the encoder that the file names, each time that it is opened.
@@ -138,7 +140,21 @@ class Database:
             raise another_encoder(self.path, encoder_id, self.encoder_id, self.migratable_from)
 
     def _open(self, path: Path) -> sqlite3.Connection:
-        return sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        return sqlite3.connect(path.absolute(), timeout=self.busy_seconds, isolation_level=None, check_same_thread=False)
+
+    def _attach(self) -> None:
+        self._connection = self._connect(self.path)
+        self._scrub(0.0)
+
+    def _scrub(self, seconds: float) -> None:
+        assert self._connection is not None
+        self.scrub_pending = not scrub(self._connection, seconds)
+
+    def _room_to_remove(self) -> int:
+        """The bytes of disk, at most, that removing takes: for the log into the file, for the change, and for VACUUM."""
+        (pages,), (size,) = (self.query(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+        in_log = max(0, pages * size - self.path.stat().st_size)
+        return int(in_log + 2 * (pages + 16) * (size + 24))
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[None]:
@@ -175,7 +191,7 @@ class Database:
         """Put a store at the path, whole or not at all; keep one that another process has put there first."""
         with translate_errors(self.path):
             create_atomically(self.path, self._create)
-            self._connection = self._connect(self.path)
+            self._attach()
 
     def _create(self, path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -205,3 +221,6 @@ class Copy(Database):
             check_size(source, path)
             source.backup(copy)
         return copy
+
+    def _scrub(self, seconds: float) -> None:
+        """Leave the bytes of what was removed: the copy goes when it is closed."""

@@ -30,6 +30,7 @@ class Merged:
         head_reset: whether an adapted head was dropped, since it was fitted to other shots.
         undo_dropped: the changes that undo can no longer take back, newest first: each `adapt`, and each `enroll` whose
             shots went.
+        scrub_pending: whether removed bytes may still be on the disk.
     """
 
     stores: int
@@ -39,6 +40,7 @@ class Merged:
     classes: int
     head_reset: bool
     undo_dropped: tuple[str, ...]
+    scrub_pending: bool = False
 
 
 def merge_files(database: Database, paths: Sequence[Path]) -> Merged:
@@ -166,6 +168,7 @@ def _add_sums(writer: Writer, source: Reader) -> tuple[int, int]:
         if sum_id in removed or tuple(theirs) <= mine:
             continue
         if sum_id in known:
+            writer.require_scrub()  # the newer row may be without shots that this one has
             writer.query("DELETE FROM log_sums WHERE sum_id = ?", (sum_id,))
             writer.query("UPDATE sums SET revision = ?, count = ?, sum = ?, squares = ? WHERE id = ?", (*theirs, sum_id))
         else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +14,19 @@ from edge_meta.errors import LabelError, StoreError
 LONGEST_LABEL = 1000  # characters
 RESTORE = "Restore a copy of it, or choose another --store."
 ENROLL_FIRST = "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
+SCRUB_PENDING = (
+    "The removed bytes are still on the disk, since another program uses the store or the disk is full. They go with the "
+    "next change, or when the store is next opened."
+)
 
 
 @contextmanager
-def translate_errors(path: Path) -> Iterator[None]:
-    """Raise SQLite's and the file system's errors as StoreError; by then the transaction is rolled back."""
+def translate_errors(path: Path, room: Callable[[], int] | None = None) -> Iterator[None]:
+    """Raise SQLite's and the file system's errors as StoreError; by then the transaction is rolled back.
+
+    Args:
+        room: returns the bytes that are enough for the change, if that is known, for the error of a full disk.
+    """
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -25,7 +34,8 @@ def translate_errors(path: Path) -> Iterator[None]:
         if "locked" in reason:
             remedy = "Another program is holding it; nothing was changed. Close that program and try again."
         elif "full" in reason:
-            remedy = "Nothing was changed. Free some space and try again."
+            needed = "some space" if room is None else f"{math.ceil(room() / 1e5) / 10} MB"
+            remedy = f"Nothing was changed. Free {needed} and try again."
         elif "disk I/O" in reason:
             remedy = "Nothing was changed. Check that the disk works and has room, and try again."
         elif "no such" in reason or "decode" in reason:

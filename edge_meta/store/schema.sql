@@ -85,8 +85,8 @@ CREATE TABLE removed (
     id BLOB PRIMARY KEY
 ) WITHOUT ROWID;
 
--- Scrubs to be done, each by a random id: a change that removes data adds one in its own transaction. It goes once VACUUM and
--- a truncating checkpoint have written over the removed bytes.
+-- One row, a random id, while bytes of removed data may be in the file: a change that removes data puts a new one there, in its
+-- own transaction; it goes once VACUUM and a truncating checkpoint have written over those bytes.
 CREATE TABLE scrubs (
     id BLOB PRIMARY KEY
 ) WITHOUT ROWID;

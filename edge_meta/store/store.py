@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from edge_meta.errors import LabelError, StoreError
-from edge_meta.store.database import Database
+from edge_meta.store.database import BUSY_SECONDS, Database
 from edge_meta.store.exact_sums import LIMIT
 from edge_meta.store.head_change import HeadChange
 from edge_meta.store.messages import LONGEST_LABEL, nothing_enrolled
@@ -29,10 +30,17 @@ if TYPE_CHECKING:
 
 
 class Forgotten(NamedTuple):
-    """The shots that `forget` removed, and whether an adapted head went with them, so that adapting starts anew."""
+    """The result of `forget`.
+
+    Attributes:
+        shots: how many were removed.
+        head_reset: whether an adapted head went with them, so that adapting starts anew.
+        scrub_pending: whether their bytes may still be on the disk; see `Store.scrub_pending`.
+    """
 
     shots: int
     head_reset: bool
+    scrub_pending: bool
 
 
 class Store:
@@ -47,6 +55,7 @@ class Store:
         keep_shots: whether to keep single shots. Without them the store keeps sums and counts alone, so that adapting and
             forgetting one shot are refused. The choice is made with the file; enrolling with another one is refused.
         migratable_from: ids of the older encoders whose stores can be migrated to this one.
+        busy_seconds: how long a change waits for other programs that hold the file.
 
     Attributes:
         database: the open file.
@@ -63,9 +72,10 @@ class Store:
         seed: bytes | None = None,
         keep_shots: bool = True,
         migratable_from: Collection[str] = (),
+        busy_seconds: float = BUSY_SECONDS,
     ) -> None:
         self.path, self.encoder_id, self.dim, self.keep_shots = Path(path), encoder_id, dim, keep_shots
-        self.database = Database(self.path, encoder_id, dim, keep_shots, migratable_from)
+        self.database = Database(self.path, encoder_id, dim, keep_shots, migratable_from, busy_seconds)
         if seed is not None and not self.database.connected():
             from edge_meta.store.restore import restore_seed  # not before it is needed
 
@@ -146,7 +156,9 @@ class Store:
         """Remove a label for good, or one shot of it by its id (hexadecimal).
 
         Neither undo nor a merge with an older copy brings them back. The undo log and the write-ahead log lose them, too,
-        and SQLite overwrites their bytes; only their random ids stay. All adapted heads go with them, the logged ones
+        and their bytes are written over before this returns; only their random ids stay. Where another program reads the
+        store for longer than `busy_seconds`, or the disk is full, that is left to the next change or opening, and
+        `scrub_pending` says so. All adapted heads go with them, the logged ones
         included, since a shot can be solved out of a head that was fitted to it.
 
         Raises:
@@ -154,7 +166,7 @@ class Store:
             StoreError: the store keeps no shots that could be forgotten one by one, or is damaged.
         """
         _check_label(label)
-        with self.database.change():
+        with self.database.change(removing=True):
             check_store(self._writer)
             label_id, head_reset = self._writer.label_id(label), self._writer.adapted()
             self._writer.drop_heads()
@@ -170,8 +182,7 @@ class Store:
                 removed = self._writer.remove_shots(of_label, (label_id,))
             else:
                 removed = self._writer.remove_sums("label_id = ?", (label_id,))
-        self.database.overwrite_removed()
-        return Forgotten(removed, head_reset)
+        return Forgotten(removed, head_reset, self.database.scrub_pending)
 
     @contextmanager
     def adapting(self) -> Iterator[HeadChange]:
@@ -191,13 +202,12 @@ class Store:
             LabelError: there is nothing to take back.
             StoreError: the store is damaged, or cannot be written.
         """
-        with self.database.change():
+        with self.database.change(removing=True):
             check_store(self._writer)
             undone = undo(self._writer)
             if undone is None:
                 raise LabelError(f"There is nothing to undo in {self.path}.", "Only enroll and adapt can be undone.")
-        self.database.overwrite_removed()
-        return undone
+        return replace(undone, scrub_pending=self.database.scrub_pending)
 
     def merge(self, *paths: str | Path) -> Merged:
         """Take in what other stores of the encoder have, and have removed, in one transaction; they are only read.
@@ -212,9 +222,7 @@ class Store:
         from edge_meta.store.merge import merge_files  # not before it is asked for
 
         merged = merge_files(self.database, [Path(path) for path in paths])
-        if merged.removed or merged.head_reset:
-            self.database.overwrite_removed()
-        return merged
+        return replace(merged, scrub_pending=self.database.scrub_pending)
 
     @contextmanager
     def everything(self) -> Iterator[Reader]:

@@ -9,11 +9,19 @@ from edge_meta.store.writer import Writer
 
 @dataclass(frozen=True)
 class Undone:
-    """A change that was taken back: `enroll` or `adapt`, its label (None for adapt), and how many shots went."""
+    """A change that was taken back.
+
+    Attributes:
+        action: `enroll` or `adapt`.
+        label: None for `adapt`.
+        shots: how many went.
+        scrub_pending: whether removed bytes may still be on the disk.
+    """
 
     action: str
     label: str | None
     shots: int
+    scrub_pending: bool = False
 
 
 def undo(writer: Writer) -> Undone | None:

@@ -90,6 +90,8 @@ class Writer(Reader):
     def remove_shots(self, condition: str, values: Sequence[Any] = ()) -> int:
         """Remove the shots of an SQL condition on `shots`, and what is empty without them; return how many they were."""
         rows = self.query(f"SELECT id, sum_id, embedding FROM shots WHERE {condition}", values).fetchall()
+        if rows:
+            self.require_scrub()
         taken: dict[bytes, list[bytes]] = {}
         for shot_id, sum_id, embedding in rows:
             taken.setdefault(sum_id, []).append(embedding)
@@ -102,6 +104,7 @@ class Writer(Reader):
 
     def subtract(self, sum_id: bytes, sums: Sums) -> None:
         """Subtract shots from a row of sums; remove the row with the last of them."""
+        self.require_scrub()
         left = self._sums(sum_id) - sums
         if left.count < 0 or left.squares < 0:
             raise self.damaged("a sum has fewer shots than there are")
@@ -116,7 +119,8 @@ class Writer(Reader):
         """Remove rows of sums by an SQL condition, in a store without shots; return how many shots they were."""
         (count,) = self.query(f"SELECT IFNULL(SUM(count), 0) FROM sums WHERE {condition}", values).fetchone()
         self.query(f"INSERT OR IGNORE INTO removed SELECT id FROM sums WHERE {condition}", values)
-        self.query(f"DELETE FROM sums WHERE {condition}", values)
+        if self.query(f"DELETE FROM sums WHERE {condition}", values).rowcount:
+            self.require_scrub()
         self.drop_empty()
         return int(count)
 
@@ -132,6 +136,10 @@ class Writer(Reader):
         self.query("DELETE FROM columns")
         self.query("DELETE FROM log_columns")
         self.query("DELETE FROM log WHERE action = 'adapt'")
+
+    def require_scrub(self) -> None:
+        """Let the change scrub the bytes of what it removes, when it is committed."""
+        self._database.require_scrub()
 
     def drop_empty(self) -> None:
         """Remove labels without shots, and enrolls of the undo log whose shots are all gone."""

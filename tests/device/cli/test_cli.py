@@ -107,7 +107,8 @@ def test_adapt_and_undo_print_what_they_did(teach: Callable[..., list[object]]) 
     )
     assert adapted["held_out_loss_after"] < adapted["held_out_loss_before"]
     assert said(cli("inspect", "omniglot", *store))["adapted"] is True
-    assert said(cli("undo", "omniglot", *store)) == {"action": "adapt", "label": None, "shots": 0, "classes": 2}
+    undone = said(cli("undo", "omniglot", *store))
+    assert undone == {"action": "adapt", "label": None, "shots": 0, "classes": 2, "scrub_pending": False}
     assert said(cli("inspect", "omniglot", *store))["adapted"] is False
 
 
@@ -130,10 +131,11 @@ def test_forget_and_undo_print_what_they_did(shop: Path) -> None:
     store = ["--store", shop / "store.db", "--json"]
     shot = said(cli("inspect", "omniglot", "--shots", *store))["classes"][0]["ids"][0]["id"]
     forgotten = said(cli("forget", "omniglot", "alef", "--shot", shot, *store))
-    assert forgotten == {"label": "alef", "removed": 1, "classes": 2, "head_reset": False}
-    assert said(cli("undo", "omniglot", *store)) == {"action": "enroll", "label": "bet", "shots": 2, "classes": 1}
+    assert forgotten == {"label": "alef", "removed": 1, "classes": 2, "head_reset": False, "scrub_pending": False}
+    undone = said(cli("undo", "omniglot", *store))
+    assert undone == {"action": "enroll", "label": "bet", "shots": 2, "classes": 1, "scrub_pending": False}
     again = said(cli("forget", "omniglot", "alef", *store))
-    assert again == {"label": "alef", "removed": 1, "classes": 0, "head_reset": False}
+    assert again == {"label": "alef", "removed": 1, "classes": 0, "head_reset": False, "scrub_pending": False}
 
 
 def test_labels_and_file_names_are_any_unicode(tmp_path: Path) -> None:

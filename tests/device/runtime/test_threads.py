@@ -165,7 +165,7 @@ def called(classifier: Classifier, call: Call) -> Call:
     verbs: dict[str, Callable[[], Any]] = {
         "classify": lambda: classifier.classify(images[0], top_k=99).top,
         "enroll": lambda: tuple(classifier.enroll(call.label, images))[2:],
-        "forget": lambda: classifier.forget(call.label),
+        "forget": lambda: classifier.forget(call.label)[:2],
         "adapt": lambda: attrgetter("classes", "changed")(classifier.adapt(len(RATES), RATES[0])),
         "undo": lambda: (lambda undone: (undone.action, undone.label, undone.shots))(classifier.undo()),
     }

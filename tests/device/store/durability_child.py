@@ -10,6 +10,7 @@ Nothing is imported but NumPy and the store.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -77,7 +78,8 @@ def state(path: Path) -> tuple[object, ...]:
 
 def fill(folder: str) -> None:
     """Every kind of change with every amount of room left, in pages; prints a line for each: what the store holds after it,
-    `before` or `after` the change or `else`, the change, and the error.
+    `before` or `after` the change or `else`, the change, the room, and the error, or that the scrub is pending. At last a
+    change gets the room that its error asked for.
     """
     rng = np.random.default_rng(0)
     many, more = rng.normal(size=(2, 60, DIM)).astype("f4")
@@ -86,13 +88,19 @@ def fill(folder: str) -> None:
         "adapt": lambda store: adapt(store, np.random.default_rng(1)),
         "undo": Store.undo,
         "forget": lambda store: store.forget("alef"),
+        "forget later": lambda store: store.forget("alef"),  # when all is in the file, and the log is empty
     }
     path, filler = Path(folder) / "store.db", Path(folder) / "filler"
 
     def run(name: str, path: Path, room: int | None) -> str:
-        with opened(str(path)) as store:
-            store.enroll("alef", many)
-            store.enroll("gimel", more)  # still in the write-ahead log, and the file small
+        store = opened(str(path))
+        store.enroll("alef", many)
+        store.enroll("gimel", more)  # still in the write-ahead log, and the file small
+        if name == "forget later":
+            store.close()
+            store = opened(str(path))
+            store.snapshot()
+        with store:
             if room is not None:
                 with open(filler, "wb", buffering=0) as file:
                     with suppress(OSError):
@@ -100,10 +108,10 @@ def fill(folder: str) -> None:
                             pass
                     file.truncate(file.tell() - 4096 * room)
             try:
-                changes[name](store)
+                done = changes[name](store)
             except StoreError as error:
                 return str(error)
-        return ""
+        return "pending" if getattr(done, "scrub_pending", False) else ""
 
     for name in changes:
         with TemporaryDirectory() as roomy:
@@ -113,11 +121,14 @@ def fill(folder: str) -> None:
                 store.enroll("alef", many)
                 store.enroll("gimel", more)
             before = state(Path(roomy) / "before.db")
-        for room in range(48):
+        rooms = list(range(48))
+        for room in rooms:
             said = run(name, path, room)
+            if room == 0 and (megabytes := re.search(r"Free ([\d.]+) MB", said)):
+                rooms.append(int(float(megabytes[1]) * 1e6 / 4096))
             filler.unlink()
             now = state(path)
-            print({before: "before", after: "after"}.get(now, "else"), name, said, sep="\t")
+            print({before: "before", after: "after"}.get(now, "else"), name, room, said, sep="\t")
             for file in Path(folder).iterdir():
                 file.unlink()
 

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.device import cli, complaint, draw, embeddings, opened, png, python, state
+from support.device import adapt, bytes_in, draw, embeddings, opened, png, python, state
 
-from edge_meta.errors import LabelError
+from edge_meta.errors import LabelError, StoreError
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.store import database
+from edge_meta.store.database import BUSY_SECONDS
 from edge_meta.store.store import Store
 
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -198,18 +198,17 @@ def test_a_full_disk_leaves_what_the_message_says(
     done = mounted("mount -t tmpfs -o size=800k tmpfs small", CHILD, "fill", "small")
     assert done.returncode == 0, done.stderr
     lines = [line.split("\t") for line in done.stdout.splitlines()]
-    outcomes = {(what, change): set() for what in ("before", "after") for change in ("enroll", "adapt", "undo", "forget")}
-    for what, change, said in lines:
-        outcomes[what, change].add(said)
+    changes = ("enroll", "adapt", "undo", "forget", "forget later")
+    outcomes: dict[tuple[str, str], set[str]] = {(what, change): set() for what in ("before", "after") for change in changes}
+    for what, change, _, said in lines:
+        outcomes[what, change].add(re.sub(r"[\d.]+ MB", "some space", said))
     full = "small/store.db: database or disk is full. Nothing was changed. Free some space and try again."
-    removed = (
-        "small/store.db: it is removed, but database or disk is full, so the bytes are still on the disk. "
-        "Free some space; the bytes go when the last program closes the store."
-    )
-    for change in ("enroll", "adapt", "undo", "forget"):
+    for change in changes:
         assert outcomes["before", change] == {full}
-        assert outcomes["after", change] <= ({""} if change in ("enroll", "adapt") else {"", removed})
-    assert outcomes["after", "forget"] == {"", removed}
+        assert outcomes["after", change] == ({"", "pending"} if change == "forget later" else {""})
+    asked = {change: (what, int(room), said) for what, change, room, said in lines if int(room) >= 48}
+    assert asked.keys() == {"undo", "forget", "forget later"}
+    assert all((what, said) == ("after", "") for what, _, said in asked.values())
 
 
 def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(tmp_path: Path, path: Path) -> None:
@@ -290,8 +289,16 @@ def test_two_processes_that_enroll_at_once_both_win(path: Path) -> None:
         assert [label for label in labels if label.startswith(name)] == [f"{name} {number}" for number in range(50)]
 
 
-def test_a_change_waits_for_the_program_that_holds_the_store(filled: Store, path: Path) -> None:
-    assert database.BUSY_SECONDS > 5  # as long as another program may hold it; here it does for a tenth of that
+@pytest.mark.parametrize(
+    "change",
+    [lambda store: store.enroll("dalet", embeddings(4, 1)), lambda store: store.forget("alef"), Store.undo, adapt],
+    ids=["enroll", "forget", "undo", "adapt"],
+)
+def test_a_change_waits_for_the_program_that_holds_the_store(
+    filled: Store, path: Path, change: Callable[[Store], object]
+) -> None:
+    assert BUSY_SECONDS > 5  # as long as another program may hold it; here it does for a tenth of that
+    version = state(filled)
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         released: list[bool] = []
@@ -302,23 +309,90 @@ def test_a_change_waits_for_the_program_that_holds_the_store(filled: Store, path
 
         timer = threading.Timer(0.5, release)
         timer.start()
-        filled.enroll("dalet", embeddings(4, 1))
+        change(filled)
         assert released
         timer.join()
-        assert filled.snapshot().labels == ("alef", "bet", "gimel", "dalet")
+        assert state(filled) != version
 
 
-def test_a_change_gives_up_on_a_store_that_is_held(path: Path, monkeypatch: pytest.MonkeyPatch, bundle: Bundle) -> None:
-    with bundle.open_store(path) as store:
-        store.enroll("alef", np.zeros((2, bundle.manifest.dim), np.float32))
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
-    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Another program that reads the store as it is now, for as long as the block runs."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM shots").fetchall()
+        yield
+
+
+def read(connection: sqlite3.Connection) -> None:
+    """Leave it to the reader that is there."""
+
+
+def write(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def checkpoint(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA busy_timeout = 100")
+    assert connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0] == 1  # refused by the reader, after its wait
+
+
+@pytest.mark.parametrize("other", [read, write, checkpoint])
+@pytest.mark.parametrize("removal", [lambda store: store.forget("alef"), Store.undo], ids=["forget", "undo"])
+def test_a_scrub_waits_for_what_other_programs_do(
+    filled: Store, path: Path, other: Callable[[sqlite3.Connection], None], removal: Callable[[Store], Any]
+) -> None:
+    reads, waits = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            with reading(path):
+                reads.set()
+                while connection.execute("SELECT COUNT(*) FROM removed").fetchone() == (0,):
+                    pass  # not removed yet; the scrub then waits for the reader
+                waits.set()
+                other(connection)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    reads.wait(timeout=30)
+    assert not removal(filled).scrub_pending
+    assert waits.is_set()
+    holder.join()
+
+
+@pytest.mark.parametrize("removal", [lambda store: store.forget("alef"), Store.undo], ids=["forget", "undo"])
+def test_a_removal_gives_up_on_a_store_that_is_held(filled: Store, path: Path, removal: Callable[[Store], object]) -> None:
+    before = state(filled)
+    with closing(sqlite3.connect(path, isolation_level=None)) as holder, opened(path, busy_seconds=0.05) as store:
         holder.execute("BEGIN IMMEDIATE")
-        said = complaint(cli("forget", "omniglot", "alef", "--store", path, code=1))
-        assert said == (
-            f"Error: {path}: database is locked. Another program is holding it; nothing was changed. "
-            "Close that program and try again.\n"
+        with pytest.raises(StoreError) as error:
+            removal(store)
+        assert str(error.value) == (
+            f"{path}: database is locked. Another program is holding it; nothing was changed. "
+            "Close that program and try again."
         )
-        assert "alef: 2 shots" in cli("inspect", "omniglot", "--store", path).stdout  # reading goes on
+        assert state(store) == before  # reading goes on
         holder.execute("ROLLBACK")
-    assert "2 shots removed" in cli("forget", "omniglot", "alef", "--store", path).stdout
+        removal(store)
+        assert state(store) != before
+
+
+def test_a_kill_before_the_scrub_leaves_it_to_the_next_opening(filled: Store, path: Path) -> None:
+    wanted = embeddings(0, 2)[0].tobytes()
+    forget = "import runpy, sys; runpy.run_path(sys.argv[1])['opened'](sys.argv[2]).forget('alef')"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        with reading(path):
+            killed = subprocess.Popen([sys.executable, "-c", forget, str(CHILD), str(path)])
+            while other.execute("SELECT COUNT(*) FROM removed").fetchone() == (0,):
+                assert killed.poll() is None
+            killed.kill()  # it waits for the reader
+            killed.wait()
+        assert other.execute("SELECT COUNT(*) FROM scrubs").fetchone() == (1,)
+        assert wanted in bytes_in(path.parent)
+        with opened(path) as store:
+            assert store.snapshot().labels == ("bet", "gimel")
+            assert not store.database.scrub_pending
+        assert wanted not in bytes_in(path.parent)

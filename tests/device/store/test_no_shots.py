@@ -105,4 +105,5 @@ def test_the_command_line(tmp_path: Path) -> None:
     cli("enroll", "omniglot", "alef", images[0], "--store", tmp_path / "shots.db")
     refused_too = cli("enroll", "omniglot", "alef", images[0], "--no-shots", "--store", tmp_path / "shots.db", code=1)
     assert "keeps single shots" in complaint(refused_too)
-    assert said(cli("undo", "omniglot", *store, "--json")) == {"action": "enroll", "label": "bet", "shots": 1, "classes": 1}
+    undone = said(cli("undo", "omniglot", *store, "--json"))
+    assert undone == {"action": "enroll", "label": "bet", "shots": 1, "classes": 1, "scrub_pending": False}

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.device import adapt, bytes_in, embeddings, opened
+from support.device import adapt, bytes_in, cli, embeddings, opened, said
 
-from edge_meta.errors import StoreError
+from edge_meta.runtime.bundle import Bundle
 from edge_meta.store.archive import write_archive
 from edge_meta.store.exact_sums import Sums
+from edge_meta.store.messages import SCRUB_PENDING
 from edge_meta.store.store import Store
 from edge_meta.types import Array
 
@@ -134,10 +135,54 @@ def test_no_head_is_left_that_was_fitted_to_a_removed_shot(filled: Store) -> Non
     assert [filled.undo().action for _ in range(4)] == ["enroll"] * 4
 
 
-def test_bytes_that_a_reader_still_holds_are_told_of(crowd: Callable[..., Store], path: Path) -> None:
-    with crowd(True) as store, opened(path) as reader, reader.everything() as rows:
-        rows.snapshot()
-        store.database.query("PRAGMA busy_timeout = 50")
-        with pytest.raises(StoreError, match="still reading the store"):
-            store.undo()
-        assert len(store.snapshot().labels) == 59
+@pytest.mark.parametrize("removal", ["forget", "undo"])
+@pytest.mark.parametrize("then", ["change", "open"])
+def test_bytes_that_a_reader_holds_go_with_the_next_change_or_opening(
+    crowd: Callable[..., Store], path: Path, removal: str, then: str
+) -> None:
+    crowd(True).close()
+    with opened(path, busy_seconds=0.05) as store:
+        store.enroll("secret", embeddings(0, 3))
+        wanted = traces("secret", embeddings(0, 3), True)
+        with opened(path) as reader, reader.everything() as rows:
+            rows.snapshot()
+            assert (store.forget("secret") if removal == "forget" else store.undo()).scrub_pending
+            with opened(path) as other:
+                assert other.database.scrub_pending
+                assert other.snapshot().labels == store.snapshot().labels
+            assert any(found(path.parent, wanted))
+        if then == "change":
+            store.enroll("more", embeddings(1, 1))
+            assert not store.database.scrub_pending
+        else:
+            with opened(path) as other:
+                assert not other.database.scrub_pending
+        assert not any(found(path.parent, wanted))
+
+
+def test_a_removal_does_not_forget_the_scrub_of_an_earlier_one(crowd: Callable[..., Store], path: Path) -> None:
+    crowd(True).close()
+    wanted = traces("other 7", embeddings(107, 2), True) + traces("other 9", embeddings(109, 1), True)
+    with opened(path, busy_seconds=0.05) as store:
+        with opened(path) as reader, reader.everything() as rows:
+            rows.snapshot()
+            assert store.forget("other 7").scrub_pending
+            assert store.forget("other 9").scrub_pending
+        assert not opened(path).database.scrub_pending
+        assert not any(found(path.parent, wanted))
+
+
+def test_the_command_says_that_a_scrub_is_pending(path: Path, bundle: Bundle) -> None:
+    dim = bundle.manifest.dim
+    with Store(path, bundle.manifest.encoder_id, dim, busy_seconds=0.05) as store:
+        for seed, label in enumerate(["alef", "bet", "gimel"]):
+            store.enroll(label, embeddings(seed, 2, dim))
+        with bundle.open_store(path) as reader, reader.everything() as rows:
+            rows.snapshot()
+            assert store.forget("gimel").scrub_pending
+            for arguments in ([], ["--json"]):
+                adapt(store)
+                done = cli("undo", "omniglot", "--store", path, *arguments).stdout
+                assert (SCRUB_PENDING in done) != ('"scrub_pending": true' in done)
+        adapt(store)
+        assert said(cli("undo", "omniglot", "--store", path, "--json"))["scrub_pending"] is False

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.device import embeddings, opened, state
+from support.device import bytes_in, embeddings, opened, state
 from support.stores import FORMAT_1
 
 from edge_meta.errors import StoreError
@@ -98,13 +98,12 @@ def test_an_old_seed_starts_a_new_store(old: Path, tmp_path: Path) -> None:
         assert mine.snapshot().labels == tuple(LABELS)
 
 
-def test_an_old_store_that_cannot_be_written_says_so(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_meta.store.database.BUSY_SECONDS", 0.05)
+def test_an_old_store_that_cannot_be_written_says_so(old: Path) -> None:
     before = old.read_bytes()
     with closing(sqlite3.connect(old, isolation_level=None)) as holder:
         holder.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match=r"old\.db is of store format 1 and cannot be brought up to format 3 .*locked"):
-            opened(old)
+            opened(old, busy_seconds=0.05)
         holder.execute("ROLLBACK")
     assert old.read_bytes() == before
     opened(old).close()
@@ -150,6 +149,21 @@ def test_a_migrated_store_has_the_schema_of_a_new_one(kind: str, tmp_path: Path,
     with opened(tmp_path / "anew.db") as store:
         store.enroll("alef", embeddings(0, 1))
     assert schema(path) == schema(tmp_path / "anew.db")
+
+
+@pytest.mark.parametrize("kind", ["old", "format_2"])
+def test_migrating_scrubs_what_was_removed_before(kind: str, request: pytest.FixtureRequest) -> None:
+    path: Path = request.getfixturevalue(kind)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = OFF")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("DELETE FROM labels WHERE id = 2")
+    wanted = embeddings(2, 3)[1].tobytes()
+    assert wanted in bytes_in(path.parent)
+    (path.parent / "new.db").unlink(missing_ok=True)
+    with opened(path) as store:
+        assert store.snapshot().labels == (LABELS[0], LABELS[2])
+        assert wanted not in bytes_in(path.parent)
 
 
 @pytest.mark.parametrize(

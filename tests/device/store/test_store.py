@@ -291,7 +291,7 @@ def test_enroll_resets_its_labels_column_until_undo(filled: Store) -> None:
 def test_forget_takes_a_label_the_heads_and_its_past(filled: Store) -> None:
     adapt(filled, 1)
     adapt(filled, 2)
-    assert filled.forget("bet") == (3, True)
+    assert filled.forget("bet") == (3, True, False)
     now = filled.snapshot()
     assert now.labels == ("alef", "gimel")
     assert now.columns == {}
@@ -331,7 +331,7 @@ def test_a_forgotten_label_can_be_enrolled_anew(filled: Store) -> None:
 
 
 def test_forgetting_without_a_head_resets_none(filled: Store) -> None:
-    assert filled.forget("bet") == (3, False)
+    assert filled.forget("bet") == (3, False, False)
 
 
 @pytest.mark.usefixtures("hasty")
