@@ -24,6 +24,7 @@ from edge_meta.errors import StoreError
 from edge_meta.store.placement import create_atomically
 from edge_meta.store.schema import FORMAT
 from edge_meta.store.store import Store
+from edge_meta.store.store_check import check_store
 
 READ_FORMATS = ([2], [FORMAT])
 TEXT, WHOLE, REAL = "text", "<i8", "<f8"
@@ -61,6 +62,7 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
     path = Path(path)
     arrays: dict[str, Any] = {}
     with store.everything() as rows:
+        check_store(rows)
         header = zip(HEADER, (FORMAT, store.encoder_id, store.dim, rows.keeps_shots), strict=True)
         for name, value in header:
             arrays |= _column(name, HEADER[name], [value], store.dim)
@@ -108,6 +110,8 @@ def read_archive(source: str | Path, path: Path, encoder_id: str, dim: int) -> d
                 raise ValueError("it does not say whether it keeps shots")
             without = ["log_renames"] * (header["format"] == [2])
             tables = {table: arrays.table(table) for table in TABLES if table not in without}
+            if header["format"] == [2] and any(not label for _, label in tables["labels"]):
+                raise ValueError("it has an empty label")
     except OSError as error:
         raise StoreError(f"{source} cannot be read ({error}).", "Check the path.") from error
     except (ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:

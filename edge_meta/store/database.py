@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_meta.errors import StoreError
-from edge_meta.store.messages import another_encoder, nothing_enrolled, translate_errors
+from edge_meta.store.messages import RESTORE, another_encoder, nothing_enrolled, translate_errors
 from edge_meta.store.placement import create_atomically
 from edge_meta.store.schema import FORMAT, create_schema, migrate_to_this_format, read_header
+from edge_meta.store.schema_check import check_size, limit
 from edge_meta.store.scrub import empty_log, require_scrub, scrub
 
 BUSY_SECONDS = 10.0
@@ -27,10 +28,8 @@ class Database:
     """A store's file, bound to one encoder.
 
     Args:
-        path: the file. If it is missing, the seed is put there; without a seed, the first change that may create the file
-            puts an empty store there.
+        path: the file. If it is missing, the first change that may create the file puts an empty store there.
         encoder_id, dim: of the encoder whose embeddings the store holds.
-        seed: the content of a store.
         keeps_shots: whether a store that is made here keeps single shots.
         migratable_from: ids of the encoders whose stores can be migrated to this one, for the errors to say so.
         busy_seconds: how long a change waits for other programs that hold the file.
@@ -41,15 +40,16 @@ class Database:
             change try again, and wait only where they have removed something themselves.
 
     Raises:
-        StoreError: the file or the seed is not a store, of a newer format, of another encoder, or not readable.
+        StoreError: the file is not a store, of a newer format, of another encoder, or not readable.
     """
+
+    from_elsewhere = False  # whether to check the structure of the whole file when it is opened
 
     def __init__(
         self,
         path: Path,
         encoder_id: str,
         dim: int,
-        seed: bytes | None = None,
         keeps_shots: bool = True,
         migratable_from: Collection[str] = (),
         busy_seconds: float = BUSY_SECONDS,
@@ -59,8 +59,7 @@ class Database:
         self.scrub_pending = self._removes = False
         self._connection: sqlite3.Connection | None = None
         self._closed = False
-        if not self.connected() and seed is not None:
-            self._make(seed)
+        self.connected()
 
     def connected(self) -> bool:
         """Whether there is a file to read; connect if one has appeared since. An empty file counts as none."""
@@ -115,7 +114,7 @@ class Database:
             if not self.connected():
                 if not create:
                     raise nothing_enrolled(self.path)
-                self._make(None)
+                self._make()
             assert self._connection is not None
             if removing:
                 with suppress(sqlite3.OperationalError):
@@ -172,22 +171,26 @@ class Database:
     def _connect(self, path: Path) -> sqlite3.Connection:
         connection = self._open(path)
         try:
+            limit(connection)
             for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
-            header = read_header(connection, self.path)
+            header = read_header(connection, self.path, self.from_elsewhere)
             self.require_encoder(header.encoder_id, header.dim)
             if header.format < FORMAT:
                 migrate_to_this_format(connection, self.path, header.format)
-            (self.keeps_shots,) = map(bool, connection.execute("SELECT keeps_shots FROM store").fetchone())
+            origin, keeps_shots = connection.execute("SELECT origin, keeps_shots FROM store").fetchone()
+            if not isinstance(origin, bytes) or len(origin) != 16 or keeps_shots not in (0, 1):
+                raise StoreError(f"{self.path} is damaged: it does not say what it keeps.", RESTORE)
+            self.keeps_shots = bool(keeps_shots)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _make(self, seed: bytes | None) -> None:
+    def _make(self) -> None:
         """Put a store at the path, whole or not at all; keep one that another process has put there first."""
         with translate_errors(self.path):
-            create_atomically(self.path, self._create if seed is None else lambda made: self._create_from_seed(made, seed))
+            create_atomically(self.path, self._create)
             self._attach()
 
     def _create(self, path: Path) -> None:
@@ -199,19 +202,23 @@ class Database:
             connection.execute("PRAGMA journal_mode = WAL")
             create_schema(connection, self.encoder_id, self.dim, self.keeps_shots)
 
-    def _create_from_seed(self, path: Path, seed: bytes) -> None:
-        path.write_bytes(seed)
-        with closing(self._connect(path)) as connection:
-            # Shots enrolled into this copy do not come from the store that was copied.
-            connection.execute("UPDATE store SET origin = randomblob(16)")
-
 
 class Copy(Database):
-    """A store's content in memory, as it is when it is first read; the file stays as it is, whatever its format."""
+    """A store's content in memory, as it is when it is first read; the file stays as it is, whatever its format.
+
+    Raises:
+        StoreError: as `Database`; or the structure of the file is damaged, or it is too large to be copied.
+    """
+
+    from_elsewhere = True
+
+    def __init__(self, path: Path, encoder_id: str, dim: int, migratable_from: Collection[str] = ()) -> None:
+        super().__init__(path, encoder_id, dim, migratable_from=migratable_from)
 
     def _open(self, path: Path) -> sqlite3.Connection:
         copy = sqlite3.connect(":memory:", isolation_level=None)
         with closing(super()._open(path)) as source:
+            check_size(source, path)
             source.backup(copy)
         return copy
 

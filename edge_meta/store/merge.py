@@ -15,6 +15,7 @@ from pathlib import Path
 from edge_meta.errors import StoreError
 from edge_meta.store.database import Copy, Database
 from edge_meta.store.reader import Reader
+from edge_meta.store.store_check import check_store
 from edge_meta.store.writer import Writer
 
 
@@ -62,7 +63,9 @@ def merge_files(database: Database, paths: Sequence[Path]) -> Merged:
                     "Merge stores of one kind; nothing was changed.",
                 )
         with database.change(create=bool(sources)):
-            return _merge(Writer(database, database.dim), sources)
+            writer = Writer(database, database.dim)
+            check_store(writer)
+            return _merge(writer, sources)
 
 
 def _open_source(path: Path, database: Database, opened: ExitStack) -> Reader:
@@ -75,7 +78,7 @@ def _open_source(path: Path, database: Database, opened: ExitStack) -> Reader:
         raise StoreError(f"There is no store at {path}.", "Check the path.")
     rows = Reader(source, database.dim)
     with source.reading():
-        rows.check()
+        check_store(rows)
     return rows
 
 
@@ -83,6 +86,7 @@ def _merge(writer: Writer, sources: Sequence[Reader]) -> Merged:
     steps = dict(writer.query("SELECT id, action FROM log ORDER BY id DESC"))
     adapted, added, removed = writer.adapted(), 0, 0
     for source in sources:
+        _check_agreement(writer, source)
         for removed_id in source.query("SELECT id FROM removed"):
             writer.query("INSERT OR IGNORE INTO removed VALUES (?)", removed_id)
         for origin in source.query("SELECT origin, encoder_id FROM migrated"):
@@ -109,6 +113,28 @@ def _merge(writer: Writer, sources: Sequence[Reader]) -> Merged:
         head_reset=changed and adapted,
         undo_dropped=tuple(action for log_id, action in steps.items() if log_id not in left),
     )
+
+
+def _check_agreement(writer: Writer, source: Reader) -> None:
+    """Check that what both stores have is the same in both.
+
+    Raises:
+        StoreError: an id has another label, origin or embedding in the one than in the other.
+    """
+    asked = "SELECT sums.id, label, origin FROM sums JOIN labels ON labels.id = label_id"
+    if writer.keeps_shots:
+        asked = (
+            "SELECT shots.id, label, origin, embedding FROM shots JOIN sums ON sums.id = sum_id "
+            "JOIN labels ON labels.id = label_id"
+        )
+    mine = {row[0]: row for row in writer.query(asked)}
+    for row in source.query(asked):
+        if mine.get(row[0], row) != row:
+            raise StoreError(
+                f"{source.path} has the id {row[0].hex()} under {row[1]!r}, and {writer.path} has it "
+                f"{'with another origin or embedding' if mine[row[0]][1] == row[1] else f'under {mine[row[0]][1]!r}'}.",
+                "One of the two was changed by another program: merge without it. Nothing was changed.",
+            )
 
 
 def _add_shots(writer: Writer, source: Reader) -> int:

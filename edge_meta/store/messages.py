@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_meta.errors import LabelError, StoreError
 
+LONGEST_LABEL = 1000  # characters
 RESTORE = "Restore a copy of it, or choose another --store."
 ENROLL_FIRST = "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
 SCRUB_PENDING = (
