@@ -11,8 +11,8 @@ from support.device import altered, cli, complaint, said
 from support.tflite import CUSTOM, FLOOR, LOG, one_operator
 
 from edge_meta.choices import BACKENDS
-from edge_meta.inputs import ArrayInput
 from edge_meta.errors import BundleError
+from edge_meta.inputs import ArrayInput
 from edge_meta.runtime.backend_comparison import BackendRun, availability, compare_backends, cpu_features, uses_xnnpack
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
