@@ -88,8 +88,7 @@ def output_step(model: bytes) -> float | None:
             at = operator.inputs[0]
             break
     tensor = graph.tensors[at]
-    usable = tensor.kind in QUANTIZED and tensor.scale is not None and math.isfinite(tensor.scale) and tensor.scale > 0
-    return tensor.scale if usable else None
+    return tensor.scale or None if tensor.kind in QUANTIZED else None
 
 
 # The schema. Field numbers are those of the tables Model, OperatorCode, Buffer, SubGraph, Tensor, QuantizationParameters,
