@@ -70,7 +70,7 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
     try:
         if path.exists() and path.samefile(store.path):
             raise StoreError(f"{path} is the store itself.", "Write to another file.")
-        with files.replacing(path) as file:
+        with files.replacing(path, private=True) as file:
             np.savez(file, **arrays)
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error}).", "Choose another file.") from error

@@ -5,6 +5,7 @@ schema.py makes and checks the tables; reader.py and writer.py read and change t
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from edge_meta.errors import StoreError
-from edge_meta.store.messages import another_encoder, nothing_enrolled, translate_errors
-from edge_meta.store.placement import create_atomically
+from edge_meta.files import remove_leftovers
+from edge_meta.store.log_link import begin_log, log_header, require_own_log
+from edge_meta.store.messages import another_encoder, nothing_enrolled, read_only, replaced, translate_errors
+from edge_meta.store.placement import create_atomically, find_store, may_be_written, state_of_files
 from edge_meta.store.schema import FORMAT, create_schema, migrate_to_this_format, read_header
 
 BUSY_SECONDS = 10.0
 # In WAL mode, FULL syncs the log at each commit, so that an acknowledged change is on the disk; NORMAL would sync at the
-# next checkpoint. secure_delete overwrites forgotten bytes.
-PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON")
+# next checkpoint. secure_delete overwrites forgotten bytes. SQLite's temporary files may hold labels: keep them in memory.
+PRAGMAS = ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "temp_store = MEMORY")
 
 
 class Database:
-    """A store's file, bound to one encoder.
+    """A store's file, bound to one encoder. Where it may not be written, it is read by way of a copy in memory.
 
     Args:
         path: the file. If it is missing, the seed is put there; without a seed, the first change that may create the file
@@ -52,26 +55,52 @@ class Database:
         self.path, self.encoder_id, self.dim, self.keeps_shots = path, encoder_id, dim, keeps_shots
         self.migratable_from = migratable_from
         self._connection: sqlite3.Connection | None = None
+        self._named = self._file = path  # absolute, and with links resolved, once it is connected
+        self._status: os.stat_result | None = None  # of the connected file
+        self._copied: tuple[object, ...] | None = None  # the state of the files that are read by way of a copy
+        self._copies = 0
         self._closed = False
         if not self.connected() and seed is not None:
             self._make(seed)
 
     def connected(self) -> bool:
-        """Whether there is a file to read; connect if one has appeared since. An empty file counts as none."""
+        """Whether there is a file to read; connect if one has appeared since. An empty file counts as none.
+
+        Raises:
+            StoreError: the file that was connected is no longer there, or another one is.
+        """
         if self._closed:
             raise StoreError(f"{self.path} was closed.", "Load the bundle again to go on with it.")
-        if self._connection is None:
-            with translate_errors(self.path):
-                if self.path.exists() and (self.path.is_dir() or self.path.stat().st_size):
-                    self._connection = self._connect(self.path)
+        with translate_errors(self.path):
+            if self._connection is None:
+                self._connect_if_there()
+            else:
+                self.require_same_file()
+                if self._copied is not None and state_of_files(self._file) != self._copied:
+                    self._connection.close()
+                    self._connection = None
+                    self._connect_if_there()
         return self._connection is not None
+
+    def require_same_file(self) -> None:
+        """Check that the path still leads to the connected file. SQLite would go on with a file that nobody finds again.
+
+        Raises:
+            StoreError: it does not.
+        """
+        try:
+            there = os.stat(self._named)
+        except OSError:
+            raise replaced(self.path, "deleted") from None
+        if self._status is None or not os.path.samestat(there, self._status):
+            raise replaced(self.path, "replaced")
 
     def version(self) -> int:
         """A number that changes when another process has changed the file; 0 while there is none."""
         if not self.connected():
             return 0
         with translate_errors(self.path):
-            return int(self.query("PRAGMA data_version").fetchone()[0])
+            return int(self.query("PRAGMA data_version").fetchone()[0]) + self._copies
 
     def close(self) -> None:
         """Close the file for good."""
@@ -82,8 +111,7 @@ class Database:
 
     def query(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run one SQL statement on the connected file."""
-        assert self._connection is not None
-        return self._connection.execute(sql, values)
+        return self._connected.execute(sql, values)
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -107,8 +135,19 @@ class Database:
                 if not create:
                     raise nothing_enrolled(self.path)
                 self._make(None)
+            if self._copied is not None:
+                raise read_only(self.path)
+            remove_leftovers(self._file.parent)
+            log = log_header(self._file)
             with self._transaction("IMMEDIATE"):
+                if log is None:
+                    begin_log(self._connected)
                 yield
+                self.require_same_file()
+            if log is not None and log_header(self._file) != log:  # SQLite has begun the log anew with this change
+                with self._transaction("IMMEDIATE"):
+                    begin_log(self._connected)
+            self.require_same_file()
 
     def overwrite_removed(self) -> None:
         """Empty the write-ahead log, which still holds the rows that a change has removed.
@@ -138,8 +177,10 @@ class Database:
         if (encoder_id, dim) != (self.encoder_id, self.dim):
             raise another_encoder(self.path, encoder_id, self.encoder_id, self.migratable_from)
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        return sqlite3.connect(path.absolute(), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    @property
+    def _connected(self) -> sqlite3.Connection:
+        assert self._connection is not None
+        return self._connection
 
     @contextmanager
     def _transaction(self, kind: str) -> Iterator[None]:
@@ -148,13 +189,39 @@ class Database:
             yield
             self.query("COMMIT")
         except BaseException:
-            assert self._connection is not None
-            if self._connection.in_transaction:
-                self._connection.rollback()
+            if self._connected.in_transaction:
+                self._connected.rollback()
             raise
 
-    def _connect(self, path: Path) -> sqlite3.Connection:
-        connection = self._open(path)
+    def _connect_if_there(self) -> None:
+        """Connect the file that the path leads to, if there is one."""
+        status = find_store(self.path)
+        if status is None:
+            return
+        self._named, self._file, self._status = self.path.absolute(), self.path.resolve(), status
+        self._connection = self._prepare(self._open(self._file))
+        try:
+            self.require_same_file()  # as before it was opened, so that this is the file that is open
+        except StoreError:
+            self._connection.close()
+            self._connection = None
+            raise
+
+    def _open(self, file: Path) -> sqlite3.Connection:
+        """Open the file, links resolved, to change it; or by way of a copy, if it may not be changed."""
+        if may_be_written(file):
+            require_own_log(self.path, file)
+            return sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._copied, self._copies = state_of_files(file), self._copies + 1
+        return self._copy(file)
+
+    def _copy(self, file: Path) -> sqlite3.Connection:
+        from edge_meta.store.memory_copy import copy_to_memory  # its imports are slow, and few need them
+
+        return copy_to_memory(self.path, file)
+
+    def _prepare(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Set the pragmas and check that this is a store of the encoder, of this format or brought up to it."""
         try:
             for pragma in PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}")
@@ -172,11 +239,12 @@ class Database:
         """Put a store at the path, whole or not at all; keep one that another process has put there first."""
         with translate_errors(self.path):
             create_atomically(self.path, self._create if seed is None else lambda made: self._create_from_seed(made, seed))
-            self._connection = self._connect(self.path)
+            self._connect_if_there()
 
     def _create(self, path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = OFF")  # the whole file is synced before it is moved into place
+            connection.execute("PRAGMA temp_store = MEMORY")
             # The file remembers its journal mode. In WAL mode a change costs one sync, 1 to 2 times as long as a bare
             # append, and readers need not wait; a rollback journal costs several syncs, 5 times as long
             # (benchmarks/durability.py).
@@ -185,16 +253,16 @@ class Database:
 
     def _create_from_seed(self, path: Path, seed: bytes) -> None:
         path.write_bytes(seed)
-        with closing(self._connect(path)) as connection:
+        with closing(self._prepare(self._open(path))) as connection:
             # Shots enrolled into this copy do not come from the store that was copied.
             connection.execute("UPDATE store SET origin = randomblob(16)")
 
 
 class Copy(Database):
-    """A store's content in memory, as it is when it is first read; the file stays as it is, whatever its format."""
+    """A store's content in memory, as it is when it is first read; its files stay as they are, whatever its format."""
 
-    def _open(self, path: Path) -> sqlite3.Connection:
-        copy = sqlite3.connect(":memory:", isolation_level=None)
-        with closing(super()._open(path)) as source:
-            source.backup(copy)
-        return copy
+    def require_same_file(self) -> None:
+        """The file may change or go: the copy stays."""
+
+    def _open(self, file: Path) -> sqlite3.Connection:
+        return self._copy(file)
