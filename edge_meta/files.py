@@ -23,8 +23,11 @@ if sys.platform != "win32":
 TEMPORARY = re.compile(r"\..*\.[0-9a-f]{16}\.edge-meta", re.S)
 
 
-def writable(path: Path) -> Path:
+def writable(path: Path, or_folder: bool = False) -> Path:
     """Return the regular file to write when `path` is asked for; it may not be there yet. Links are followed.
+
+    Args:
+        or_folder: whether a folder is as good.
 
     Raises:
         OutputError: it is a folder, device, FIFO or socket, or a link to nothing.
@@ -37,7 +40,7 @@ def writable(path: Path) -> Path:
         if path.is_symlink():
             raise OutputError(f"{path} is a link to nothing ({real}).", "Remove the link, or name a file.") from None
         return real
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode) and not (or_folder and stat.S_ISDIR(mode)):
         raise OutputError(f"{path} is {_kind(mode)}, not a regular file.", "Name a file.")
     return real
 

@@ -59,6 +59,7 @@ class Database:
         self._status: os.stat_result | None = None  # of the connected file
         self._copied: tuple[object, ...] | None = None  # the state of the files that are read by way of a copy
         self._copies = 0
+        self._swept = False  # whether leftovers of killed processes were removed
         self._closed = False
         if not self.connected() and seed is not None:
             self._make(seed)
@@ -137,7 +138,9 @@ class Database:
                 self._make(None)
             if self._copied is not None:
                 raise read_only(self.path)
-            remove_leftovers(self._file.parent)
+            if not self._swept:
+                remove_leftovers(self._file.parent)
+                self._swept = True
             log = log_header(self._file)
             with self._transaction("IMMEDIATE"):
                 if log is None:

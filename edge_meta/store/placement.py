@@ -26,12 +26,15 @@ def create_atomically(path: Path, make: Callable[[Path], object]) -> bool:
     Raises:
         OutputError: see `files.writable`.
     """
-    path = files.writable(path)
+    named, path = path, files.writable(path)
     files.make_folder(path.parent)
     with files.temporary_folder(path) as folder:
         made = folder / "made.db"
         made.touch(mode=0o600)  # SQLite gives the files beside a store the same mode
-        make(made)
+        try:
+            make(made)
+        except StoreError as error:  # the file that is made is nothing that the user knows
+            raise StoreError(error.cause.replace(str(made), str(named)), error.remedy) from error
         _remove_old_journals(path)
         return files.create_unless_there(made, path)
 
