@@ -1,4 +1,4 @@
-"""What is only read is not written to: stores on read-only media, and the sources of a merge or a migration."""
+"""Reading writes nothing: stores on read-only media, and the sources of a merge or a migration."""
 
 from __future__ import annotations
 
