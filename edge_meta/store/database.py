@@ -55,8 +55,8 @@ class Database:
         self.path, self.encoder_id, self.dim, self.keeps_shots = path, encoder_id, dim, keeps_shots
         self.migratable_from = migratable_from
         self._connection: sqlite3.Connection | None = None
-        self._named = self._file = path  # absolute, and with links resolved, once it is connected
-        self._status: os.stat_result | None = None  # of the connected file
+        # Of the connected file: its absolute path, the same with links resolved, its device and inode.
+        self._named, self._file, self._identity = str(path), path, (0, 0)
         self._copied: tuple[object, ...] | None = None  # the state of the files that are read by way of a copy
         self._copies = 0
         self._swept = False  # whether leftovers of killed processes were removed
@@ -72,15 +72,14 @@ class Database:
         """
         if self._closed:
             raise StoreError(f"{self.path} was closed.", "Load the bundle again to go on with it.")
+        if self._connection is not None:
+            self.require_same_file()
+            if self._copied is None or state_of_files(self._file) == self._copied:
+                return True
+            self._connection.close()
+            self._connection = None
         with translate_errors(self.path):
-            if self._connection is None:
-                self._connect_if_there()
-            else:
-                self.require_same_file()
-                if self._copied is not None and state_of_files(self._file) != self._copied:
-                    self._connection.close()
-                    self._connection = None
-                    self._connect_if_there()
+            self._connect_if_there()
         return self._connection is not None
 
     def require_same_file(self) -> None:
@@ -93,7 +92,7 @@ class Database:
             there = os.stat(self._named)
         except OSError:
             raise replaced(self.path, "deleted") from None
-        if self._status is None or not os.path.samestat(there, self._status):
+        if (there.st_dev, there.st_ino) != self._identity:
             raise replaced(self.path, "replaced")
 
     def version(self) -> int:
@@ -201,7 +200,8 @@ class Database:
         status = find_store(self.path)
         if status is None:
             return
-        self._named, self._file, self._status = self.path.absolute(), self.path.resolve(), status
+        self._named, self._file = str(self.path.absolute()), self.path.resolve()
+        self._identity = (status.st_dev, status.st_ino)
         self._connection = self._prepare(self._open(self._file))
         try:
             self.require_same_file()  # as before it was opened, so that this is the file that is open
