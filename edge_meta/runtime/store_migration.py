@@ -53,6 +53,7 @@ def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None)
 
     Raises:
         StoreError: there is a store already; or `source` is missing or damaged, or the bundle has no map from its encoder.
+        OutputError: see `files.writable`.
     """
     source, path, manifest = Path(source), bundle.store_path(store), bundle.manifest
     taken = StoreError(f"There is a store at {path} already.", "Migrate into another --store, then: edge-meta merge.")

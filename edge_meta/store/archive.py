@@ -9,6 +9,7 @@ and `keeps_shots`, without its origin: shots enrolled into a copy do not come fr
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import zipfile
@@ -58,6 +59,7 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
     Raises:
         LabelError: nothing is enrolled.
         StoreError: the store is damaged, or the file cannot be written.
+        OutputError: see `files.writable`.
     """
     path = Path(path)
     arrays: dict[str, Any] = {}
@@ -72,11 +74,13 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
             for index, (column, kind) in enumerate(columns.items()):
                 arrays |= _column(f"{table}.{column}", kind, [row[index] for row in found], store.dim)
         now = rows.snapshot()
+    content = io.BytesIO()  # NumPy's writer would write on when the disk is full
+    np.savez(content, **arrays)
     try:
         if path.exists() and path.samefile(store.path):
             raise StoreError(f"{path} is the store itself.", "Write to another file.")
-        with files.replacing(path) as file:
-            np.savez(file, **arrays)
+        with files.replacing(path, private=True) as file:
+            file.write(content.getbuffer())
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error}).", "Choose another file.") from error
     return {"classes": len(now.labels), "shots": int(now.counts.sum())}
@@ -90,6 +94,7 @@ def read_archive(source: str | Path, path: Path, encoder_id: str, dim: int) -> d
 
     Raises:
         StoreError: there is a store already; or the file is no such archive, damaged, or of another encoder.
+        OutputError: see `files.writable`.
     """
     source = Path(source)
     taken = StoreError(f"There is a store at {path} already.", "Import into another --store, then: edge-meta merge.")

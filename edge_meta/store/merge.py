@@ -2,7 +2,8 @@
 
 Shots make a two-phase set (Shapiro et al. 2011): all that were ever enrolled, without all that were ever removed. In stores
 without shots, rows of sums are single-writer registers, of which the newest revision counts; they are removed in the same
-way. The result depends neither on the order of merging, nor on how often it is done.
+way. Two copies of such a store that both went on would be two writers; divergence.py finds them. The result depends neither
+on the order of merging, nor on how often it is done.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from edge_meta.errors import StoreError
 from edge_meta.store.database import Copy, Database
+from edge_meta.store.divergence import require_one_history
 from edge_meta.store.reader import Reader
 from edge_meta.store.store_check import check_store
 from edge_meta.store.writer import Writer
@@ -50,7 +53,8 @@ def merge_files(database: Database, paths: Sequence[Path]) -> Merged:
 
     Raises:
         StoreError: a path holds no store, a damaged one, one of another encoder or of the other kind, or the store itself;
-            or together they are more than a store can hold. Nothing has changed.
+            copies of one store without shots went on apart; or together they are more than a store can hold. Nothing has
+            changed.
     """
     with ExitStack() as opened:
         sources = [_open_source(path, database, opened) for path in paths]
@@ -62,9 +66,13 @@ def merge_files(database: Database, paths: Sequence[Path]) -> Merged:
                     f"Of {source.path} and the store to merge it into, one keeps single shots and one does not.",
                     "Merge stores of one kind; nothing was changed.",
                 )
+        for one, other in combinations(sources, 2):
+            require_one_history(one, other)
         with database.change(create=bool(sources)):
             writer = Writer(database, database.dim)
             check_store(writer)
+            for source in sources:
+                require_one_history(writer, source)
             return _merge(writer, sources)
 
 
@@ -162,8 +170,6 @@ def _add_sums(writer: Writer, source: Reader) -> tuple[int, int]:
         "SELECT sums.id, label, origin, revision, count, sum, squares FROM sums "
         "JOIN labels ON labels.id = label_id ORDER BY labels.id, sums.rowid"
     ):
-        # A row has one writer, so only copies of one file can differ at the same revision; then the larger values win, on
-        # every device.
         mine = known.get(sum_id, (0, 0))
         if sum_id in removed or tuple(theirs) <= mine:
             continue

@@ -20,7 +20,7 @@ from edge_meta.store.writer import Writer
 Rows = Mapping[str, list[tuple[object, ...]]]
 
 # What is copied, and the order of its rows.
-TABLES = dict.fromkeys(("labels", "sums", "log", "shots", "log_sums", "columns", "log_columns"), "rowid") | {
+TABLES = dict.fromkeys(("labels", "sums", "log", "shots", "log_sums", "columns", "log_columns", "log_renames"), "rowid") | {
     "migrated": "origin",
     "removed": "id",
 }
