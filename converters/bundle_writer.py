@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edge_meta import files as output_files
@@ -47,8 +48,11 @@ def is_finished(source: str | Path) -> bool:
     return is_bundle(Path(source)) or str(source) in shipped()
 
 
-def write(output: Path, files: Mapping[str, bytes]) -> None:
+def write(output: Path, files: Mapping[str, bytes], move: Callable[[Path, Path], None] = os.replace) -> None:
     """Write files into a folder, or into a zip if the name ends in .zip, and replace the old one.
+
+    Args:
+        move: moves a file or folder to another path on the same disk, in one step.
 
     Raises:
         ExportError: it cannot be written; the old one is still there.
@@ -68,22 +72,22 @@ def write(output: Path, files: Mapping[str, bytes]) -> None:
             # Not in the temporary folder, which the next export removes if this process is killed before all is done.
             old = target.with_name(f".{target.name}.replaced")
             if target.is_dir():
-                _replace_folder(made, target, old)
+                _replace_folder(made, target, old, move)
             else:
-                made.replace(target)
+                move(made, target)
             _remove_bundle(old)
     except OSError as error:
         raise ExportError(f"{output} cannot be written ({error}).", "Choose another --output, or free space.") from None
 
 
-def _replace_folder(made: Path, output: Path, old: Path) -> None:
+def _replace_folder(made: Path, output: Path, old: Path, move: Callable[[Path, Path], None]) -> None:
     """Move a finished bundle over one that moves to `old`. The old one is back if the second of these steps fails."""
     _remove_bundle(old)
-    output.rename(old)
+    move(output, old)
     try:
-        made.rename(output)
+        move(made, output)
     except BaseException:
-        old.rename(output)
+        move(old, output)
         raise
 
 
