@@ -53,4 +53,6 @@ class Share:
         if self.ci95 is None:
             return "none"
         low, high = self.ci95
-        return f"{self.count} of {self.out_of}, {100 * self.count / self.out_of:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+        return (
+            f"{self.count} of {self.out_of}, {100 * self.count / self.out_of:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+        )

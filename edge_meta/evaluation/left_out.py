@@ -21,7 +21,7 @@ class Answers:
     """Answers to examples whose label, or kind of stranger, is known.
 
     Attributes:
-        truth: (M,), the index of each example's label.
+        truth: (M,), the index of each example's label; of strangers, that of their kind, and none of them is right.
         nearest: (M,), the index of the nearest label, known or not.
         distances: (M,), the squared distance to that label's prototype.
         limits: (M,), the squared distance up to which that label is known.
@@ -34,16 +34,22 @@ class Answers:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        return self.distances <= self.limits
+        known: NDArray[np.bool_] = self.distances <= self.limits
+        return known
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        return self.known & (self.nearest == self.truth)
+        return self.known & ~self._elsewhere
 
     @property
     def mistaken(self) -> NDArray[np.bool_]:
         """Those that are known by another label than theirs."""
-        return self.known & (self.nearest != self.truth)
+        return self.known & self._elsewhere
+
+    @property
+    def _elsewhere(self) -> NDArray[np.bool_]:
+        elsewhere: NDArray[np.bool_] = self.nearest != self.truth
+        return elsewhere
 
 
 def label_sums(shots: Array, owners: Integers, count: int) -> tuple[Array64, Integers]:

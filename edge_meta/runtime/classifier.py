@@ -95,7 +95,7 @@ class Classifier:
         """
         with self._lock, self._limited:
             self._current()
-            return self._known_up_to().copy()
+            return np.array(self._known_up_to())
 
     def embed(self, image: Any) -> Array:
         """Embed one example as float32 (D,).

@@ -50,7 +50,7 @@ def test_a_left_out_shot_is_judged_as_by_a_store_without_it(tmp_path: Path) -> N
 def test_a_left_out_label_is_judged_as_by_a_store_without_it(tmp_path: Path) -> None:
     answers = leave_labels_out(distances(), OWNERS, LIMITS)
     for shot, label in enumerate(OWNERS):
-        others = OWNERS != label
+        others = label != OWNERS
         expected = of_new_store(tmp_path / f"{shot}.db", SHOTS[others], OWNERS[others], SHOTS[shot])
         nearest = min(expected, key=lambda other: expected[other])
         assert answers.nearest[shot] == nearest
