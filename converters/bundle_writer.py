@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import struct
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from edge_meta import files as output_files
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MANIFEST, shipped
 
@@ -19,7 +19,11 @@ PADDING_ID = 0xD935
 
 
 def check_output(output: Path, overwrite: bool) -> None:
-    """Raises ExportError when `output` is taken: by a bundle that may not be replaced, or by anything else."""
+    """Raises ExportError when `output` is taken: by a bundle that may not be replaced, or by any other file or folder.
+
+    Raises OutputError when it is neither; see `files.writable`.
+    """
+    output_files.writable(output, or_folder=True)
     if output.exists():
         if not overwrite:
             raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")
@@ -48,29 +52,44 @@ def write(output: Path, files: Mapping[str, bytes]) -> None:
 
     Raises:
         ExportError: it cannot be written; the old one is still there.
+        OutputError: see `files.writable`.
     """
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:
-            made = Path(scratch) / "new"
+        target = output_files.writable(output, or_folder=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with output_files.temporary_folder(target) as scratch:
+            made = scratch / "new"
             if output.suffix == ".zip":
                 _write_zip(made, files)
             else:
                 made.mkdir()
                 for name, content in files.items():
                     (made / name).write_bytes(content)
-            if output.is_dir():
-                # A folder cannot be replaced in one step; the old one is back if the second step fails.
-                old = Path(shutil.move(output, Path(scratch) / "old"))
-                try:
-                    made.rename(output)
-                except BaseException:
-                    old.rename(output)
-                    raise
+            # Not in the temporary folder, which the next export removes if this process is killed before all is done.
+            old = target.with_name(f".{target.name}.replaced")
+            if target.is_dir():
+                _replace_folder(made, target, old)
             else:
-                made.replace(output)
+                made.replace(target)
+            _remove_bundle(old)
     except OSError as error:
         raise ExportError(f"{output} cannot be written ({error}).", "Choose another --output, or free space.") from None
+
+
+def _replace_folder(made: Path, output: Path, old: Path) -> None:
+    """Move a finished bundle over one that moves to `old`. The old one is back if the second of these steps fails."""
+    _remove_bundle(old)
+    output.rename(old)
+    try:
+        made.rename(output)
+    except BaseException:
+        old.rename(output)
+        raise
+
+
+def _remove_bundle(path: Path) -> None:
+    if path.is_dir() and is_bundle(path):
+        shutil.rmtree(path)
 
 
 def _write_zip(path: Path, files: Mapping[str, bytes]) -> None:

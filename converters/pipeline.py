@@ -24,6 +24,7 @@ from converters.external.convert import convert_external
 from converters.model_card import model_card
 from converters.options import ExportOptions
 from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, Bundle
+from edge_meta.runtime.first_run import remember_run
 from edge_meta.training.progress import Progress
 
 
@@ -70,4 +71,7 @@ def export_bundle(
     files = {MODEL: model, MODEL_CARD: card, **{record.file: map_.to_bytes() for record, map_ in maps.items()}}
     manifest = replace(manifest, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
     write(output, {MANIFEST: manifest.to_json().encode(), **files})
-    return Bundle.open(output)
+    bundle = Bundle.open(output)
+    if trained is not None:
+        remember_run(bundle)  # the checks of the export have run it
+    return bundle

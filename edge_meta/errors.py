@@ -28,6 +28,10 @@ class StoreError(EdgeMetaError):
     """A store cannot be opened, belongs to another encoder, or cannot be written."""
 
 
+class OutputError(EdgeMetaError):
+    """A path to write to is taken by something that is not a regular file."""
+
+
 class InputError(EdgeMetaError):
     """An example or an argument is not what the encoder takes."""
 

@@ -16,6 +16,17 @@ from edge_meta.runtime.bundle import Bundle
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Remember here which bundles ran, for all tests, and not in the home of the user who runs them."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        if "MPLCONFIGDIR" not in os.environ:  # matplotlib would list all fonts anew
+            patch.setenv("MPLCONFIGDIR", str(Path.home() / ".cache" / "matplotlib"))
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def omniglot() -> Path:
     """The data folder with Omniglot in it. Without it, skip the test, or fail it if EDGE_META_REQUIRE_DATA is 1."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from edge_meta.datasets import archive
 from edge_meta.inputs import array_files, audio_files, image_files
 from edge_meta.runtime import bundle
+from edge_meta.store import schema_check
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,6 +20,9 @@ def row(page: str, what: str) -> str:
 def test_the_limits_on_the_page_are_those_of_the_code() -> None:
     page = (ROOT / "SECURITY.md").read_text("utf-8")
     assert f"{bundle.LARGEST_BUNDLE >> 20} MiB in all, {bundle.LARGEST_MANIFEST >> 20} MiB" in row(page, "bundle")
+    assert f"{schema_check.LARGEST_FILE >> 20} MiB; {schema_check.CHECK_SECONDS:g} s" in row(
+        page, "store that is merged or migrated"
+    )
     assert f"{image_files.MOST_PIXELS:,} pixels, {image_files.LONGEST_SIDE:,} on a side" in row(page, "image")
     rates = f"{audio_files.LOWEST_RATE:,} to {audio_files.HIGHEST_RATE:,} Hz"
     assert f"{audio_files.MOST_SAMPLES:,} samples; {rates}" in row(page, "recording")

@@ -15,7 +15,7 @@ from converters.targets.base import image_input
 from converters.tflite.edit import add_constant, add_tensor, encoder_alone, new_operator, serialize
 from converters.tflite.metadata import with_labels
 from edge_meta.errors import ExportError, LabelError
-from edge_meta.files import replacing
+from edge_meta.files import replacing, writable
 from edge_meta.heads import linear
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.store.messages import ENROLL_FIRST
@@ -32,8 +32,10 @@ def imprint(bundle: Bundle, store: str | Path | None, output: str | Path, overwr
     Raises:
         LabelError: fewer than two labels are enrolled. StoreError: see there.
         ExportError: `output` is taken or cannot be written, or a label is of several lines.
+        OutputError: see `files.writable`.
     """
     output = Path(output)
+    writable(output, or_folder=True)
     if output.exists():
         if not overwrite:
             raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")

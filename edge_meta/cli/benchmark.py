@@ -82,6 +82,8 @@ def benchmark(
     earlier = None if baseline is None else baselines.read(baseline)
     if report is not None and not Path(report).absolute().parent.is_dir():
         raise InputError(f"The folder of {report} does not exist.", "Make it first.")
+    if report is not None:
+        files.writable(Path(report))  # say what is wrong with it before the work
     config = BenchmarkConfig(runs, warmup, sweep, energy)
     result = benchmark([Bundle.open(bundle) for bundle in bundles], config, options, note)
     if earlier is not None:

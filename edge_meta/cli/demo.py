@@ -84,6 +84,8 @@ def run_demo(dataset: str, folder: Path, config: DemoConfig | None = None) -> di
 
     started = time.monotonic()
     config = config or DemoConfig()
+    for name in ("demo.db", "report.html", "result.json"):
+        files.writable(folder / name)  # say what is wrong with it before the work
     remove_run(folder / "run")
 
     episodes = f"{config.episodes} episodes of {config.way} classes, {config.shot} example each"
@@ -163,6 +165,7 @@ def account(result: Mapping[str, Any], folder: Path) -> Sequence[str]:
 
 def _new_classifier(bundle: Bundle, store: Path) -> Classifier:
     """Open a bundle with an empty store in place of an earlier demo's."""
+    store = files.writable(store)
     for journal in ("", "-wal", "-shm"):
         Path(f"{store}{journal}").unlink(missing_ok=True)
     return Classifier.load(bundle, store)

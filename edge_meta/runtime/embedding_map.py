@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_meta.store.exact_sums import FRACTION, LIMIT, Sums, scatters, squared_lengths
+from edge_meta.store.exact_sums import FRACTION, LARGEST_SQUARES, LIMIT, Sums, scatters, squared_lengths
 from edge_meta.types import Array, Array64
-
-LARGEST_SQUARES = 1 << 128  # of a row of the store
 
 
 @dataclass(frozen=True)

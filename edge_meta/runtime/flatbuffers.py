@@ -79,8 +79,9 @@ class Table:
         self.file.count(length)
         return struct.unpack_from(f"<{length}{kind}", self.file.data, start)
 
-    def check_bytes(self, field: int) -> None:
-        self._vector(field, 1)
+    def check_bytes(self, field: int) -> int:
+        """Check that a vector of bytes lies inside the file; return their number."""
+        return self._vector(field, 1)[1]
 
     def check_text(self, field: int) -> None:
         start, length = self._vector(field, 1)

@@ -2,9 +2,10 @@
 
 Interpreters follow a file's offsets, and not all check them: tflite-runtime reads past the end of a file that was cut short,
 and crashes. This module checks that every table, vector and string that an interpreter starts from lies inside the file, and
-that every index of a buffer, operator code, tensor or subgraph exists. It does not check the operators' own options, the
-constants' values, or whether shapes fit their operators: an interpreter may still crash on a file made for it, or take more
-memory than there is. `subprocess_check.check_model` runs a file in a child process for that reason.
+that every index of a buffer, operator code, tensor or subgraph exists. `graph_flow` checks the order in which operators read
+and write tensors. Neither checks the operators' own options, the constants' values, or whether shapes fit their operators:
+an interpreter may still crash on a file made for it, or take more memory than there is. So `first_run` runs a model from
+elsewhere in a child process first.
 
 The schema is TensorFlow Lite's, version 3, in FlatBuffers.
 """
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 from edge_meta.errors import BundleError
 from edge_meta.runtime.flatbuffers import File, Table
+from edge_meta.runtime.graph_flow import check_flow, check_inputs, check_scales
 
 LARGEST_TENSOR = 1 << 28  # values
 LARGEST_RANK = 16
@@ -29,16 +31,17 @@ QUANTIZED = {3, 7, 9}  # uint8, int16 and int8 in TensorType
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor's TensorType, its shape, and its scale if it has a single one."""
+    """A tensor's TensorType, shape, scale if it has a single one, and whether it has a value before the graph runs."""
 
     kind: int
     shape: tuple[int, ...]
     scale: float | None
+    constant: bool
 
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator's BuiltinOperator code, and the indices of its inputs (-1 for one that is left out) and outputs."""
+    """An operator's BuiltinOperator code, and the indices of its inputs (-1 for an optional one left out) and outputs."""
 
     code: int
     inputs: tuple[int, ...]
@@ -85,8 +88,7 @@ def output_step(model: bytes) -> float | None:
             at = operator.inputs[0]
             break
     tensor = graph.tensors[at]
-    usable = tensor.kind in QUANTIZED and tensor.scale is not None and math.isfinite(tensor.scale) and tensor.scale > 0
-    return tensor.scale if usable else None
+    return tensor.scale or None if tensor.kind in QUANTIZED else None
 
 
 # The schema. Field numbers are those of the tables Model, OperatorCode, Buffer, SubGraph, Tensor, QuantizationParameters,
@@ -97,8 +99,9 @@ def _model(model: Table) -> list[Subgraph]:
     if model.number(0) != 3:
         raise ValueError(f"its schema version is {model.number(0)}, not 3")
     codes = model.tables(1, _operator_code)
-    buffers = len(model.tables(4, _buffer))
-    graphs = model.tables(2, lambda graph: _subgraph(graph, codes, buffers))
+    filled = model.tables(4, _buffer)
+    buffers = len(filled)
+    graphs = model.tables(2, lambda graph: _subgraph(graph, codes, filled))
     if not graphs or not graphs[0].inputs or not graphs[0].outputs:
         raise ValueError("it has no graph with an input and an output")
     model.check_text(3)
@@ -120,14 +123,16 @@ def _operator_code(code: Table) -> int:
     return max(code.number(0, "b"), code.number(3))  # the older field has no room for codes above 127
 
 
-def _buffer(buffer: Table) -> None:
-    buffer.check_bytes(0)
-    if buffer.number(1, "Q") + buffer.number(2, "Q") > len(buffer.file.data):  # a large one lies behind the tables
+def _buffer(buffer: Table) -> bool:
+    """Check a buffer; return whether it has any bytes."""
+    size, far = buffer.check_bytes(0), buffer.number(2, "Q")
+    if buffer.number(1, "Q") + far > len(buffer.file.data):  # a large one lies behind the tables
         raise ValueError("a buffer reaches out of the file")
+    return bool(size or far)
 
 
-def _subgraph(graph: Table, codes: list[int], buffers: int) -> Subgraph:
-    tensors = graph.tables(0, lambda tensor: _tensor(tensor, buffers))
+def _subgraph(graph: Table, codes: list[int], filled: list[bool]) -> Subgraph:
+    tensors = graph.tables(0, lambda tensor: _tensor(tensor, filled))
     graph.check_text(4)
 
     def indices(table: Table, field: int, first: int = 0) -> tuple[int, ...]:
@@ -141,14 +146,19 @@ def _subgraph(graph: Table, codes: list[int], buffers: int) -> Subgraph:
         indices(table, 8, first=-1)
         if table.number(9, "Q") + table.number(10, "Q") > len(table.file.data):
             raise ValueError("an operator's options reach out of the file")
-        return Operator(codes[code], indices(table, 1, first=-1), indices(table, 2, first=-1))
+        inputs = indices(table, 1, first=-1)
+        check_inputs(codes[code], inputs)
+        return Operator(codes[code], inputs, indices(table, 2))
 
-    return Subgraph(tensors, graph.tables(3, operator), indices(graph, 1), indices(graph, 2))
+    operators, inputs, outputs = graph.tables(3, operator), indices(graph, 1), indices(graph, 2)
+    constants = [index for index, tensor in enumerate(tensors) if tensor.constant]
+    check_flow(inputs, constants, [(each.inputs, each.outputs) for each in operators], outputs)
+    return Subgraph(tensors, operators, inputs, outputs)
 
 
-def _tensor(tensor: Table, buffers: int) -> Tensor:
+def _tensor(tensor: Table, filled: list[bool]) -> Tensor:
     shape, kind = tensor.numbers(0), tensor.number(1, "b")
-    _existing([tensor.number(2, "I")], buffers, "buffer")
+    (buffer,) = _existing([tensor.number(2, "I")], len(filled), "buffer")
     tensor.check_text(3)
     if len(shape) > LARGEST_RANK or len(tensor.numbers(7)) > LARGEST_RANK:
         raise ValueError(f"a tensor has more than {LARGEST_RANK} dimensions")
@@ -158,9 +168,12 @@ def _tensor(tensor: Table, buffers: int) -> Tensor:
     if (quantization := tensor.table(4)) is not None:
         scales = quantization.numbers(2, "f")
         quantization.numbers(3, "q")
+        if kind in QUANTIZED:
+            check_scales(scales)
         if len(scales) == 1:
             scale = scales[0]
-    return Tensor(kind, shape, scale)
+    # Variables start from zeros; a tensor without values needs no bytes.
+    return Tensor(kind, shape, scale, filled[buffer] or bool(tensor.number(5, "b")) or math.prod(shape) == 0)
 
 
 def _existing(indices: Sequence[int], of: int, what: str, first: int = 0) -> tuple[int, ...]:

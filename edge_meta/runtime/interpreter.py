@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from edge_meta.errors import BackendError, BundleError
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions, first_line, open_interpreter
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.first_run import check_first_run
 
 
 class Encoder:
@@ -73,12 +74,13 @@ class Encoder:
 
 
 def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
-    """Load a bundle's encoder, and check it against the manifest.
+    """Load a bundle's encoder, and check it against the manifest. Run it in a child process first if it never ran here.
 
     Raises:
         BackendError: see `Encoder`.
-        BundleError: see `Encoder`; or its shapes or dtype are not those of the manifest.
+        BundleError: see `Encoder` and `check_first_run`; or its shapes or dtype are not those of the manifest.
     """
+    check_first_run(bundle, options)
     with bundle.naming_errors():
         encoder = Encoder(bundle.model, options)
     manifest = bundle.manifest

@@ -16,6 +16,7 @@ from edge_meta.store.exact_sums import Sums
 from edge_meta.store.placement import create_atomically
 from edge_meta.store.reader import Reader
 from edge_meta.store.store import Store
+from edge_meta.store.store_check import check_store
 from edge_meta.store.writer import to_blob
 
 
@@ -52,6 +53,7 @@ def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None)
 
     Raises:
         StoreError: there is a store already; or `source` is missing or damaged, or the bundle has no map from its encoder.
+        OutputError: see `files.writable`.
     """
     source, path, manifest = Path(source), bundle.store_path(store), bundle.manifest
     taken = StoreError(f"There is a store at {path} already.", "Migrate into another --store, then: edge-meta merge.")
@@ -63,7 +65,7 @@ def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None)
             raise StoreError(f"There is no store at {source}.", "Check the path.")
         rows = Reader(old, old.record.dim)
         with old.reading():
-            rows.check()
+            check_store(rows)
             now = rows.snapshot()
             tables = _mapped(rows, bundle.maps[old.record.encoder_id], old.record)
             steps = tuple(str(action) for (action,) in rows.query("SELECT action FROM log ORDER BY id DESC"))

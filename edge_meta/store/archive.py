@@ -9,6 +9,7 @@ and `keeps_shots`, without its origin: shots enrolled into a copy do not come fr
 
 from __future__ import annotations
 
+import io
 import math
 import re
 import zipfile
@@ -24,6 +25,7 @@ from edge_meta.errors import StoreError
 from edge_meta.store.placement import create_atomically
 from edge_meta.store.schema import FORMAT
 from edge_meta.store.store import Store
+from edge_meta.store.store_check import check_store
 
 READ_FORMATS = ([2], [FORMAT])
 TEXT, WHOLE, REAL = "text", "<i8", "<f8"
@@ -57,10 +59,12 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
     Raises:
         LabelError: nothing is enrolled.
         StoreError: the store is damaged, or the file cannot be written.
+        OutputError: see `files.writable`.
     """
     path = Path(path)
     arrays: dict[str, Any] = {}
     with store.everything() as rows:
+        check_store(rows)
         header = zip(HEADER, (FORMAT, store.encoder_id, store.dim, rows.keeps_shots), strict=True)
         for name, value in header:
             arrays |= _column(name, HEADER[name], [value], store.dim)
@@ -70,11 +74,13 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
             for index, (column, kind) in enumerate(columns.items()):
                 arrays |= _column(f"{table}.{column}", kind, [row[index] for row in found], store.dim)
         now = rows.snapshot()
+    content = io.BytesIO()  # NumPy's writer would write on when the disk is full
+    np.savez(content, **arrays)
     try:
         if path.exists() and path.samefile(store.path):
             raise StoreError(f"{path} is the store itself.", "Write to another file.")
-        with files.replacing(path) as file:
-            np.savez(file, **arrays)
+        with files.replacing(path, private=True) as file:
+            file.write(content.getbuffer())
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error}).", "Choose another file.") from error
     return {"classes": len(now.labels), "shots": int(now.counts.sum())}
@@ -88,6 +94,7 @@ def read_archive(source: str | Path, path: Path, encoder_id: str, dim: int) -> d
 
     Raises:
         StoreError: there is a store already; or the file is no such archive, damaged, or of another encoder.
+        OutputError: see `files.writable`.
     """
     source = Path(source)
     taken = StoreError(f"There is a store at {path} already.", "Import into another --store, then: edge-meta merge.")
@@ -108,6 +115,8 @@ def read_archive(source: str | Path, path: Path, encoder_id: str, dim: int) -> d
                 raise ValueError("it does not say whether it keeps shots")
             without = ["log_renames"] * (header["format"] == [2])
             tables = {table: arrays.table(table) for table in TABLES if table not in without}
+            if header["format"] == [2] and any(not label for _, label in tables["labels"]):
+                raise ValueError("it has an empty label")
     except OSError as error:
         raise StoreError(f"{source} cannot be read ({error}).", "Check the path.") from error
     except (ValueError, KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:

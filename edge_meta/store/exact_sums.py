@@ -6,8 +6,9 @@ units of 2^-48, as Python's integers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from operator import mul
 
 import numpy as np
@@ -18,6 +19,7 @@ from edge_meta.types import Array, Array64, Integers
 FRACTION = 2.0**24
 LIMIT = 2.0**15
 MOST_SHOTS = 2**24
+LARGEST_SQUARES = 1 << 127  # half of what a row holds, so that shots can be added
 FEW = 1024  # values, at most, that Python's own integers square sooner than NumPy's in parts
 
 # Square vectors in three parts of 22, 22 and 20 bits: sums of their products fit in 64 bits.
@@ -41,8 +43,17 @@ class Sums:
     @classmethod
     def of(cls, embeddings: Array) -> Sums:
         """The sums of embeddings (n, D), all below 2^15 in magnitude."""
-        fixed = np.rint(embeddings.astype(np.float64) * FRACTION).astype(np.int64)
+        fixed = _fixed(embeddings)
         return cls(len(fixed), fixed.sum(axis=0), sum(squared_lengths(fixed)))
+
+    @classmethod
+    def of_groups(cls, embeddings: Array, counts: Sequence[int]) -> list[Sums]:
+        """The sums of each group of embeddings (n, D): the first counts[0] are a group, and so on; no group is empty."""
+        fixed, ends = _fixed(embeddings), list(accumulate(counts))
+        totals = np.add.reduceat(fixed, [0, *ends[:-1]]) if counts else fixed
+        lengths = squared_lengths(fixed)
+        squares = [sum(lengths[end - count : end]) for count, end in zip(counts, ends, strict=True)]
+        return [cls(*group) for group in zip(counts, totals, squares, strict=True)]
 
     def to_row(self) -> tuple[int, bytes, bytes]:
         """Count, total and squares as a row of the store holds them."""
@@ -69,6 +80,10 @@ def check_embeddings(embeddings: Array, dim: int) -> None:
             f"An embedding has values that are not finite, or beyond ±{LIMIT:.0f}.",
             "The encoder is not usable as it is: scale its output down, or export it again.",
         )
+
+
+def _fixed(embeddings: Array) -> Integers:
+    return np.rint(embeddings.astype(np.float64) * FRACTION).astype(np.int64)
 
 
 def squared_lengths(vectors: Integers) -> list[int]:

@@ -2,7 +2,8 @@
 
 Shots make a two-phase set (Shapiro et al. 2011): all that were ever enrolled, without all that were ever removed. In stores
 without shots, rows of sums are single-writer registers, of which the newest revision counts; they are removed in the same
-way. The result depends neither on the order of merging, nor on how often it is done.
+way. Two copies of such a store that both went on would be two writers; divergence.py finds them. The result depends neither
+on the order of merging, nor on how often it is done.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from edge_meta.errors import StoreError
 from edge_meta.store.database import Copy, Database
+from edge_meta.store.divergence import require_one_history
 from edge_meta.store.reader import Reader
+from edge_meta.store.store_check import check_store
 from edge_meta.store.writer import Writer
 
 
@@ -49,7 +53,8 @@ def merge_files(database: Database, paths: Sequence[Path]) -> Merged:
 
     Raises:
         StoreError: a path holds no store, a damaged one, one of another encoder or of the other kind, or the store itself;
-            or together they are more than a store can hold. Nothing has changed.
+            copies of one store without shots went on apart; or together they are more than a store can hold. Nothing has
+            changed.
     """
     with ExitStack() as opened:
         sources = [_open_source(path, database, opened) for path in paths]
@@ -61,8 +66,14 @@ def merge_files(database: Database, paths: Sequence[Path]) -> Merged:
                     f"Of {source.path} and the store to merge it into, one keeps single shots and one does not.",
                     "Merge stores of one kind; nothing was changed.",
                 )
+        for one, other in combinations(sources, 2):
+            require_one_history(one, other)
         with database.change(create=bool(sources)):
-            return _merge(Writer(database, database.dim), sources)
+            writer = Writer(database, database.dim)
+            check_store(writer)
+            for source in sources:
+                require_one_history(writer, source)
+            return _merge(writer, sources)
 
 
 def _open_source(path: Path, database: Database, opened: ExitStack) -> Reader:
@@ -75,7 +86,7 @@ def _open_source(path: Path, database: Database, opened: ExitStack) -> Reader:
         raise StoreError(f"There is no store at {path}.", "Check the path.")
     rows = Reader(source, database.dim)
     with source.reading():
-        rows.check()
+        check_store(rows)
     return rows
 
 
@@ -83,6 +94,7 @@ def _merge(writer: Writer, sources: Sequence[Reader]) -> Merged:
     steps = dict(writer.query("SELECT id, action FROM log ORDER BY id DESC"))
     adapted, added, removed = writer.adapted(), 0, 0
     for source in sources:
+        _check_agreement(writer, source)
         for removed_id in source.query("SELECT id FROM removed"):
             writer.query("INSERT OR IGNORE INTO removed VALUES (?)", removed_id)
         for origin in source.query("SELECT origin, encoder_id FROM migrated"):
@@ -111,6 +123,28 @@ def _merge(writer: Writer, sources: Sequence[Reader]) -> Merged:
     )
 
 
+def _check_agreement(writer: Writer, source: Reader) -> None:
+    """Check that what both stores have is the same in both.
+
+    Raises:
+        StoreError: an id has another label, origin or embedding in the one than in the other.
+    """
+    asked = "SELECT sums.id, label, origin FROM sums JOIN labels ON labels.id = label_id"
+    if writer.keeps_shots:
+        asked = (
+            "SELECT shots.id, label, origin, embedding FROM shots JOIN sums ON sums.id = sum_id "
+            "JOIN labels ON labels.id = label_id"
+        )
+    mine = {row[0]: row for row in writer.query(asked)}
+    for row in source.query(asked):
+        if mine.get(row[0], row) != row:
+            raise StoreError(
+                f"{source.path} has the id {row[0].hex()} under {row[1]!r}, and {writer.path} has it "
+                f"{'with another origin or embedding' if mine[row[0]][1] == row[1] else f'under {mine[row[0]][1]!r}'}.",
+                "One of the two was changed by another program: merge without it. Nothing was changed.",
+            )
+
+
 def _add_shots(writer: Writer, source: Reader) -> int:
     """Add the shots that are new and not removed, label by label; return how many."""
     known = {shot_id for (shot_id,) in writer.query("SELECT id FROM shots UNION SELECT id FROM removed")}
@@ -136,8 +170,6 @@ def _add_sums(writer: Writer, source: Reader) -> tuple[int, int]:
         "SELECT sums.id, label, origin, revision, count, sum, squares FROM sums "
         "JOIN labels ON labels.id = label_id ORDER BY labels.id, sums.rowid"
     ):
-        # A row has one writer, so only copies of one file can differ at the same revision; then the larger values win, on
-        # every device.
         mine = known.get(sum_id, (0, 0))
         if sum_id in removed or tuple(theirs) <= mine:
             continue

@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_meta.errors import LabelError, StoreError
+from edge_meta.errors import LabelError, OutputError, StoreError
 
+LONGEST_LABEL = 1000  # characters
 RESTORE = "Restore a copy of it, or choose another --store."
 ENROLL_FIRST = "Enroll first: edge-meta enroll BUNDLE LABEL FILE..."
 SCRUB_PENDING = (
@@ -44,8 +45,23 @@ def translate_errors(path: Path, room: Callable[[], int] | None = None) -> Itera
         raise StoreError(f"{path}: {reason}.", remedy) from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} is not a store, or is damaged ({error}).", RESTORE) from error
+    except OutputError as error:
+        raise StoreError(error.cause, error.remedy) from error
     except OSError as error:
         raise StoreError(f"{path} cannot be used ({error}).", "Choose another --store.") from error
+
+
+def replaced(path: Path, how: str) -> StoreError:
+    """The error of a store whose file was `deleted` or `replaced` while it was open."""
+    return StoreError(f"{path} was {how} while it was open; nothing was changed.", "Load the bundle again to go on.")
+
+
+def read_only(path: Path) -> StoreError:
+    """The error of a change to a store that can only be read."""
+    return StoreError(
+        f"{path}: attempt to write a readonly database.",
+        "Nothing was changed. Check that the folder exists and may be written, or use another --store.",
+    )
 
 
 def nothing_enrolled(path: Path) -> LabelError:

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import StoreError
 from edge_meta.store.database import Database
-from edge_meta.store.exact_sums import FRACTION, LIMIT, MOST_SHOTS, Sums, scatters
+from edge_meta.store.exact_sums import FRACTION, LARGEST_SQUARES, LIMIT, MOST_SHOTS, Sums, scatters
 from edge_meta.store.messages import RESTORE
-from edge_meta.store.schema import ENCODER_ID
 from edge_meta.types import Array, Integers
 
 Column = tuple[Array, float]
@@ -79,8 +78,7 @@ class Reader:
         index = {label_id: position for position, (label_id, _) in enumerate(labels)}
         if not set(map(type, names)) <= {str} or any(row[0] not in index for row in (*sums, *columns)):
             raise self.damaged("a row belongs to no label")
-        self._check_biases([bias for *_, bias in columns])
-        vectors = self.vectors([weights for _, weights, _ in columns])
+        vectors = self.check_columns([column for _, *column in columns])
         counts, totals, squares = self._by_label(index, sums)
         spread = scatters(counts.tolist(), totals, squares)
         if np.any(spread < 0):
@@ -111,43 +109,11 @@ class Reader:
         owners = np.array([index[label_id] for label_id, _ in rows], np.int64)
         return self.embeddings([embedding for _, embedding in rows]), owners, label_ids
 
-    def check(self) -> None:
-        """Check every row of a store that comes from elsewhere.
-
-        Raises:
-            StoreError: the store is damaged.
-        """
-        for table, ids in (("shots", "id"), ("sums", "id"), ("sums", "origin"), ("migrated", "origin"), ("removed", "id")):
-            if self.query(f"SELECT 1 FROM {table} WHERE typeof({ids}) != 'blob' OR length({ids}) != 16").fetchone():
-                raise self.damaged(f"{table} has an {ids} that is none")
-        if self.query("SELECT 1 FROM sums WHERE typeof(revision) != 'integer' OR revision < 1").fetchone():
-            raise self.damaged("a revision is out of range")
-        encoders = [of for (of,) in self.query("SELECT encoder_id FROM migrated")]
-        if not all(isinstance(of, str) and ENCODER_ID.fullmatch(of) for of in encoders):
-            raise self.damaged("an encoder id is none")
-        if self.query("PRAGMA foreign_key_check").fetchone():
-            raise self.damaged("a row belongs to nothing")
-        if self.query("SELECT 1 FROM log_renames WHERE typeof(label) != 'text' OR trim(label) = ''").fetchone():
-            raise self.damaged("a rename is from a name that is none")
-        self.snapshot()
-        past = self.query("SELECT weights, bias FROM log_columns").fetchall()
-        self.vectors([weights for weights, _ in past])
-        self._check_biases([bias for _, bias in past])
-        if self.query("SELECT 1 FROM " + ("log_sums" if self.keeps_shots else "shots")).fetchone():
-            raise self.damaged("it has rows of a store of the other kind")
-        if not self.keeps_shots:
-            return
-        rows = self.query("SELECT sum_id, embedding FROM shots").fetchall()
-        shots: dict[bytes, list[bytes]] = {}
-        for sum_id, embedding in rows:
-            shots.setdefault(sum_id, []).append(embedding)
-        for sum_id, *sums in self.query("SELECT id, count, sum, squares FROM sums").fetchall():
-            if Sums.of(self.embeddings(shots.get(sum_id, []))).to_row() != tuple(sums):
-                raise self.damaged("a sum is not that of its shots")
-
     def sums(self, row: tuple[int, bytes, bytes]) -> Sums:
         """The sums of one row (count, sum, squares), checked."""
         (count,), (total,), (squares,) = self._by_label({0: 0}, [(0, *row)])
+        if squares >= LARGEST_SQUARES:
+            raise self.damaged("a sum of squares is out of range")
         return Sums(int(count), total, squares)
 
     def row(self, query: str, values: Sequence[Any] = ()) -> tuple[Any, ...]:
@@ -171,9 +137,11 @@ class Reader:
             raise self.damaged("an embedding is not finite")
         return vectors
 
-    def _check_biases(self, biases: list[object]) -> None:
-        if not all(isinstance(bias, float) and math.isfinite(bias) for bias in biases):
+    def check_columns(self, columns: Sequence[Sequence[Any]]) -> Array:
+        """The weights (n, D) of stored columns (weights, bias), both checked."""
+        if not all(isinstance(bias, float) and math.isfinite(bias) for _, bias in columns):
             raise self.damaged("a bias is not a finite number")
+        return self.vectors([weights for weights, _ in columns])
 
     def damaged(self, how: str) -> StoreError:
         """The error of a damaged store."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from edge_meta.errors import StoreError
 from edge_meta.store.messages import RESTORE
+from edge_meta.store.schema_check import check_pages, check_schema, deadline
 from edge_meta.store.schema_migration import migrate_schema
 
 FORMAT = 3
@@ -33,12 +34,21 @@ def create_schema(connection: sqlite3.Connection, encoder_id: str, dim: int, kee
     connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
-def read_header(connection: sqlite3.Connection, path: Path) -> Header:
-    """Read a file's header.
+def read_header(connection: sqlite3.Connection, path: Path, from_elsewhere: bool = False) -> Header:
+    """Check a file's schema, and read its header.
+
+    Args:
+        path: for errors to name.
+        from_elsewhere: check the structure of the whole file, too.
 
     Raises:
-        StoreError: it is not a store, of a newer format, or damaged.
+        StoreError: it is not a store, of a newer format, or damaged; or it takes too long to check.
     """
+    with deadline(connection, path):
+        return _read_header(connection, path, from_elsewhere)
+
+
+def _read_header(connection: sqlite3.Connection, path: Path, from_elsewhere: bool) -> Header:
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
         raise StoreError(f"{path} is an SQLite file, but not a store.", "Choose another --store.")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -47,19 +57,26 @@ def read_header(connection: sqlite3.Connection, path: Path) -> Header:
             f"{path} is of store format {version}; this edge_meta reads formats 1 to {FORMAT}.",
             "Run: pip install --upgrade edge-meta",
         )
-    row = connection.execute("SELECT encoder_id, dim FROM store").fetchone()
-    if version < 1 or row is None:
+    rows: list[tuple[object, object]] = []
+    if version >= 1:
+        check_schema(connection, path, version, FORMAT)
+        if from_elsewhere:
+            check_pages(connection, path)
+        rows = connection.execute("SELECT encoder_id, dim FROM store LIMIT 2").fetchall()
+    if len(rows) != 1:
         raise StoreError(f"{path} is damaged: it does not say what it is.", RESTORE)
-    return Header(version, *row)
+    return Header(version, *rows[0])
 
 
 def migrate_to_this_format(connection: sqlite3.Connection, path: Path, version: int) -> None:
     """Migrate a store of format 1 or 2.
 
     Raises:
-        StoreError: it cannot be written; nothing has changed.
+        StoreError: it cannot be written, or has an empty label, which no store had then; nothing has changed.
         sqlite3.DatabaseError: it is damaged; nothing has changed.
     """
+    if connection.execute("SELECT 1 FROM labels WHERE label = ''").fetchone():
+        raise StoreError(f"{path} is damaged: it has an empty label.", RESTORE)
     try:
         migrate_schema(connection, _schema())
     except sqlite3.OperationalError as error:
@@ -67,6 +84,7 @@ def migrate_to_this_format(connection: sqlite3.Connection, path: Path, version: 
             f"{path} is of store format {version} and cannot be brought up to format {FORMAT} ({error}).",
             "Nothing was changed. Close programs that use it, or copy it to where it may be written.",
         ) from error
+    check_schema(connection, path, FORMAT, FORMAT)
 
 
 def _schema() -> str:

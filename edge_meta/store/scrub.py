@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from edge_meta.store.log_link import begin_log
+
 RETRY_SECONDS = 0.02
 
 
@@ -42,7 +44,7 @@ def scrub(connection: sqlite3.Connection, seconds: float) -> bool:
         lambda: _ran(connection, "VACUUM"),
         lambda: empty_log(connection),
         # Another program's removal in between has put its own id there.
-        lambda: _ran(connection, "DELETE FROM scrubs WHERE id IS ?", due),
+        lambda: _ran(connection, "DELETE FROM scrubs WHERE id IS ?", due, begins_log=True),
     )
     end = time.monotonic() + seconds
     try:
@@ -76,11 +78,23 @@ def _done(step: Callable[[], bool], end: float) -> bool:
     return True
 
 
-def _ran(connection: sqlite3.Connection, sql: str, values: tuple[object, ...] = ()) -> bool:
+def _ran(connection: sqlite3.Connection, sql: str, values: tuple[object, ...] = (), begins_log: bool = False) -> bool:
+    """Run a statement; return whether no other program prevented it.
+
+    Args:
+        begins_log: the log is empty, so this may be its first transaction; see log_link.py.
+    """
     with _without_waiting(connection):
         try:
+            if begins_log:
+                connection.execute("BEGIN IMMEDIATE")
+                begin_log(connection)
             connection.execute(sql, values)
+            if begins_log:
+                connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
+            if connection.in_transaction:
+                connection.rollback()
             return _require_locked(error)
     return True
 

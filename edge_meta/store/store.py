@@ -16,9 +16,10 @@ from edge_meta.errors import LabelError, StoreError
 from edge_meta.store.database import BUSY_SECONDS, Database
 from edge_meta.store.exact_sums import check_embeddings
 from edge_meta.store.head_change import HeadChange
-from edge_meta.store.messages import nothing_enrolled
+from edge_meta.store.messages import LONGEST_LABEL, nothing_enrolled
 from edge_meta.store.reader import Reader, Snapshot
 from edge_meta.store.rename import rename
+from edge_meta.store.store_check import check_store
 from edge_meta.store.undo import Undone, undo
 from edge_meta.store.writer import Writer
 from edge_meta.types import Array
@@ -73,7 +74,11 @@ class Store:
         busy_seconds: float = BUSY_SECONDS,
     ) -> None:
         self.path, self.encoder_id, self.dim, self.keep_shots = Path(path), encoder_id, dim, keep_shots
-        self.database = Database(self.path, encoder_id, dim, seed, keep_shots, migratable_from, busy_seconds)
+        self.database = Database(self.path, encoder_id, dim, keep_shots, migratable_from, busy_seconds)
+        if seed is not None and not self.database.connected():
+            from edge_meta.store.restore import restore_seed  # not before it is needed
+
+            restore_seed(self.database, seed)
         self._writer = Writer(self.database, dim)
 
     def close(self) -> None:
@@ -100,12 +105,13 @@ class Store:
         """(label, shot id, origin) of every shot, ids in hexadecimal.
 
         Raises:
-            StoreError: the store keeps no shots.
+            StoreError: the store keeps no shots, or is damaged.
         """
         if not self.database.connected():
             return []
         self._require_shots("list")
         with self.database.reading():
+            check_store(self._writer)
             rows = self.database.query(
                 "SELECT label, lower(hex(shots.id)), lower(hex(origin)) FROM shots JOIN sums ON sums.id = sum_id "
                 "JOIN labels ON labels.id = label_id ORDER BY labels.id, shots.rowid"
@@ -136,7 +142,7 @@ class Store:
         Raises:
             StoreError: the change cannot be written, an embedding is not finite or too large, or the store keeps single
                 shots and `keep_shots` says otherwise, or the reverse; nothing has changed.
-            LabelError: a label is empty or is not text that can be stored.
+            LabelError: a label is empty, longer than 1,000 characters, or is not text that can be stored.
             ValueError: the embeddings are not (n, D) with n at least 1.
         """
         for label, embeddings in shots.items():
@@ -166,10 +172,11 @@ class Store:
 
         Raises:
             LabelError: no such label, or the label has no such shot.
-            StoreError: the store keeps no shots that could be forgotten one by one.
+            StoreError: the store keeps no shots that could be forgotten one by one, or is damaged.
         """
         _check_label(label)
         with self.database.change(removing=True):
+            check_store(self._writer)
             label_id, head_reset = self._writer.label_id(label), self._writer.adapted()
             self._writer.drop_heads()
             of_label = "sum_id IN (SELECT id FROM sums WHERE label_id = ?)"
@@ -212,8 +219,10 @@ class Store:
 
         Raises:
             LabelError: there is nothing to take back.
+            StoreError: the store is damaged, or cannot be written.
         """
         with self.database.change(removing=True):
+            check_store(self._writer)
             undone = undo(self._writer)
             if undone is None:
                 raise LabelError(f"There is nothing to undo in {self.path}.", "Only enroll, adapt and rename can be undone.")
@@ -252,11 +261,9 @@ class Store:
         Raises:
             StoreError: the rows do not fit each other; the error names `source`.
         """
-        with self.database.change(create=True):
-            rows = Writer(self.database, self.dim, source)
-            rows.insert(tables)
-            rows.check()
-            return rows.snapshot()
+        from edge_meta.store.restore import restore
+
+        return restore(self.database, tables, source)
 
     def _require_kind_asked_for(self) -> None:
         if self.database.keeps_shots and not self.keep_shots:
@@ -275,6 +282,11 @@ class Store:
 def _check_label(label: str) -> None:
     if not isinstance(label, str) or not label.strip():
         raise LabelError(f"{label!r} is not a label.", "Give a label that is not empty.")
+    if len(label) > LONGEST_LABEL:
+        raise LabelError(
+            f"A label of {len(label):,} characters is too long: {label[:20]!r}...",
+            f"Give {LONGEST_LABEL:,} characters at most.",
+        )
     try:
         label.encode()
     except UnicodeEncodeError:

@@ -93,15 +93,13 @@ class RunFolder:
 
     def save_encoder(self, encoder: keras.Model, learning_rates: Sequence[float] | None = None) -> None:
         """Keep an encoder, and the learning rates of `adapt` that were learned with it."""
-        partial = self.path / "partial.keras"
         with self._writing():
             if learning_rates is not None:
                 files.write_text(self.path / "head.json", json.dumps({"learning_rates": list(learning_rates)}) + "\n")
-            try:
-                encoder.save(partial)
-                partial.replace(self.encoder)
-            finally:
-                partial.unlink(missing_ok=True)
+            kept = files.writable(self.encoder)
+            with files.temporary_folder(kept) as folder:
+                encoder.save(folder / "encoder.keras")
+                (folder / "encoder.keras").replace(kept)
 
     def best(self) -> dict[str, Any] | None:
         """The row of the curve with the best validation, which is that of encoder.keras; None before the first."""

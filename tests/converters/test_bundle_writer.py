@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import os
+import signal
 import time
 import zipfile
 from collections.abc import Iterator
@@ -11,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from support.device import python
 
 from converters.bundle_writer import PAGE, check_output, write
-from edge_meta.errors import ExportError
+from edge_meta.errors import ExportError, OutputError
 from edge_meta.runtime.bundle import Bundle
 
 
@@ -153,3 +156,54 @@ def test_an_output_below_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="cannot be written"):
         write(tmp_path / "file" / "new.bundle", {"manifest.json": b"new"})
+
+
+@pytest.mark.skipif(os.name == "nt", reason="devices, FIFOs and links of POSIX")
+@pytest.mark.parametrize("kind", ["a device", "a FIFO", "a link to nothing"])
+def test_what_is_no_file_or_folder_is_not_replaced(files: dict[str, bytes], tmp_path: Path, kind: str) -> None:
+    output = tmp_path / "letters.bundle"
+    if kind == "a FIFO":
+        os.mkfifo(output)
+    else:
+        output.symlink_to(os.devnull if kind == "a device" else "nowhere")
+    before = output.lstat()
+    for use in (lambda: check_output(output, overwrite=True), lambda: write(output, files)):
+        with pytest.raises(OutputError, match=rf"letters\.bundle is {kind}"):
+            use()
+    assert (output.lstat().st_ino, output.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert os.listdir(tmp_path) == ["letters.bundle"]
+
+
+def test_a_bundle_is_replaced_through_a_link(files: dict[str, bytes], tmp_path: Path) -> None:
+    write(tmp_path / "folder" / "letters.bundle", {**files, "old": b""})
+    (tmp_path / "link.bundle").symlink_to("folder/letters.bundle")
+    write(tmp_path / "link.bundle", files)
+    assert (tmp_path / "link.bundle").is_symlink()
+    assert sorted(os.listdir(tmp_path / "folder" / "letters.bundle")) == sorted(files)
+    assert os.listdir(tmp_path / "folder") == ["letters.bundle"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from converters.bundle_writer import write
+rename = Path.rename
+def kill_at_the_second(path, target):
+    if path.name == "new":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return rename(path, target)
+Path.rename = kill_at_the_second
+write(Path(sys.argv[1]), {"manifest.json": b"new"})
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_a_killed_replacement_keeps_the_old_bundle(files: dict[str, bytes], tmp_path: Path) -> None:
+    output = tmp_path / "letters.bundle"
+    write(output, files)
+    assert python(tmp_path, "-c", KILLED, output).returncode == -signal.SIGKILL
+    write(tmp_path / "other.bundle", files)
+    assert sorted(os.listdir(tmp_path)) == [".letters.bundle.replaced", "other.bundle"]
+    assert Bundle.open(tmp_path / ".letters.bundle.replaced").manifest == Bundle.open("omniglot").manifest
+    write(output, files)
+    assert sorted(os.listdir(tmp_path)) == ["letters.bundle", "other.bundle"]

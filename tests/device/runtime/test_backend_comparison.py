@@ -11,6 +11,7 @@ from support.device import altered, cli, complaint, said
 from support.tflite import CUSTOM, FLOOR, LOG, one_operator
 
 from edge_meta.choices import BACKENDS
+from edge_meta.errors import BundleError
 from edge_meta.inputs import ArrayInput
 from edge_meta.runtime.backend_comparison import BackendRun, availability, compare_backends, cpu_features, uses_xnnpack
 from edge_meta.runtime.backends import RuntimeOptions
@@ -86,11 +87,18 @@ def test_backends_are_compared_on_arrays_too(bundle: Bundle) -> None:
     assert {(run.difference, run.steps) for run in found} == {(0.0, None)}
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_scale_that_is_none_gives_no_step(bundle: Bundle, scale: float) -> None:
+def test_a_scale_of_zero_gives_no_step(bundle: Bundle) -> None:
     step = output_step(bundle.model)
     assert step is not None
-    assert output_step(bundle.model.replace(struct.pack("<f", step), struct.pack("<f", scale))) is None
+    assert output_step(bundle.model.replace(struct.pack("<f", step), struct.pack("<f", 0.0))) is None
+
+
+@pytest.mark.parametrize("scale", [-1.0, float("nan"), float("inf")])
+def test_a_scale_that_is_none_is_refused(bundle: Bundle, scale: float) -> None:
+    step = output_step(bundle.model)
+    assert step is not None
+    with pytest.raises(BundleError, match="has the scale"):
+        output_step(bundle.model.replace(struct.pack("<f", step), struct.pack("<f", scale)))
 
 
 def test_the_step_is_that_of_the_last_quantized_tensor(bundle: Bundle) -> None:

@@ -19,7 +19,7 @@ from edge_meta.types import Array
 
 pytestmark = pytest.mark.usefixtures("hasty")
 KINDS = pytest.mark.parametrize("keep_shots", [True, False], ids=["shots", "no shots"])
-SECRETS = ["Größe 👴 geheim", "סוד שלי", "se\u0301cret", "s" * 5000, "sec\0ret"]
+SECRETS = ["Größe 👴 geheim", "סוד שלי", "se\u0301cret", "👴" * 1000, "sec\0ret"]
 
 
 def traces(label: str, shots: Array, keep_shots: bool) -> list[bytes]:

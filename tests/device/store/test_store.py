@@ -90,7 +90,7 @@ def test_the_file_is_documented_by_its_header(filled: Store, path: Path) -> None
 
 @pytest.mark.parametrize(
     "label",
-    ["a", "👩🏽‍🔬", "שלום", "e\u0301", "é", "two\nlines", "'q\"; DROP TABLE shots --", "%_*?", " padded ", "\0", "x" * 5000],
+    ["a", "👩🏽‍🔬", "שלום", "e\u0301", "é", "two\nlines", "'q\"; DROP TABLE shots --", "%_*?", " padded ", "\0", "x" * 1000],
 )
 def test_a_label_is_any_text_and_comes_back_as_given(store: Store, path: Path, label: str) -> None:
     store.enroll(label, embeddings(0, 1))
