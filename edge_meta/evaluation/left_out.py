@@ -78,11 +78,9 @@ def left_out_distances(shots: Array, owners: Integers, sums: Array64, counts: In
     distances = np.empty((len(shots), len(counts)))
     wide = shots.astype(np.float64)
     for label, (total, count) in enumerate(zip(sums, counts.tolist(), strict=True)):
-        own = owners == label
-        prototypes = np.where(own[:, None], (total - wide) / max(1, count - 1), total / count)
-        distances[:, label] = ((wide - prototypes) ** 2).sum(axis=1)
-        if count == 1:
-            distances[own, label] = np.inf
+        difference, own = wide - total / count, owners == label
+        difference[own] = wide[own] - (total - wide[own]) / (count - 1) if count > 1 else np.inf
+        distances[:, label] = (difference**2).sum(axis=1)
     return distances
 
 

@@ -26,6 +26,7 @@ class Outcome(NamedTuple):
     Attributes:
         name: the file, or the id of a shot.
         label: its own; for a stranger, the name of its folder.
+        stranger: whether that label is not enrolled.
         taken_for: None if it is called unknown.
         nearest: the nearest label, known or not.
         distance: the squared distance to that label's prototype.
@@ -34,6 +35,7 @@ class Outcome(NamedTuple):
 
     name: str
     label: str
+    stranger: bool
     taken_for: str | None
     nearest: str
     distance: float
@@ -81,13 +83,14 @@ class Judged:
 
     def outcomes(self) -> list[Outcome]:
         """One for each example, in their order."""
-        answers = self.answers
+        answers, enrolled = self.answers, set(self.labels)
         rows = zip(self.names, answers.truth, answers.nearest, answers.known, answers.distances, answers.limits, strict=True)
         outcomes = []
         for name, truth, nearest, known, distance, limit in rows:
+            kind, label = self.kinds[truth], self.labels[nearest]
             of_limit = float(distance / limit) if 0 < limit < np.inf else None
-            label = self.labels[nearest]
-            outcomes.append(Outcome(name, self.kinds[truth], label if known else None, label, float(distance), of_limit))
+            taken_for = label if known else None
+            outcomes.append(Outcome(name, kind, kind not in enrolled, taken_for, label, float(distance), of_limit))
         return outcomes
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edge_meta.evaluation.own_examples import Check, Judged, Outcome
-from edge_meta.reports.check_text import notes, pair_text
+from edge_meta.reports.check_text import notes, pair_text, what_it_is
 from edge_meta.reports.confusion import RIGHT, WRONG
 from edge_meta.reports.page import escaped, page, section
 from edge_meta.types import Integers
@@ -118,7 +118,7 @@ def _mistakes(mistakes: list[Outcome], thumbnails: Thumbnails | None) -> str:
         picture = "" if thumbnails is None else f"<td>{_picture(thumbnails, mistake)}"
         taken = f"unknown (nearest: {mistake.nearest})" if mistake.taken_for is None else mistake.taken_for
         share = "–" if mistake.of_limit is None else f"{mistake.of_limit:.2f}"
-        words = "".join(f"<td>{escaped(text)}" for text in (mistake.name, mistake.label, taken, share))
+        words = "".join(f"<td>{escaped(text)}" for text in (mistake.name, what_it_is(mistake), taken, share))
         rows.append(f"<tr>{picture}{words}")
     return f'<table class="pictures">{"".join(rows)}</table>'
 

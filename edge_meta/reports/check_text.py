@@ -43,6 +43,8 @@ def lines(check: Check, folder: str | None) -> Iterator[str]:
             yield f"  {label}: {check.strangers.share('known', kind)}"
     yield from _shortened([pair_text(pair) for pair in check.pairs])
     yield from _shortened([mistake_text(mistake) for mistake in check.mistakes])
+    if folder is None and check.mistakes:
+        yield "edge-meta forget BUNDLE LABEL --shot ID removes a shot that was enrolled by mistake"
     yield from notes(check)
 
 
@@ -64,8 +66,8 @@ def notes(check: Check) -> Iterator[str]:
 def pair_text(pair: Pair) -> str:
     """Return a sentence on two labels that look alike."""
     return (
-        f"{pair.a} and {pair.b} are hard to tell apart ({pair.mistaken} taken for the other, {pair.nearer} enrolled shots "
-        "nearer to the other): add shots of both"
+        f"{pair.a} and {pair.b} are hard to tell apart ({pair.mistaken} taken for the other, {pair.nearer} of the enrolled "
+        "shots nearer to it): add shots of both"
     )
 
 
@@ -74,12 +76,13 @@ def mistake_text(mistake: Outcome) -> str:
     near = f"taken for {mistake.taken_for}"
     if mistake.taken_for is None:
         near = f"called unknown, nearest to {mistake.nearest}"
-    return f"{mistake.name} is {mistake.label}, {near}{of_limit_text(mistake)}"
+    of_limit = "" if mistake.of_limit is None else f", at {mistake.of_limit:.2f} of the limit"
+    return f"{mistake.name} is {what_it_is(mistake)}, {near}{of_limit}"
 
 
-def of_limit_text(mistake: Outcome) -> str:
-    """Return the distance in relation to the limit, as the end of a sentence; empty without a limit."""
-    return "" if mistake.of_limit is None else f", at {mistake.of_limit:.2f} of the limit"
+def what_it_is(outcome: Outcome) -> str:
+    """Return an example's own label, or its kind of stranger."""
+    return f"{outcome.label}, a stranger" if outcome.stranger else outcome.label
 
 
 def _present(judged: Judged) -> list[tuple[int, str]]:

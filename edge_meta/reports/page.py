@@ -20,6 +20,7 @@ td:first-child { text-align: left; }
 .episode img.right { border-color: var(--right); } .episode img.wrong { border-color: var(--wrong); }
 .pictures img { max-width: 96px; max-height: 96px; border: 3px solid var(--line); margin: 2px; vertical-align: middle; }
 .pictures img.right { border-color: var(--right); } .pictures img.wrong { border-color: var(--wrong); }
+.pictures td { text-align: left; }
 .matrix { display: block; overflow-x: auto; } .matrix td { text-align: center; padding: .3rem .5rem; }
 .matrix th span { writing-mode: vertical-rl; }
 figure { margin: 0; } svg { max-width: 100%; height: auto; }
