@@ -21,6 +21,7 @@ from edge_meta.runtime.colour_check import ColourCheck
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.runtime.results import Enrolled, Prediction, Result
+from edge_meta.runtime.strangers import strangers_of
 from edge_meta.store.messages import nothing_enrolled
 from edge_meta.store.store import Forgotten, Store
 from edge_meta.store.undo import Undone
@@ -290,6 +291,9 @@ class Classifier:
                 self._limits *= threshold_scales(
                     head.labels, head.counts, head.migrated, manifest.embedding_maps, rejection.shots
                 )
+                if rejection.prior_labels is not None and len(head.labels) > 1:
+                    strangers = strangers_of(self.store, head)
+                    self._limits = rejection.corrected(self._limits, false_accept=self._false_accept, **strangers)
         return self._limits
 
     def _current(self) -> ScoringHead:

@@ -71,6 +71,7 @@ def test_undo_takes_back_a_whole_folder(photos: Path, store: list[object]) -> No
         "action": "enroll",
         "label": None,
         "shots": 6,
+        "scrub_pending": False,
         "classes": 1,
     }
     cli("enroll", "omniglot", photos, *store)

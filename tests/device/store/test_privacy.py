@@ -137,7 +137,7 @@ def test_no_head_is_left_that_was_fitted_to_a_removed_shot(filled: Store) -> Non
 
 @pytest.mark.parametrize("removal", ["forget", "undo"])
 @pytest.mark.parametrize("then", ["change", "open"])
-def test_bytes_that_a_reader_holds_go_with_the_next_change_or_opening(
+def test_bytes_that_a_reader_holds_go_at_the_next_opening(
     crowd: Callable[..., Store], path: Path, removal: str, then: str
 ) -> None:
     crowd(True).close()
