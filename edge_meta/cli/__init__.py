@@ -24,6 +24,7 @@ SECTIONS = {
     "On a device": {
         "enroll": "device",
         "classify": "device",
+        "check": "check",
         "adapt": "device",
         "undo": "device",
         "forget": "device",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import numpy as np
 
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option, store_option
 from edge_meta.cli.examples import Examples, label_and_paths
@@ -47,14 +48,23 @@ def enroll(
     label, and all labels are enrolled in one step. What cameras and file managers put beside photos is skipped. Other files
     in a FOLDER that cannot be read are left out, and listed.
 
+    Notes tell which examples were enrolled before, and which are nearer to another label than to the other shots of theirs.
+
     --no-shots is for a new store. Nothing in that store can be adapted, and no single shot can be forgotten.
     """
+    from edge_meta.evaluation.doubtful_shots import doubtful_shots, enrolled_shots
+
     label, paths = label_and_paths(examples)
     with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
         given = Examples(classifier)
         files = given.find_labels(paths[0]) if label is None else {label: given.find(paths)}
-        done = classifier.enroll_embeddings(given.stacked(files))
+        named = given.named(files)
+        stored = enrolled_shots(classifier.store)
+        done = classifier.enroll_embeddings({label: np.stack([shot for _, shot in shots]) for label, shots in named.items()})
+        warnings = doubtful_shots(named, stored, classifier.store.snapshot())
     unreadable = given.report()
+    for doubt in warnings:
+        note(f"Note: {doubt.cause}")
     for missing in sorted(set(files) - {each.label for each in done}):
         note(f"Note: {missing} is not enrolled, since no file in it can be read.")
     if label is None:
@@ -63,7 +73,7 @@ def enroll(
     else:
         result = done[0]._asdict()
     lines = [f"{each.label}: {each.added} added, {each.shots} shots; {each.classes} classes" for each in done]
-    emit({**result, "unreadable": unreadable}, as_json, lines)
+    emit({**result, "unreadable": unreadable, "warnings": [doubt._asdict() for doubt in warnings]}, as_json, lines)
 
 
 @click.command()

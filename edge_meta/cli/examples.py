@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
-import numpy as np
 
 from edge_meta.cli.progress import Counter, note
 from edge_meta.errors import InputError
@@ -86,19 +85,16 @@ class Examples:
                 self.unreadable.append(Unreadable(file.path, error.cause, error.remedy))
             progress()
 
-    def stacked(self, labels: dict[str, list[ExampleFile]]) -> dict[str, Array]:
-        """Embed all files of each label: label → embeddings (n, D), without labels of which no file can be read.
+    def named(self, labels: dict[str, list[ExampleFile]]) -> dict[str, list[tuple[str, Array]]]:
+        """Embed all files of each label: label → path and embedding (D,) of each; without labels that have no readable file.
 
         Raises:
             InputError: a file that the command names cannot be read, or none of all files.
         """
         progress = self.progress(sum(map(len, labels.values())))
-        embeddings = {
-            label: [embedding for _, embedding in self.embedded(files, progress)] for label, files in labels.items()
-        }
-        stacks = {label: np.stack(rows) for label, rows in embeddings.items() if rows}
-        self.require(bool(stacks))
-        return stacks
+        read = {label: list(self.embedded(files, progress)) for label, files in labels.items()}
+        self.require(any(read.values()))
+        return {label: found for label, found in read.items() if found}
 
     def progress(self, total: int) -> Callable[[], None]:
         """Count files on a terminal; call it once per file."""

@@ -72,6 +72,7 @@ def _bundle(opened: Bundle) -> dict[str, Any]:
         "metric": METRIC,
         "quantization": manifest.quantization,
         "model_bytes": len(opened.model),
+        "says_unknown": manifest.rejection is not None,
         "upgrades": [record.to_manifest() for record in manifest.embedding_maps],
     }
 

@@ -1,1 +1,1 @@
-"""Accuracy over episodes, and rejection of strangers."""
+"""Accuracy over episodes, rejection of strangers, and checks on a user's own examples."""

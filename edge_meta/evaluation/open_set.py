@@ -13,6 +13,7 @@ from edge_meta.evaluation.episode_heads import EpisodeHead
 from edge_meta.evaluation.interval import Interval
 from edge_meta.heads.prototypes import class_scatters
 from edge_meta.heads.rejection import Rejection
+from edge_meta.heads.store_evidence import MOST_SHOTS, spread_over
 from edge_meta.types import Array, Array64
 
 
@@ -62,10 +63,14 @@ def judge_strangers(
     known: list[Array64] = []
     strange: list[Array64] = []
     counts = np.full(sampler.way, sampler.shot)
+    chosen = spread_over(sampler.way)
+    owners = np.repeat(chosen, min(sampler.shot, MOST_SHOTS))
     for episode, strangers in _with_strangers(sampler, episodes, embeddings, elsewhere):
         support = enrolled[episode.support]
         prototypes = support.mean(axis=1)
         limits = rejection.limits(counts, class_scatters(support, prototypes), false_accept)
+        shots = support[chosen, :MOST_SHOTS].reshape(-1, support.shape[2])
+        limits = rejection.corrected(limits, shots, owners, prototypes, false_accept)
         for found, examples in ((known, embeddings[episode.query].reshape(-1, prototypes.shape[1])), (strange, strangers)):
             nearest = head(support, examples[None]).argmax(axis=1)
             distances = ((examples - prototypes[nearest]) ** 2).sum(axis=1)

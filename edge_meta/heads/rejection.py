@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from edge_meta.errors import InputError
-from edge_meta.types import Array64, Integers
+from edge_meta.heads.store_evidence import correction
+from edge_meta.types import Array, Array64, Integers
 
 # How many shots the calibration's spread weighs as, against a label's own shots. Chosen on Omniglot's validation alphabets,
 # where 4 to 16 do equally well and less than 2 does harm.
@@ -36,6 +37,8 @@ class Rejection:
         shots: two numbers of shots, ascending, at which `thresholds` were measured.
         thresholds: (2, L, R), squared distances by shots, labels and rate; `far` in the manifest.
         spread: mean squared distance of examples to the mean of their class.
+        prior_labels: as many labels of a store as this calibration weighs, where the store's own shots correct the limits
+            (see store_evidence.py); None if it holds alone, having been measured across several groups of classes.
     """
 
     false_accept: float
@@ -44,6 +47,7 @@ class Rejection:
     shots: tuple[int, int]
     thresholds: tuple[tuple[tuple[float, ...], ...], ...]
     spread: float
+    prior_labels: float | None = None
 
     def limits(self, counts: Integers, scatters: Array64, false_accept: float | None = None) -> Array64:
         """The limit of each label, squared distances (N,).
@@ -70,6 +74,21 @@ class Rejection:
         widths: Array64 = np.sqrt((PRIOR_SHOTS * self.spread + scatters) / usual)
         return widths
 
+    def corrected(
+        self,
+        limits: Array64,
+        shots: Array,
+        owners: Integers,
+        prototypes: Array,
+        false_accept: float | None = None,
+        within: Array64 | None = None,
+    ) -> Array64:
+        """Limits corrected by a store's own shots; see `store_evidence.correction` for the arguments."""
+        if self.prior_labels is None:
+            return limits
+        rate = self.false_accept if false_accept is None else false_accept
+        return limits * correction(shots, owners, prototypes, limits, rate, self.prior_labels, within)
+
     def _interpolated(self, table: tuple[tuple[float, ...], ...], labels: int, false_accept: float | None) -> float:
         """Interpolate a table (L, R) at a number of labels and a rate."""
         rate = self.false_accept if false_accept is None else false_accept
@@ -81,8 +100,8 @@ class Rejection:
         return float(np.exp(np.interp(count, counts, by_labels)))
 
     def to_manifest(self) -> dict[str, Any]:
-        """The manifest's fields, of which `far` is the thresholds."""
-        fields = asdict(self)
+        """The manifest's fields, of which `far` is the thresholds; without `prior_labels` if there is none."""
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
         return {"far" if name == "thresholds" else name: value for name, value in fields.items()}
 
     @classmethod
@@ -109,7 +128,10 @@ class Rejection:
             raise ValueError("the rejection's distances are out of range")
         if not 0 < spread < np.inf:
             raise ValueError("the rejection's spread is out of range")
-        return cls(false_accept, labels, rates, (few, more), thresholds, spread)
+        prior_labels = None if fields.get("prior_labels") is None else float(fields["prior_labels"])
+        if prior_labels is not None and not 0 < prior_labels < np.inf:
+            raise ValueError("the rejection's prior is out of range")
+        return cls(false_accept, labels, rates, (few, more), thresholds, spread, prior_labels)
 
 
 def check_rate(rejection: Rejection | None, false_accept: float | None) -> None:

@@ -26,6 +26,7 @@ def _bundle(facts: Mapping[str, Any]) -> Iterator[str]:
         f"{facts['model_bytes']:,} bytes"
     )
     yield f"{input_from_manifest(facts['input'])} → {facts['dim']} values, {facts['metric']}"
+    yield "says unknown" if facts["says_unknown"] else "never says unknown: it was exported without --calibration"
     for upgrade in facts["upgrades"]:
         accuracy = MigrationAccuracy(**upgrade["kept"])
         yield f"takes stores of encoder {upgrade['encoder_id'][:12]} by edge-meta migrate: {accuracy}"

@@ -18,6 +18,11 @@ td:first-child { text-align: left; }
 .episode td { padding: 2px; border: 0; } .episode td:first-child { padding-right: 1rem; }
 .episode img { width: 48px; height: 48px; image-rendering: pixelated; display: block; border: 3px solid var(--line); }
 .episode img.right { border-color: var(--right); } .episode img.wrong { border-color: var(--wrong); }
+.pictures img { max-width: 96px; max-height: 96px; border: 3px solid var(--line); margin: 2px; vertical-align: middle; }
+.pictures img.right { border-color: var(--right); } .pictures img.wrong { border-color: var(--wrong); }
+.pictures td { text-align: left; }
+.matrix { display: block; overflow-x: auto; } .matrix td { text-align: center; padding: .3rem .5rem; }
+.matrix th span { writing-mode: vertical-rl; }
 figure { margin: 0; } svg { max-width: 100%; height: auto; }
 """
 

@@ -21,6 +21,7 @@ from edge_meta.runtime.colour_check import ColourCheck
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.runtime.results import Enrolled, Prediction, Result
+from edge_meta.runtime.strangers import strangers_of
 from edge_meta.store.messages import nothing_enrolled
 from edge_meta.store.store import Forgotten, Store
 from edge_meta.store.undo import Undone
@@ -87,6 +88,15 @@ class Classifier:
         """The number of shots of a label; 0 if it is not enrolled."""
         with self._lock, self._limited:
             return self._current().shots(label)
+
+    def limits(self) -> Array64:
+        """The squared distance up to which each label is known, float64 (N,), in the order of `labels`.
+
+        Infinite where the bundle is not calibrated for unknown.
+        """
+        with self._lock, self._limited:
+            self._current()
+            return np.array(self._known_up_to())
 
     def embed(self, image: Any) -> Array:
         """Embed one example as float32 (D,).
@@ -170,7 +180,7 @@ class Classifier:
                 raise nothing_enrolled(self.store.path)
             top = head.rank(embedding, top_k)
             ranked = [Prediction(head.labels[near.label], near.score, near.distance) for near in top]
-            known = ranked[0].distance <= self._limit(top[0].label)
+            known = ranked[0].distance <= self._known_up_to()[top[0].label]
         best = ranked[0]
         if not known:
             best = best._replace(label=None)
@@ -269,16 +279,22 @@ class Classifier:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _limit(self, label: int) -> float:
-        """The squared distance up to which a label, by its index in the head, is known."""
-        rejection = self.bundle.manifest.rejection
-        if rejection is None:
-            return math.inf
+    def _known_up_to(self) -> Array64:
+        """As `limits`, of the head."""
         if self._limits is None:
-            head, records = self._head, self.bundle.manifest.embedding_maps
-            self._limits = rejection.limits(head.counts, head.scatters, self._false_accept)
-            self._limits *= threshold_scales(head.labels, head.counts, head.migrated, records, rejection.shots)
-        return float(self._limits[label])
+            head, manifest = self._head, self.bundle.manifest
+            rejection = manifest.rejection
+            if rejection is None:
+                self._limits = np.full(len(head.labels), math.inf)
+            else:
+                self._limits = rejection.limits(head.counts, head.scatters, self._false_accept)
+                self._limits *= threshold_scales(
+                    head.labels, head.counts, head.migrated, manifest.embedding_maps, rejection.shots
+                )
+                if rejection.prior_labels is not None and len(head.labels) > 1:
+                    strangers = strangers_of(self.store, head)
+                    self._limits = rejection.corrected(self._limits, false_accept=self._false_accept, **strangers)
+        return self._limits
 
     def _current(self) -> ScoringHead:
         """The head, read again if another process has changed the store."""

@@ -25,8 +25,7 @@ def copy_to_memory(path: Path, store: Path) -> sqlite3.Connection:
         store: the file, links resolved.
 
     Raises:
-        StoreError: the log is not the store's, the store is too large to be copied, or other programs change the file all the
-            time.
+        StoreError: the log is not the store's, the store is too large to copy, or other programs change it all the time.
     """
     for _ in range(TRIES):
         before = _state(store)

@@ -109,6 +109,19 @@ class Reader:
         owners = np.array([index[label_id] for label_id, _ in rows], np.int64)
         return self.embeddings([embedding for _, embedding in rows]), owners, label_ids
 
+    def first_shots(self, labels: Sequence[str], most: int) -> tuple[Array, Integers]:
+        """The first shots of each label, `most` at most, (M, D), and the index of each one's label, (M,)."""
+        found = [
+            self.query(
+                "SELECT embedding FROM shots WHERE sum_id IN "
+                "(SELECT sums.id FROM sums JOIN labels ON labels.id = label_id WHERE label = ?) LIMIT ?",
+                (label, most),
+            ).fetchall()
+            for label in labels
+        ]
+        owners = np.repeat(np.arange(len(labels)), [len(rows) for rows in found])
+        return self.embeddings([embedding for rows in found for (embedding,) in rows]), owners
+
     def sums(self, row: tuple[int, bytes, bytes]) -> Sums:
         """The sums of one row (count, sum, squares), checked."""
         (count,), (total,), (squares,) = self._by_label({0: 0}, [(0, *row)])

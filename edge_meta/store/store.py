@@ -5,7 +5,7 @@ It knows nothing of images or interpreters.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from edge_meta.store.rename import rename
 from edge_meta.store.store_check import check_store
 from edge_meta.store.undo import Undone, undo
 from edge_meta.store.writer import Writer
-from edge_meta.types import Array
+from edge_meta.types import Array, Integers
 
 if TYPE_CHECKING:
     from edge_meta.store.merge import Merged
@@ -117,6 +117,19 @@ class Store:
                 "JOIN labels ON labels.id = label_id ORDER BY labels.id, shots.rowid"
             ).fetchall()
         return [(str(label), str(shot), str(origin)) for label, shot, origin in rows]
+
+    @property
+    def keeps_shots(self) -> bool:
+        """Whether the store keeps single shots."""
+        return self.database.keeps_shots
+
+    def first_shots(self, labels: Sequence[str], most: int) -> tuple[Array, Integers]:
+        """The first shots of each label, `most` at most, (M, D), and the index of each one's label, (M,).
+
+        A label that is no longer enrolled has none.
+        """
+        with self.database.reading():
+            return self._writer.first_shots(labels, most)
 
     def migrated(self) -> dict[str, str]:
         """The origins (hexadecimal) whose shots came by `migrate` → the id of the older encoder that embedded them."""

@@ -8,7 +8,7 @@ import statistics
 import numpy as np
 import pytest
 
-from edge_meta.evaluation.interval import Interval
+from edge_meta.evaluation.interval import Interval, Share
 
 
 def test_interval_is_the_mean_and_its_95_percent_half_width() -> None:
@@ -27,3 +27,17 @@ def test_interval_covers_the_true_mean_95_times_in_a_hundred() -> None:
 
 def test_one_value_has_no_interval() -> None:
     assert math.isnan(Interval.of(np.array([0.5])).ci95)
+
+
+@pytest.mark.parametrize(
+    ("count", "out_of", "low", "high"), [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (8, 10, 0.4902, 0.9433)]
+)
+def test_a_share_has_wilsons_interval(count: int, out_of: int, low: float, high: float) -> None:
+    share = Share(count, out_of)
+    assert share.share == count / out_of
+    assert share.ci95 == pytest.approx((low, high), abs=1e-3)
+
+
+def test_a_share_of_nothing_is_none() -> None:
+    assert (Share(0, 0).share, Share(0, 0).ci95, str(Share(0, 0))) == (None, None, "none")
+    assert str(Share(3, 4)) == "3 of 4, 75 % (30 to 95 %)"

@@ -35,7 +35,7 @@ def shop(tmp_path: Path) -> Path:
 def test_enroll_prints_what_it_did(shop: Path) -> None:
     images = [shop / "0-2.png", shop / "2-0.png"]
     done = said(cli("enroll", "omniglot", "alef", *images, "--store", shop / "store.db", "--json"))
-    assert done == {"label": "alef", "added": 2, "shots": 4, "classes": 2, "unreadable": []}
+    assert done == {"label": "alef", "added": 2, "shots": 4, "classes": 2, "unreadable": [], "warnings": []}
     text = cli("enroll", "omniglot", "gimel", shop / "2-1.png", "--store", shop / "store.db").stdout
     assert text == "gimel: 1 added, 1 shots; 3 classes\n"
 

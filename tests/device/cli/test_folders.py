@@ -57,6 +57,7 @@ def test_a_folder_enrolls_a_label_per_subfolder(photos: Path, store: list[object
         "added": 6,
         "classes": 2,
         "unreadable": [],
+        "warnings": [],
     }
     assert classes(store) == {"alef": 3, "bet": 3}
     text = cli("enroll", "omniglot", f"{photos}/", *store).stdout
@@ -70,6 +71,7 @@ def test_undo_takes_back_a_whole_folder(photos: Path, store: list[object]) -> No
         "action": "enroll",
         "label": None,
         "shots": 6,
+        "scrub_pending": False,
         "classes": 1,
     }
     cli("enroll", "omniglot", photos, *store)
@@ -80,7 +82,7 @@ def test_a_folder_after_a_label_is_of_that_label(photos: Path, store: list[objec
     png(photos, "alef/more/deep.png", draw(0, 3))
     extra = png(photos.parent, "extra.png", draw(0, 4))
     done = said(cli("enroll", "omniglot", "alef", photos / "alef", extra, *store, "--json"))
-    assert done == {"label": "alef", "added": 5, "shots": 5, "classes": 1, "unreadable": []}
+    assert done == {"label": "alef", "added": 5, "shots": 5, "classes": 1, "unreadable": [], "warnings": []}
 
 
 def test_unreadable_files_of_a_folder_are_left_out_and_listed(photos: Path, store: list[object]) -> None:
@@ -178,7 +180,7 @@ def test_colour_photos_for_a_grey_bundle_are_noted_once(photos: Path, store: lis
     for take in range(2):
         png(photos, f"bet/colour{take}.png", np.full((28, 28, 3), (200, 150, 60 + take), np.uint8))
     done = cli("enroll", "omniglot", photos, *store)
-    assert done.stderr.count("Note: ") == 1
+    assert done.stderr.count("is a colour photo") == 1
     assert "colour0.png is a colour photo, but this bundle reads grey drawings" in done.stderr
     done = cli("classify", "omniglot", photos / "bet" / "colour1.png", *store, "--json")
     assert done.stderr.count("colour1.png is a colour photo") == 1

@@ -16,6 +16,7 @@ FACTS: dict[str, Any] = {
     "metric": "squared_euclidean",
     "quantization": "int8",
     "model_bytes": 138128,
+    "says_unknown": True,
     "upgrades": [],
     "store": "letters.db",
     "adapted": True,
@@ -42,9 +43,14 @@ def test_bundle_and_store_take_a_few_lines() -> None:
     assert list(lines(FACTS)) == [
         "letters.bundle: format 1, encoder 0123456789ab, int8, 138,128 bytes",
         "28×28×1 image → 64 values, squared_euclidean",
+        "says unknown",
         "letters.db: 1 classes, adapted",
         "  alef: 1 shots",
     ]
+
+
+def test_a_bundle_without_a_calibration_never_says_unknown() -> None:
+    assert "never says unknown: it was exported without --calibration" in lines({**FACTS, "says_unknown": False})
 
 
 def test_migrated_shots_name_their_encoder() -> None:
@@ -63,7 +69,7 @@ def test_a_file_without_signatures_ran_its_graph() -> None:
 
 
 def test_runs_say_how_far_apart_they_embed() -> None:
-    assert list(lines({**FACTS, "runtime": RUNTIME}))[4:] == [
+    assert list(lines({**FACTS, "runtime": RUNTIME}))[5:] == [
         "runs in litert: with XNNPACK, delegate libedgetpu.so.1, 2 thread(s)",
         "  tflite –: cannot be used: not installed",
         "largest difference of embeddings from those of the first:",

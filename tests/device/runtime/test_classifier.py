@@ -593,3 +593,22 @@ def test_a_forgotten_label_is_gone_before_its_bytes_are(taught: Classifier) -> N
         assert classifier.forget(KINDS[0]).scrub_pending
         assert KINDS[0] not in classifier.labels
         assert all(near.label != KINDS[0] for near in classifier.classify(draw(0), 5).top)
+
+
+def test_limits_say_up_to_which_distance_a_label_is_known(classifier: Classifier) -> None:
+    for kind in range(3):
+        classifier.enroll(str(kind), takes(kind, 2))
+    limits = classifier.limits()
+    assert (limits.dtype, limits.shape) == (np.float64, (3,))
+    for kind in range(6):
+        result = classifier.classify(draw(kind, 5))
+        assert result.known == (result.top[0].distance <= limits[int(str(result.top[0].label))])
+    classifier.forget("1")
+    assert classifier.limits().shape == (2,)
+
+
+def test_limits_are_infinite_without_a_calibration(tmp_path: Path) -> None:
+    bundle = altered(tmp_path, lambda fields: fields.update(rejection=None))
+    with Classifier.load(bundle, tmp_path / "store.db") as classifier:
+        classifier.enroll("ink", takes(0, 1))
+        assert classifier.limits().tolist() == [np.inf]

@@ -128,7 +128,7 @@ def test_no_head_is_left_that_was_fitted_to_a_removed_shot(filled: Store) -> Non
 
 @pytest.mark.parametrize("removal", ["forget", "undo"])
 @pytest.mark.parametrize("then", ["change", "open"])
-def test_bytes_that_a_reader_holds_go_with_the_next_change_or_opening(path: Path, removal: str, then: str) -> None:
+def test_bytes_that_a_reader_holds_go_at_the_next_opening(path: Path, removal: str, then: str) -> None:
     crowd(path, True).close()
     with opened(path, busy_seconds=0.05) as store:
         store.enroll("secret", embeddings(0, 3))
