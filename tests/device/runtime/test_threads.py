@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -273,13 +273,13 @@ def test_two_processes_with_threads_may_share_a_store(classifier: Classifier, bu
 def test_a_label_that_another_process_forgets_was_enrolled(
     classifier: Classifier, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    enroll = classifier.store.enroll
+    enroll_many = classifier.store.enroll_many
 
-    def enroll_and_lose(label: str, embeddings: NDArray[np.float32]) -> None:
-        enroll(label, embeddings)
+    def enroll_and_lose(shots: Mapping[str, NDArray[np.float32]]) -> None:
+        enroll_many(shots)
         with bundle.open_store(classifier.store.path) as other:
-            other.forget(label)
+            other.forget("alef")
 
-    monkeypatch.setattr(classifier.store, "enroll", enroll_and_lose)
+    monkeypatch.setattr(classifier.store, "enroll_many", enroll_and_lose)
     assert tuple(classifier.enroll("alef", takes(0, 2))) == ("alef", 2, 0, 0)
     assert classifier.labels == []
