@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from converters.calibration.embedding_normalization import best_scale
 from converters.calibration.learning_rates import choose_learning_rates
 from converters.calibration.rejection import calibrate_rejection
 from converters.data_licences import licence_of
@@ -33,7 +34,7 @@ from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.training.embeddings import embed_images
-from edge_meta.training.encoder_copies import mirrored
+from edge_meta.training.encoder_copies import ends_in_unit_length, mirrored, scaled
 from edge_meta.training.progress import Progress
 from edge_meta.training.run import RunFolder, load_encoder
 from edge_meta.types import Array
@@ -123,6 +124,10 @@ def convert_trained(
     if options.quantize_aware:
         on_note(f"fine-tuning for int8: {options.quantize_aware} episodes")
         tuned = fine_tune(encoder, train, input_spec, samples, options.quantize_aware, on_progress)
+    if ends_in_unit_length(trained.encoder):
+        # The cosines say which class is nearest; as squared distances they need a scale to say how certain that is.
+        factor = best_scale(embed_images(trained.encoder, input_spec, val.examples), val)
+        encoder, tuned = scaled(encoder, factor), scaled(tuned, factor)
     if options.mirror:
         encoder, tuned = mirrored(encoder), mirrored(tuned)
 

@@ -68,10 +68,19 @@ def best_normalization(embeddings: Array, data: Dataset) -> EmbeddingNormalizati
     sampler = EpisodeSampler(data, way, shot, query, RANDOM_SEED)
     candidates = (EmbeddingNormalization(None, 1.0), EmbeddingNormalization(embeddings.mean(axis=0), 1.0))
     best = max(candidates, key=lambda each: accuracies(each.apply(embeddings), sampler, EPISODES).mean())
+    return EmbeddingNormalization(best.mean, best_scale(best.apply(embeddings), data))
+
+
+def best_scale(embeddings: Array, data: Dataset) -> float:
+    """Choose the factor that makes 5-shot episodes of the data most likely.
+
+    Args:
+        embeddings: (n, D) of the data's examples.
+    """
     way, shot, query = data.protocol(shot=5)
-    plain = best.apply(embeddings)
     sampler = EpisodeSampler(data, way, shot, query, RANDOM_SEED)
-    logits = np.stack([prototype_head(plain[task.support], plain[task.query]) for task in sampler.episodes(EPISODES)])
+    heads = [prototype_head(embeddings[task.support], embeddings[task.query]) for task in sampler.episodes(EPISODES)]
+    logits = np.stack(heads)
     truth = np.repeat(np.arange(way), query)
 
     def likelihood(squared_scale: float) -> float:
@@ -80,6 +89,6 @@ def best_normalization(embeddings: Array, data: Dataset) -> EmbeddingNormalizati
         chosen = scaled[:, np.arange(len(truth)), truth]
         return float((chosen - np.log(np.exp(scaled).sum(axis=-1))).mean())
 
-    unit = 1.0 / float(np.einsum("nd,nd->n", plain, plain, dtype=np.float64).mean())
+    unit = 1.0 / float(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64).mean())
     squared_scale = max((multiple * unit for multiple in SQUARED_SCALES), key=likelihood)
-    return EmbeddingNormalization(best.mean, float(f"{squared_scale**0.5:.3g}"))
+    return float(f"{squared_scale**0.5:.3g}")

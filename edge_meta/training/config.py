@@ -44,7 +44,7 @@ class TrainingConfig:
     inner_learning_rate: float = 0.1
     transductive: bool = False
     start: str | None = None
-    teachers: tuple[str, ...] = ()
+    teachers: Sequence[str] = ()
     teacher_size: int = 192
     precision: str = "float32"
     xla: bool = False
@@ -60,7 +60,7 @@ class TrainingConfig:
                 f"Leave --transductive out, or use {', '.join(TRANSDUCTIVE)}.",
             )
 
-        object.__setattr__(self, "teachers", tuple(self.teachers))  # run.json gives a list
+        object.__setattr__(self, "teachers", list(self.teachers))  # as run.json gives it back
         if (self.method == "distill") != bool(self.teachers):
             raise TrainingError(
                 "Only distill learns from teachers, and it takes at least one.",

@@ -55,6 +55,7 @@ def efficientnet_lite(
         blocks: to keep, from the first; all unless given.
         dim: of a linear layer after the mean, whose values, brought to unit length, are the embedding; without one, the
             embedding is the mean itself.
+        name: of the model; by default with the variant.
     """
     inputs = keras.Input(input_shape, name="image")
     x = layers.Conv2D(STEM, 3, 2, padding="same", use_bias=False, name="stem_conv")(inputs)
@@ -64,7 +65,7 @@ def efficientnet_lite(
     x = layers.GlobalAveragePooling2D(name="embedding" if dim is None else "pool")(x)
     if dim is not None:
         x = UnitLength(name="embedding")(layers.Dense(dim, name="projection")(x))
-    return keras.Model(inputs, x, name=f"efficientnet_lite{variant}")
+    return keras.Model(inputs, x, name=name or f"efficientnet_lite{variant}")
 
 
 def port_input(image_size: int) -> ImageInput:

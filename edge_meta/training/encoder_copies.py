@@ -1,4 +1,4 @@
-"""Copies of an encoder: in another precision, of Keras's own layers for the device, and with the mirror image's view."""
+"""Copies of an encoder: in another precision, with Keras's batch norm for the device, scaled, and with the mirror view."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from edge_meta.training.batch_norm import FusedBatchNormalization
+from edge_meta.training.unit_length import UnitLength
 
 FLOAT32 = "float32"
 BFLOAT16 = "mixed_bfloat16"
@@ -21,8 +22,21 @@ def in_precision(encoder: keras.Model, policy: str) -> keras.Model:
 
 
 def for_device(encoder: keras.Model) -> keras.Model:
-    """Copy an encoder in float32, of Keras's own layers alone. Any Keras reads it; runs keep it, and it is converted."""
+    """Copy an encoder in float32, with Keras's own batch norm. Runs keep it, and it is converted.
+
+    Any Keras reads it, unless it ends in `UnitLength`.
+    """
     return _copy(encoder, FLOAT32, {FusedBatchNormalization: layers.BatchNormalization})
+
+
+def ends_in_unit_length(encoder: keras.Model) -> bool:
+    """Whether all embeddings have length 1."""
+    return isinstance(encoder.layers[-1], UnitLength)
+
+
+def scaled(encoder: keras.Model, factor: float) -> keras.Model:
+    """Multiply the embeddings."""
+    return keras.Model(encoder.input, layers.Rescaling(factor, name="scale")(encoder.output), name=encoder.name)
 
 
 def mirrored(encoder: keras.Model) -> keras.Model:

@@ -83,7 +83,7 @@ def photo12(input_shape: Shape = (128, 128, 3), dim: int = 256) -> keras.Model:
         input_shape: (height, width, 3), height and width at least 32.
         dim: of the embedding.
     """
-    return efficientnet_lite(input_shape, blocks=12, dim=dim)
+    return efficientnet_lite(input_shape, blocks=12, dim=dim, name="photo12")
 
 
 ENCODERS: dict[str, Callable[[Shape], keras.Model]] = {

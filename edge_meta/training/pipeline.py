@@ -147,7 +147,7 @@ def _require_same(run: RunFolder, config: TrainingConfig, data: dict[str, Any]) 
     facts = run.facts()
     # A setting that the version that started the run did not have was at its default.
     kept, asked = asdict(TrainingConfig()) | facts["asked"], asdict(config)
-    differing = sorted(key for key in asked if _plain(kept[key]) != _plain(asked[key]))
+    differing = sorted(key for key in asked if kept[key] != asked[key])
     if differing:
         raise TrainingError(
             f"{run.path} was started with another {', '.join(differing)}.",
@@ -157,8 +157,3 @@ def _require_same(run: RunFolder, config: TrainingConfig, data: dict[str, Any]) 
         raise TrainingError(
             f"{config.dataset} is not what it was when {run.path} was started.", "Start anew with another --output."
         )
-
-
-def _plain(setting: Any) -> Any:
-    """A setting as JSON gives it back."""
-    return list(setting) if isinstance(setting, tuple) else setting

@@ -43,8 +43,8 @@ METHODS: dict[str, Callable[[keras.Model, TrainingConfig, int], Method]] = {
         encoder, config.input, None, learn_rates=True, **_inner_loop(config)
     ),
     "reptile": lambda encoder, config, classes: Reptile(encoder, config.input, config.way, **_all_layers(config)),
+    "supervised": lambda encoder, config, classes: Supervised(encoder, config.input, classes),
     "distill": lambda encoder, config, classes: Distill(
         encoder, config.input, [load_teacher(path, config.teacher_size) for path in config.teachers]
     ),
-    "supervised": lambda encoder, config, classes: Supervised(encoder, config.input, classes),
 }  # fmt: skip

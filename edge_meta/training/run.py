@@ -27,6 +27,7 @@ import tensorflow as tf
 from edge_meta import files
 from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
+from edge_meta.training.unit_length import UnitLength
 
 
 class RunFolder:
@@ -187,7 +188,7 @@ def load_encoder(path: Path) -> keras.Model:
         TrainingError: it is missing or damaged.
     """
     try:
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path, custom_objects={UnitLength.__name__: UnitLength}, compile=False)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(f"{path} is not an encoder that can be read ({reason}).", "Train again.") from None

@@ -52,7 +52,7 @@ def test_the_same_configuration_gives_the_same_weights(config: TrainingConfig, f
     assert not equal(encoder_weights(train(replace(config, seed=1), tmp_path / "other")), encoder_weights(finished))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"distill"}))  # which test_distill trains, with a teacher
 def test_every_method_trains_and_names_its_batch_norm(config: TrainingConfig, tmp_path: Path, method: str) -> None:
     asked = replace(config, method=method, episodes=2, tasks=2, inner_steps=2)
     run = train(asked, tmp_path / "run")

@@ -19,6 +19,7 @@ KINDS = {
 
 def test_every_method_offered_is_registered() -> None:
     assert tuple(METHODS) == choices.METHODS
+    assert set(METHODS) == {*KINDS, "distill"}  # see test_distill
 
 
 def test_every_encoder_offered_is_registered() -> None:
@@ -29,7 +30,7 @@ def test_transductive_methods_are_methods() -> None:
     assert set(choices.TRANSDUCTIVE) <= set(choices.METHODS)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_method_is_made_with_its_own_settings(name: str) -> None:
     config = TrainingConfig(method=name, image_size=16, way=3, inner_steps=2, inner_learning_rate=0.03)
     method = METHODS[name](one_block(), config, 9)
