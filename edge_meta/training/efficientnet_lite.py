@@ -45,7 +45,7 @@ STAGES = (
 
 
 def efficientnet_lite(
-    input_shape: Shape, variant: int = 0, blocks: int | None = None, dim: int | None = None
+    input_shape: Shape, variant: int = 0, blocks: int | None = None, dim: int | None = None, name: str | None = None
 ) -> keras.Model:
     """EfficientNet-Lite without its classifier: the mean over places of the last block kept.
 

@@ -49,7 +49,10 @@ class Distill(Method):
         return [*super().variables, self._centre, self._projection]
 
     def prepare(self, training: Dataset) -> None:
-        """Fit the target's projection on training images, and start the last layer as the least-squares fit to it."""
+        """Fit the target's projection on training images, and start the last layer as the least-squares fit to it.
+
+        An encoder that is nearer to the target as it is, such as one that was taught before, stays so.
+        """
         chosen = np.random.default_rng(0).permutation(len(training.examples))[:FITTED_ON]
         batches = [training.examples[chosen[at : at + BATCH]].astype(np.float32) for at in range(0, len(chosen), BATCH)]
         joined = tf.function(self._joined)
@@ -72,7 +75,9 @@ class Distill(Method):
         gram = centred.T @ centred
         ridge = RIDGE * np.trace(gram) / len(gram)
         weights = np.linalg.solve(gram + ridge * np.eye(len(gram)), centred.T @ targets)
-        last.set_weights([weights.astype(np.float32), (-mean @ weights).astype(np.float32)])
+        kernel, bias = last.get_weights()
+        if _mean_cosine(centred @ weights, targets) > _mean_cosine(features @ kernel + bias, targets):
+            last.set_weights([weights.astype(np.float32), (-mean @ weights).astype(np.float32)])
 
     def _joined(self, pixels: tf.Tensor) -> tf.Tensor:
         return tf.concat([teacher.embed(pixels) for teacher in self.teachers], axis=-1)
@@ -88,3 +93,8 @@ class Distill(Method):
             cosine = tf.reduce_mean(tf.reduce_sum(embeddings * targets, axis=-1))
             loss = 1.0 - cosine
         return loss, cosine, tape.gradient(loss, self.trainable_variables)
+
+
+def _mean_cosine(ours: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(targets, axis=1)
+    return float(np.mean((ours * targets).sum(axis=1) / np.maximum(lengths, 1e-12)))
