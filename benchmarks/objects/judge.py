@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -32,10 +32,18 @@ from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import open_encoder
 
-EPISODES, QUERIES = 2000, 10
-OPEN_EPISODES, FALSE_ACCEPT = 500, 0.05
+FALSE_ACCEPT = 0.05
 SETS = ("caltech", "groceries")
 SPLITS = ("val", "test")  # choose by the first, report the second
+
+
+class Protocol(NamedTuple):
+    """Classes in an episode, episodes for accuracies and for strangers, and queries of each class."""
+
+    way: int = 5
+    episodes: int = 2000
+    open_episodes: int = 500
+    queries: int = 10
 
 
 def photos(name: str, split: str, input_spec: InputSpec) -> Dataset:
@@ -47,25 +55,25 @@ def photos(name: str, split: str, input_spec: InputSpec) -> Dataset:
     return Dataset(name, split, np.stack([pixels for _, pixels in read]), labels, tuple(names), ("",) * len(names))
 
 
-def judge(bundle: Bundle, split: str) -> Iterator[dict[str, Any]]:
+def judge(bundle: Bundle, split: str, protocol: Protocol) -> Iterator[dict[str, Any]]:
     """The rows of one bundle."""
     encoder = open_encoder(bundle, RuntimeOptions())
     for name in SETS:
         data = photos(name, split, bundle.manifest.input_spec)
         embeddings = embed_all(encoder, bundle.manifest.input_spec, data.examples)
         for shot in (1, 5):
-            sampler = EpisodeSampler(data, 5, shot, QUERIES, seed=0)
-            interval = Interval.of(accuracies(embeddings, sampler, EPISODES))
-            yield {"classes": name, "way": 5, "shot": shot, "accuracy": interval.mean, "ci95": interval.ci95}
+            sampler = EpisodeSampler(data, protocol.way, shot, protocol.queries, seed=0)
+            interval = Interval.of(accuracies(embeddings, sampler, protocol.episodes))
+            yield {"classes": name, "way": protocol.way, "shot": shot, "accuracy": interval.mean, "ci95": interval.ci95}
         rejection = bundle.manifest.rejection
         if rejection is None:
             continue
         for way, shot in ((2, 3), (4, 5), (8, 5)):
             if way > len(data.class_names) // 2:  # too few strangers
                 continue
-            sampler = EpisodeSampler(data, way, shot, QUERIES, seed=0)
+            sampler = EpisodeSampler(data, way, shot, protocol.queries, seed=0)
             for used in (replace(rejection, prior_labels=None), rejection):
-                found = judge_strangers(embeddings, sampler, OPEN_EPISODES, prototype_head, used, FALSE_ACCEPT)
+                found = judge_strangers(embeddings, sampler, protocol.open_episodes, prototype_head, used, FALSE_ACCEPT)
                 yield {
                     "classes": name, "way": way, "shot": shot, "corrected": used.prior_labels is not None,
                     "accepted": found.false_accept.mean, "accepted_ci95": found.false_accept.ci95,
@@ -93,7 +101,7 @@ def main(bundles: tuple[str, ...], split: str, as_json: bool) -> None:
         size = len(bundle.model)
         if not as_json:
             print(f"{bundle.name}: {size:,} bytes")
-        for row in judge(bundle, split):
+        for row in judge(bundle, split, Protocol()):
             print(
                 json.dumps({"bundle": bundle.name, "bytes": size, "split": split} | row) if as_json else line(row),
                 flush=True,
