@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos lint docs check-targets bench peers-named test-arm
+.PHONY: demo test chaos histories lint docs check-targets bench peers-named test-arm
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -16,7 +16,13 @@ test: .venv/installed
 	$(if $(COVERAGE),$(BIN)/coverage report)
 
 # Thousands of random histories of a store, a search of its files after each: no byte of what was removed may be left.
+# S: seconds of processes that change one store and are killed.
+S ?= 120
 chaos: .venv/installed
+	$(BIN)/python tests/chaos.py $(S)
+
+# Random histories of a store, after each of which its files are searched for what was removed.
+histories: .venv/installed
 	$(BIN)/python tests/device/store/removal_histories.py 2000
 
 lint: .venv/installed

@@ -2,7 +2,7 @@
 
     python removal_histories.py HISTORIES [FIRST]    # print what was found, and exit with 1 if that is anything
 
-test_removed_bytes.py runs some of them; `make chaos` runs many.
+test_removed_bytes.py runs some of them; `make histories` runs many.
 """
 
 from __future__ import annotations
