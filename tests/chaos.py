@@ -65,7 +65,7 @@ def after(shots: Shots, operation: Operation) -> Shots:
 
 
 def expected(path: Path) -> tuple[Shots, Operation | None]:
-    """What a journal acknowledges, and the operation that it began last, if it is not done."""
+    """Read what a journal acknowledges, and the operation that it began last, if it is not done."""
     shots: Shots = {}
     pending = None
     for state, operation in journal(path):

@@ -37,7 +37,7 @@ def test_a_label_is_printed_without_controls(image: Path, label: str) -> None:
     store.unlink(missing_ok=True)
     enrolled = cli("enroll", "omniglot", label, image, "--store", store)
     assert_clean(enrolled, 1)
-    assert_clean(cli("inspect", "omniglot", "--store", store), 4)
+    assert_clean(cli("inspect", "omniglot", "--store", store), 5)
     assert_clean(cli("classify", "omniglot", image, "--store", store), 1)
     assert_clean(cli("forget", "omniglot", f"{label}x", "--store", store, code=1), 1)
     assert_clean(cli("undo", "omniglot", "--store", store), 1)

@@ -33,7 +33,6 @@ DAMAGES = {
     "infinite count": "UPDATE sums SET count = 9e999",
     "short embedding": "UPDATE shots SET embedding = x'00' WHERE rowid = 1",
     "another embedding": "UPDATE shots SET embedding = (SELECT embedding FROM shots WHERE rowid = 2) WHERE rowid = 1",
-    "step of two labels": "UPDATE shots SET log_id = (SELECT max(log_id) FROM shots)",
     "bias of no number": "UPDATE columns SET bias = 9e999",
     "past bias of text": "UPDATE log_columns SET bias = 'text'",
     "past column twice": "INSERT INTO log_columns SELECT * FROM log_columns",
