@@ -70,7 +70,10 @@ def require_own_log(path: Path, store: Path) -> None:
         header = log_header(store)
         if header is None:
             return
-        link, links = _link_of_file(store), list(_links_of_log(store, header))
+        try:
+            link, links = _link_of_file(store), list(_links_of_log(store, header))
+        except FileNotFoundError:  # another process has just closed the store
+            continue
         if not links or link in links or follows(links[0], link):
             return
     raise StoreError(

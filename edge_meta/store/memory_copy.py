@@ -35,7 +35,7 @@ def copy_to_memory(path: Path, store: Path) -> sqlite3.Connection:
             _copy(store, memory)
             if _state(store) == before:  # otherwise the log was written to the file, or begun anew, meanwhile
                 return memory
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, FileNotFoundError):  # the log goes when another process closes the store
             if _state(store) == before:
                 memory.close()
                 raise

@@ -45,7 +45,11 @@ def read_header(connection: sqlite3.Connection, path: Path, from_elsewhere: bool
         StoreError: it is not a store, of a newer format, or damaged; or it takes too long to check.
     """
     with deadline(connection, path):
-        return _read_header(connection, path, from_elsewhere)
+        connection.execute("BEGIN")  # another process may migrate the file meanwhile
+        try:
+            return _read_header(connection, path, from_elsewhere)
+        finally:
+            connection.rollback()
 
 
 def _read_header(connection: sqlite3.Connection, path: Path, from_elsewhere: bool) -> Header:
