@@ -51,7 +51,7 @@ def log_header(store: Path) -> bytes | None:
     try:
         with log.open("rb") as file:
             header = file.read(HEADER)
-            return header if file.read(1) else None
+            return header if len(header) == HEADER and file.read(1) else None
     except FileNotFoundError:  # another process has just closed the store
         return None
 
