@@ -242,7 +242,7 @@ class Classifier:
         Raises:
             LabelError: the old one is not enrolled, or the new one is, or is no label.
         """
-        with self._lock:
+        with self._lock, self._limited:
             try:
                 return self.store.rename(old, new)
             finally:

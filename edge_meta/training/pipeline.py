@@ -61,15 +61,16 @@ def train(
     sampler = EpisodeSampler(training, config.way, config.shot, config.query, config.seed, whole_groups=config.whole_groups)
 
     run = RunFolder(output)
+    is_start = not (resume and run.begun)
     with devices.lost_workers(strategy), strategy.scope():
-        learner = _compiled(config, len(training.class_names), is_start=not (resume and run.begun))
+        learner = _compiled(config, len(training.class_names), is_start)
     judge = _validation_sampler(validation, config, learner)
     chief = devices.is_chief(strategy)
     if resume:
         _require_same(run, config, data)
     elif chief:
         RunFolder.create(output, asdict(config), _made(config, learner, data, len(training.class_names), judge))
-    if not resume:
+    if is_start:  # also of a run that ended before its first checkpoint
         learner.prepare(training)
     with devices.lost_workers(strategy):
         learner.fit(

@@ -85,6 +85,21 @@ def test_distill_takes_teachers_and_others_do_not(method, teachers):
         TrainingConfig(method=method, teachers=teachers)
 
 
+def test_an_encoder_that_ends_otherwise_is_refused():
+    with pytest.raises(TrainingError, match="photo12"):
+        Distill(network(DIM, 0), SPEC, [Teacher(network(5, 1), SPEC)])
+
+
+def test_teachers_of_too_few_values_are_refused():
+    with pytest.raises(TrainingError, match="fewer than the embedding's 4"):
+        Distill(network(DIM, 0, unit=True), SPEC, [Teacher(network(3, 1), SPEC)])
+
+
+def test_too_few_images_are_refused():
+    with pytest.raises(TrainingError, match="3 training images"):
+        learner().prepare(synthetic(1, 3))
+
+
 def test_a_folder_without_a_run_is_no_teacher(tmp_path):
     with pytest.raises(TrainingError, match="holds no run"):
         load_teacher(tmp_path, 64)
@@ -107,3 +122,18 @@ def test_a_run_teaches_another_that_resumes_as_if_never_stopped(tmp_path, monkey
     halted = train(TrainingConfig(**asked), tmp_path / "halted", resume=True)
 
     assert equal(whole.load_encoder().get_weights(), RunFolder(halted.path).load_encoder().get_weights())
+
+
+def test_a_run_without_a_checkpoint_starts_as_a_new_one(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENCODERS, "conv4", lambda shape: network(DIM, 5, unit=True))
+    config = small_config(tmp_path)
+    teacher = train(config, tmp_path / "teacher")
+    config = replace(config, method="distill", teachers=(str(teacher.path),))
+    whole = train(config, tmp_path / "whole")
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    (killed / "run.json").write_bytes((whole.path / "run.json").read_bytes())
+
+    resumed = train(config, killed, resume=True)
+
+    assert equal(whole.load_encoder().get_weights(), resumed.load_encoder().get_weights())

@@ -15,7 +15,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from edge_meta.datasets.base import Dataset
+from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
+from edge_meta.training.encoder_copies import ends_in_unit_length
 from edge_meta.training.episode_tensors import flatten_tasks
 from edge_meta.training.methods.base import Method
 from edge_meta.training.teachers import Teacher, require_colours
@@ -33,7 +35,8 @@ class Distill(Method):
         teachers: at least one.
 
     Raises:
-        TrainingError: a teacher sees other channels than the encoder.
+        TrainingError: a teacher sees other channels than the encoder, the encoder ends otherwise, or the teachers have fewer
+            values than its embedding.
     """
 
     def __init__(self, encoder: keras.Model, input_spec: ImageInput | None, teachers: Sequence[Teacher]) -> None:
@@ -41,8 +44,15 @@ class Distill(Method):
         require_colours(teachers, self.input_spec)
         self.teachers = tuple(teachers)
         joined, dim = sum(teacher.network.output_shape[-1] for teacher in teachers), encoder.output_shape[-1]
+        if not ends_in_unit_length(encoder):
+            raise TrainingError(f"{encoder.name} does not end in a linear layer and unit length.", "Use --encoder photo12.")
+        if joined < dim:
+            raise TrainingError(
+                f"The teachers have {joined} values, fewer than the embedding's {dim}.",
+                "Add a --teacher, or use a larger one.",
+            )
         self._centre = keras.Variable(tf.zeros(joined), trainable=False, name="centre")
-        self._projection = keras.Variable(tf.zeros((joined, min(dim, joined))), trainable=False, name="projection")
+        self._projection = keras.Variable(tf.zeros((joined, dim)), trainable=False, name="projection")
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -52,7 +62,16 @@ class Distill(Method):
         """Fit the target's projection on training images, and start the last layer as the least-squares fit to it.
 
         An encoder that is nearer to the target as it is, such as one that was taught before, stays so.
+
+        Raises:
+            TrainingError: there are fewer images than values in an embedding.
         """
+        dim = self._projection.shape[1]
+        if len(training.examples) < dim:
+            raise TrainingError(
+                f"{training.name} has {len(training.examples)} training images, fewer than the embedding's {dim} values.",
+                "Train on more images.",
+            )
         chosen = np.random.default_rng(0).permutation(len(training.examples))[:FITTED_ON]
         batches = [training.examples[chosen[at : at + BATCH]].astype(np.float32) for at in range(0, len(chosen), BATCH)]
         joined = tf.function(self._joined)
@@ -60,7 +79,7 @@ class Distill(Method):
         centre = values.mean(axis=0)
         spread = values.std(axis=0) + 1e-6
         components = np.linalg.svd((values - centre) / spread, full_matrices=False)[2]
-        projection = components[: self._projection.shape[1]].T / spread[:, None]
+        projection = components[:dim].T / spread[:, None]
         self._centre.assign(centre)
         self._projection.assign(projection)
         self._fit_last_layer(batches, (values - centre) @ projection)
