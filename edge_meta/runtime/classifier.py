@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +18,8 @@ from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.colour_check import ColourCheck
 from edge_meta.runtime.interpreter import Encoder, open_encoder
-from edge_meta.runtime.migrated_thresholds import threshold_scales
+from edge_meta.runtime.limits import known_up_to
 from edge_meta.runtime.results import Enrolled, Prediction, Result
-from edge_meta.runtime.strangers import strangers_of
 from edge_meta.store.messages import nothing_enrolled
 from edge_meta.store.store import Forgotten, Store
 from edge_meta.store.undo import Undone
@@ -282,18 +280,7 @@ class Classifier:
     def _known_up_to(self) -> Array64:
         """As `limits`, of the head."""
         if self._limits is None:
-            head, manifest = self._head, self.bundle.manifest
-            rejection = manifest.rejection
-            if rejection is None:
-                self._limits = np.full(len(head.labels), math.inf)
-            else:
-                self._limits = rejection.limits(head.counts, head.scatters, self._false_accept)
-                self._limits *= threshold_scales(
-                    head.labels, head.counts, head.migrated, manifest.embedding_maps, rejection.shots
-                )
-                if rejection.prior_labels is not None and len(head.labels) > 1:
-                    strangers = strangers_of(self.store, head)
-                    self._limits = rejection.corrected(self._limits, false_accept=self._false_accept, **strangers)
+            self._limits = known_up_to(self.store, self._head, self.bundle.manifest, self._false_accept)
         return self._limits
 
     def _current(self) -> ScoringHead:

@@ -1,4 +1,4 @@
-"""The limits of a classifier whose bundle lets the store's own shots correct them."""
+"""Limits of a classifier whose bundle lets the store's own shots correct them."""
 
 from __future__ import annotations
 
