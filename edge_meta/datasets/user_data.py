@@ -34,24 +34,27 @@ def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int =
     chosen = split_of_classes(names, split)
     require_classes(f"folder:{path}", split, len(chosen))
     class_names = tuple(names[index] for index in chosen)
-    examples = _read_all(f"folder:{path}", [file for name in class_names for file in classes[name]], input_spec, most_bytes)
+    files = [file for name in class_names for file in classes[name]]
+    examples = _read_all(f"folder:{path}", files, range(len(files)), input_spec, most_bytes)
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(classes[name]) for name in class_names])
     return Dataset(f"folder:{path}", split, examples, labels, class_names, ("",) * len(chosen))
 
 
-def _read_all(name: str, given: Sequence[Any] | NDArray[Any], input_spec: InputSpec, most_bytes: int) -> NDArray[Any]:
-    """Read paths or arrays into one array (n, *shape), if it takes no more than `most_bytes`."""
-    (first,) = input_spec.read_all(given[:1])
-    taken = len(given) * first.nbytes
+def _read_all(
+    name: str, given: Sequence[Any] | NDArray[Any], rows: Sequence[int], input_spec: InputSpec, most_bytes: int
+) -> NDArray[Any]:
+    """Read some of the paths or arrays into one array (rows, *shape), if it takes no more than `most_bytes`."""
+    first = input_spec.read(given[rows[0]])
+    taken = len(rows) * first.nbytes
     if taken > most_bytes:
         raise DatasetError(
-            f"{name} has {len(given):,} {input_spec.noun}s in this split, {taken:,} bytes as the encoder takes them; "
+            f"{name} has {len(rows):,} {input_spec.noun}s in this split, {taken:,} bytes as the encoder takes them; "
             f"at most {most_bytes:,} are read.",
             "Use fewer examples, or an encoder of smaller inputs.",
         )
-    examples = np.empty((len(given), *first.shape), first.dtype)
-    for row, example in enumerate(given):
-        examples[row] = input_spec.read(example)
+    examples = np.empty((len(rows), *first.shape), first.dtype)
+    for example, row in zip(examples, rows, strict=True):
+        example[...] = input_spec.read(given[row])
     return examples
 
 
@@ -111,23 +114,20 @@ def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = ar
     x_fits = x.dtype == np.uint8 and x.ndim in (3, 4) if image else x.ndim == 1 + len(input_spec.shape)
     if not x_fits or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
         raise DatasetError(f"{path} has x {x.dtype} {x.shape} and y {y.dtype} {y.shape}.", remedy)
-    if splits is not None:
-        x, y = _rows_of_split(path, x, y, splits, split)
-    names, inverse = np.unique(y, return_inverse=True)
+    kept = np.arange(len(y)) if splits is None else _rows_of_split(path, y, splits, split)
+    names, inverse = np.unique(y[kept], return_inverse=True)
     class_names = [str(name) for name in names]
     chosen = split_of_classes(class_names, split if splits is None else "all")
     require_classes(f"npz:{path}", split, len(chosen))
-    rows = [np.flatnonzero(inverse == index) for index in chosen]
-    examples = _read_all(f"npz:{path}", x[np.concatenate(rows)], input_spec, most_bytes)
+    rows = [kept[inverse == index] for index in chosen]
+    examples = _read_all(f"npz:{path}", x, np.concatenate(rows).tolist(), input_spec, most_bytes)
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(found) for found in rows])
     chosen_names = tuple(class_names[index] for index in chosen)
     return Dataset(f"npz:{path}", split, examples, labels, chosen_names, ("",) * len(chosen))
 
 
-def _rows_of_split(
-    path: Path, x: NDArray[Any], y: NDArray[Any], splits: NDArray[Any], split: str
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The examples and classes of the rows that an .npz file gives to a split.
+def _rows_of_split(path: Path, y: NDArray[Any], splits: NDArray[Any], split: str) -> NDArray[np.intp]:
+    """The rows that an .npz file gives to a split.
 
     Raises:
         DatasetError: `splits` does not name a split for each example, or a class is in two splits.
@@ -139,5 +139,4 @@ def _rows_of_split(
     pairs = {(str(label), str(where)) for label, where in zip(y, splits, strict=True)}
     if len(pairs) > len({label for label, _ in pairs}):
         raise DatasetError(f"{path} has a class in two splits.", "Give all examples of a class to one split.")
-    rows = np.ones(len(y), bool) if split == "all" else splits == split
-    return x[rows], y[rows]
+    return np.flatnonzero(np.ones(len(y), bool) if split == "all" else splits == split)
