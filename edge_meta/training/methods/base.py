@@ -83,6 +83,13 @@ class Method(ABC):
     def prepare(self, training: Dataset) -> None:  # noqa: B027  # most methods have nothing to prepare
         """Fit what the method needs to know of the training data; called once, at the start of a run."""
 
+    def targets_of(self, training: Dataset) -> tf.Tensor | None:
+        """A row (examples, ...) of each training image for `gradients` to take, where its targets never change.
+
+        It is called once by each `fit` that does not distort images.
+        """
+        return None
+
     def learning_rates(self) -> tuple[float, ...] | None:
         """The learned rates that the device's `adapt` takes its steps with; None where the method learns none."""
         return None
