@@ -215,6 +215,17 @@ def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(tmp_path: Path, pa
 
 
 @pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+def test_a_store_that_does_not_fit_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    done = mounted(tmp_path, "mount -t tmpfs -o size=1200k tmpfs small", CHILD, "make", "small")
+    assert done.returncode == 0, done.stderr
+    outcomes = {(error, labels) for error, labels in (line.split("\t") for line in done.stdout.splitlines())}
+    assert all(labels == ("0" if error else "60") for error, labels in outcomes)
+    assert all(("Free some space" in error or "has room" in error) == bool(error) for error, _ in outcomes)
+    assert ("", "60") in outcomes
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
 @pytest.mark.parametrize("what", ["kept/store.db", "kept"], ids=["file", "folder"])
 def test_what_may_only_be_read_says_so_and_stays_as_it_is(tmp_path: Path, bundle: Bundle, what: str) -> None:
     path = tmp_path / "kept" / "store.db"
