@@ -22,7 +22,8 @@ def left_of(gone: Iterable[bytes], live: Iterable[bytes], content: bytes) -> Has
     """The pieces of what is gone, as far as it is nothing live, that are in the content of files."""
     at_each = [_hashes(np.frombuffer(content, "<u8", (len(content) - at) // STEP, at)) for at in range(STEP)]
     wanted = np.setdiff1d(pieces(gone), pieces(live))
-    return wanted[np.isin(wanted, np.concatenate(at_each))]
+    found: Hashes = wanted[np.isin(wanted, np.concatenate(at_each))]
+    return found
 
 
 def _hashes(words: Hashes) -> Hashes:
