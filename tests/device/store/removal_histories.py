@@ -149,6 +149,8 @@ def main() -> None:
         if left:
             print(f"history {seed}: {left} pieces of removed data", flush=True)
         found += left
+        if (done := seed - first + 1) % 50 == 0:
+            print(f"{done} of {count} histories", file=sys.stderr, flush=True)
     print(f"{count} histories: {found} pieces of removed data")
     sys.exit(found > 0)
 
