@@ -29,4 +29,5 @@ def left_of(gone: Iterable[bytes], live: Iterable[bytes], content: bytes) -> Has
 def _hashes(words: Hashes) -> Hashes:
     """A hash of each two neighbours."""
     with np.errstate(over="ignore"):
-        return words[:-1] * FACTOR ^ words[1:]
+        hashes: Hashes = words[:-1] * FACTOR ^ words[1:]
+    return hashes
