@@ -75,7 +75,7 @@ def wanted(shots: Shots) -> Held:
 
 
 def held(store: Store, worker: str) -> Held:
-    """What a store holds of a worker's labels."""
+    """Read a worker's labels in a store."""
     now = store.snapshot()
     rows = zip(now.labels, now.counts.tolist(), now.prototypes, strict=True)
     return {label: (count, prototype.tobytes()) for label, count, prototype in rows if label.startswith(f"{worker} ")}
@@ -101,7 +101,7 @@ def acknowledged(path: Path) -> tuple[Shots, Operation | None]:
 
 
 def allowed(path: Path) -> list[Held]:
-    """What a store may hold of a worker's labels by its journal, in whole or not at all."""
+    """The labels of a worker that a store may hold by its journal: with what a kill interrupted, or without."""
     shots, pending = acknowledged(path)
     return [wanted(shots)] + ([wanted(after(shots, pending))] if pending else [])
 

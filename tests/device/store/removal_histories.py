@@ -117,7 +117,7 @@ class History:
         self.store = self.opened(self.path)
 
     def left(self) -> int:
-        """How many pieces of what was seen are in the files and not in the store."""
+        """Count the pieces of what was seen that are in the files and not in the store."""
         content = b"\xff".join(file.read_bytes() for file in sorted(self.path.parent.iterdir()) if file.is_file())
         return len(left_of(self.seen, self.live(), content))
 
