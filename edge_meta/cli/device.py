@@ -14,6 +14,7 @@ from edge_meta.heads.adapted import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
+from edge_meta.store.labels import LabelForms
 from edge_meta.store.messages import SCRUB_PENDING
 
 
@@ -57,7 +58,7 @@ def enroll(
     label, paths = label_and_paths(examples)
     with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
         given = Examples(classifier)
-        files = given.find_labels(paths[0]) if label is None else {label: given.find(paths)}
+        files = given.find_labels(paths[0]) if label is None else {classifier.label(label): given.find(paths)}
         named = given.named(files)
         stored = enrolled_shots(classifier.store)
         done = classifier.enroll_embeddings({label: np.stack([shot for _, shot in shots]) for label, shots in named.items()})
@@ -193,6 +194,7 @@ def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json
     to the next change or opening, and the result says so.
     """
     with Bundle.open(bundle).open_store(store) as opened:
+        label = LabelForms(known := opened.snapshot().labels, known.__contains__).name(label)
         done = opened.forget(label, shot)
         classes = len(opened.snapshot().labels)
     emit(
@@ -226,6 +228,7 @@ def rename(bundle: str, old: str, new: str, store: str | None, as_json: bool) ->
     stays there. edge-meta undo gives the old name back.
     """
     with Bundle.open(bundle).open_store(store) as opened:
+        old, new = LabelForms(known := opened.snapshot().labels, known.__contains__).renamed(old, new)
         shots = opened.rename(old, new)
         classes = len(opened.snapshot().labels)
     emit(

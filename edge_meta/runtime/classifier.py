@@ -20,6 +20,7 @@ from edge_meta.runtime.colour_check import ColourCheck
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.limits import known_up_to
 from edge_meta.runtime.results import Enrolled, Prediction, Result
+from edge_meta.store.labels import LabelForms
 from edge_meta.store.messages import nothing_enrolled
 from edge_meta.store.store import Forgotten, Store
 from edge_meta.store.undo import Undone
@@ -45,6 +46,7 @@ class Classifier:
         self._version = store.version()
         with self._limited:
             self._head = ScoringHead(store.snapshot())
+        self._forms = LabelForms(self._head.labels, self._head.shots)
         self._limits: Array64 | None = None  # of the head, once they are asked for
 
     @classmethod
@@ -85,7 +87,20 @@ class Classifier:
     def shots(self, label: str) -> int:
         """The number of shots of a label; 0 if it is not enrolled."""
         with self._lock, self._limited:
-            return self._current().shots(label)
+            return self._current().shots(self._forms.name(label))
+
+    def label(self, text: str) -> str:
+        """The label that a text stands for: as it is enrolled, or would be.
+
+        Different texts may look the same: Unicode writes é as one character or two. They stand for one label, as texts with
+        blanks around do. A new label gets the composed form (NFC), without the blanks.
+
+        Raises:
+            LabelError: it is no text, is empty, or has several lines.
+        """
+        with self._lock, self._limited:
+            self._current()
+            return self._forms.name(text)
 
     def limits(self) -> Array64:
         """The squared distance up to which each label is known, float64 (N,), in the order of `labels`.
@@ -117,14 +132,14 @@ class Classifier:
         """Add examples to a label, creating it if it is new. All of them are added, or none.
 
         Args:
-            label: any text that is not empty.
+            label: one line of text; see `label`.
             images: examples, as the bundle's input says: an array (n, ...), for images uint8 (n, H, W[, C]), or a list of
                 paths, arrays and Pillow's images.
 
         Raises:
             InputError: one of them is not what the encoder takes, or there are none.
-            LabelError: the label is empty or no text.
-            StoreError: the store cannot be written.
+            LabelError: see `label`.
+            StoreError: see `enroll_embeddings`.
             BackendError: see `Encoder.embed`.
         """
         input_spec = self.bundle.manifest.input_spec
@@ -139,17 +154,22 @@ class Classifier:
 
         Undo takes all of them back in one step; in a store without single shots, in one step per label.
 
+        Returns:
+            A result for each label, once if it was given in several forms.
+
         Raises:
-            LabelError: a label is empty or no text.
+            LabelError: see `label`.
             StoreError: the store cannot be written, or an embedding has values that it does not hold.
             ValueError: embeddings are not (n, D) with n at least 1.
         """
         with self._lock, self._limited:
-            self.store.enroll_many(shots)
-            head = self._follow(*shots) if len(shots) == 1 else self._refresh()
+            self._current()
+            added = self._forms.by_name(shots)
+            self.store.enroll_many(added)
+            head = self._follow(*added) if len(added) == 1 else self._refresh()
             # Another process may have forgotten a label already.
             return [
-                Enrolled(label, len(embeddings), head.shots(label), len(head.labels)) for label, embeddings in shots.items()
+                Enrolled(label, len(embeddings), head.shots(label), len(head.labels)) for label, embeddings in added.items()
             ]
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
@@ -226,6 +246,8 @@ class Classifier:
             StoreError: the store cannot be written; nothing has changed.
         """
         with self._lock, self._limited:
+            self._current()
+            label = self._forms.name(label)
             try:
                 forgotten = self.store.forget(label, shot)
             except BaseException:  # perhaps an interrupt after the removal, while it waited for another program
@@ -241,6 +263,8 @@ class Classifier:
             LabelError: the old one is not enrolled, or the new one is, or is no label.
         """
         with self._lock, self._limited:
+            self._current()
+            old, new = self._forms.renamed(old, new)
             try:
                 return self.store.rename(old, new)
             finally:
@@ -299,4 +323,5 @@ class Classifier:
     def _refresh(self) -> ScoringHead:
         self._version = self.store.version()
         self._head, self._limits = ScoringHead(self.store.snapshot()), None
+        self._forms = LabelForms(self._head.labels, self._head.shots)
         return self._head

@@ -160,6 +160,26 @@ def test_what_is_no_label_is_refused(classifier: Classifier, label: str) -> None
     assert classifier.labels == []
 
 
+def test_one_label_in_several_forms_is_one_class(classifier: Classifier) -> None:
+    assert tuple(classifier.enroll("Cafe\u0301", takes(0, 1))) == ("Café", 1, 1, 1)
+    assert tuple(classifier.enroll(" Café\n", takes(0, 2))) == ("Café", 2, 3, 1)
+    shots = {form: classifier.embed(draw(0))[None] for form in ("Café", "Cafe\u0301")}
+    assert [tuple(done) for done in classifier.enroll_embeddings(shots)] == [("Café", 2, 5, 1)]
+    assert (classifier.labels, classifier.shots("Cafe\u0301")) == (["Café"], 5)
+    assert classifier.forget("Cafe\u0301").shots == 5
+
+
+def test_a_label_of_an_older_store_is_found_by_its_usual_form(classifier: Classifier) -> None:
+    for label in ("Cafe\u0301", "two\nlines"):
+        classifier.store.enroll(label, classifier.embed(draw(0))[None])
+    assert tuple(classifier.enroll("Café", takes(0, 1))) == ("Cafe\u0301", 1, 2, 2)
+    classifier.rename("two\nlines", "one line")
+    with pytest.raises(LabelError, match="enrolled already"):
+        classifier.rename("one line", "Café")
+    assert classifier.rename("Café", "Café") == 2
+    assert classifier.labels == ["Café", "one line"]
+
+
 # Classify
 
 
