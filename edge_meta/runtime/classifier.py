@@ -17,6 +17,7 @@ from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.colour_check import ColourCheck
+from edge_meta.runtime.embedding_checks import one_embedding, require_resolution
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.limits import known_up_to
 from edge_meta.runtime.results import Enrolled, Prediction, Result
@@ -159,12 +160,14 @@ class Classifier:
 
         Raises:
             LabelError: see `label`.
-            StoreError: the store cannot be written, or an embedding has values that it does not hold.
+            StoreError: the store cannot be written, or an embedding has values too large or too small for it.
             ValueError: embeddings are not (n, D) with n at least 1.
         """
         with self._lock, self._limited:
             self._current()
             added = self._forms.by_name(shots)
+            for embeddings in added.values():
+                require_resolution(embeddings)
             self.store.enroll_many(added)
             head = self._follow(*added) if len(added) == 1 else self._refresh()
             # Another process may have forgotten a label already.
@@ -190,8 +193,10 @@ class Classifier:
         """Classify as `classify` does, from an embedding, float32 (D,).
 
         Raises:
+            InputError: it is not (D,), or not finite.
             LabelError: nothing is enrolled.
         """
+        embedding = one_embedding(embedding, self.bundle.manifest.dim)
         with self._lock, self._limited:
             head = self._current()
             if not head.labels:

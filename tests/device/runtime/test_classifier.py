@@ -296,6 +296,38 @@ def test_with_nothing_enrolled_there_is_nothing_to_say(classifier: Classifier, t
     assert not (tmp_path / "store.db").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "cause"),
+    [
+        (np.zeros(5, np.float32), r"shape \(5,\) was given; the bundle's have \(112,\)"),
+        (np.zeros((1, 112), np.float32), r"shape \(1, 112\) was given"),
+        (np.full(112, np.nan, np.float32), "not finite"),
+        (np.full(112, 1e39), "not finite"),
+        (["alef"] * 112, "not an array of numbers"),
+    ],
+    ids=["length", "rank", "nan", "large", "text"],
+)
+def test_an_embedding_that_is_none_is_refused(taught: Classifier, given: Any, cause: str) -> None:
+    with pytest.raises(InputError, match=cause):
+        taught.classify_embedding(given)
+
+
+def test_a_list_of_numbers_is_an_embedding(taught: Classifier) -> None:
+    embedding = taught.embed(draw(1))
+    assert taught.classify_embedding(embedding.tolist()) == taught.classify_embedding(embedding)
+
+
+@pytest.mark.parametrize("value", [1e-9, 2.0**-17])
+def test_embeddings_that_a_store_rounds_away_are_refused(classifier: Classifier, value: float) -> None:
+    shots = np.full((2, 112), value, np.float32)
+    shots[0] = 1.0
+    with pytest.raises(StoreError, match=r"no value beyond .* Multiply all embeddings"):
+        classifier.enroll_embeddings({"alef": shots})
+    assert classifier.labels == []
+    classifier.enroll_embeddings({"alef": np.zeros((1, 112), np.float32), "bet": shots[1:] / value * 2.0**-16})
+    assert classifier.labels == ["alef", "bet"]
+
+
 # Adapt, forget, undo
 
 
