@@ -153,26 +153,22 @@ def adapt(
 
 
 def _adaptation(done: Adapted) -> str:
-    """The result in one line: by which head, judged on which shots, and whether it is kept."""
-    fitted = f"{done.solver} on {done.shots} shots of {done.classes} classes"
-    if done.steps_allowed:
-        fitted = f"{done.steps} of {done.steps_allowed} steps by {fitted}"
-    prototypes = "The head is that of the prototypes"
-    if done.held_out_loss_after is None:
-        nothing = "no label has two shots, so none could be held out to judge by"
-        if done.changed:
-            return f"{fitted}: loss {done.loss_before:.4f} → {done.loss_after:.4f}; {nothing}"
-        return f"{prototypes}: {nothing}."
+    """The result in people's words: whether the head has changed, and how many held-out shots it gets right."""
+    steps = f"{done.steps} of {done.steps_allowed}" if done.changed else f"at most {done.steps_allowed}"
+    by = f"by {steps} steps" if done.steps_allowed else f"by {done.solver}"
+    fitted = f"to {done.shots} shots of {done.classes} labels {by}"
+    if done.held_out_accuracy_before is None or done.held_out_accuracy_after is None:
+        state = f"Adapted {fitted}" if done.changed else "Not adapted"
+        return f"{state}: no label has two shots, so none could be held out to judge by. Enroll more shots."
+    before, after = (round(share * done.held_out) for share in (done.held_out_accuracy_before, done.held_out_accuracy_after))
+    right = f"Right on {after} of {done.held_out} held-out shots"
+    better = "" if before == done.held_out else " Try more shots, or another bundle."
     if not done.changed:
-        return (
-            f"{prototypes}: on {done.held_out} held-out shots, {done.solver} did no better "
-            f"(loss {done.held_out_loss_before:.4f}, {done.held_out_accuracy_before:.1%} right)."
-        )
-    return (
-        f"{fitted}: on {done.held_out} held-out shots, "
-        f"loss {done.held_out_loss_before:.4f} → {done.held_out_loss_after:.4f}, "
-        f"{done.held_out_accuracy_before:.1%} → {done.held_out_accuracy_after:.1%} right"
-    )
+        return f"Not adapted: fitting {fitted} did no better. {right}, as before.{better}"
+    if after == before:
+        surer = f"surer (loss {done.held_out_loss_before:.4f} → {done.held_out_loss_after:.4f})"
+        return f"Adapted {fitted}. {right}, as before, but {surer}.{better}"
+    return f"Adapted {fitted}. {right}, {before} before."
 
 
 @click.command()
