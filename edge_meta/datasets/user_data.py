@@ -16,7 +16,7 @@ from edge_meta.datasets.base import Dataset, require_classes, split_of_classes
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import InputSpec
 from edge_meta.inputs.array_files import read_npy
-from edge_meta.inputs.folders import list_folder
+from edge_meta.inputs.folders import did_you_mean, list_folder
 
 
 def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int = archive.MOST_BYTES) -> Dataset:
@@ -73,7 +73,8 @@ def _class_files(path: Path, input_spec: InputSpec) -> dict[str, list[Path]]:
         where = f"{path / empty[0]}" if empty else f"{path}"
         raise DatasetError(
             f"{where} holds no {f'{noun}s' if empty else 'class folders'}.",
-            f"Put one subfolder per class into {path}, each with {noun} files ({', '.join(sorted(suffixes))}).",
+            f"{did_you_mean(path, suffixes)}Put one subfolder per class into {path}, "
+            f"each with {noun} files ({', '.join(sorted(suffixes))}).",
         )
     return classes
 

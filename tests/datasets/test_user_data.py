@@ -70,6 +70,11 @@ def test_a_folder_gives_a_class_for_each_subfolder(folder: Path) -> None:
     assert grays(data) == {f"class{k}": [20 * k + example for example in range(2 + k % 3)] for k in range(10)}
 
 
+def test_a_folder_one_level_too_high_gets_the_one_below(folder: Path) -> None:
+    with pytest.raises(DatasetError, match=rf"Did you mean {folder}\? Put one subfolder per class"):
+        load_dataset(f"folder:{folder.parent}", "all", INPUT)
+
+
 def test_a_folders_splits_partition_its_classes(folder: Path) -> None:
     assert_splits_partition_the_classes(f"folder:{folder}")
 
