@@ -14,7 +14,9 @@ from edge_meta.errors import TrainingError
 
 
 @click.command()
-@click.option("--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH or npz:PATH.")
+@click.option(
+    "--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH, npz:PATH or csv:PATH."
+)
 @click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS), help="Train by this method.")
 @click.option("--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS), help="Train this network.")
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")

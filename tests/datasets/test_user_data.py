@@ -49,7 +49,9 @@ def assert_splits_partition_the_classes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "", "folder", "folder:", "npz:", "omniglot:PATH", "Omniglot"])
 def test_a_name_outside_of_the_grammar_is_refused(name: str) -> None:
-    with pytest.raises(DatasetError, match=r"There is no dataset .* Use omniglot, lake, glyphs, folder:PATH or npz:PATH"):
+    with pytest.raises(
+        DatasetError, match=r"There is no dataset .* Use omniglot, lake, glyphs, folder:PATH, npz:PATH or csv:PATH"
+    ):
         load_dataset(name, "train")
 
 
