@@ -49,7 +49,7 @@ class FolderCheck:
 
     @property
     def splits(self) -> dict[str, int]:
-        """How many of the classes each split gets."""
+        """Split → the number of classes that it gets."""
         names = [name for name, count in self.classes.items() if count]
         return {split: len(split_of_classes(names, split)) for split in SPLITS}
 

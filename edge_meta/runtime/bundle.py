@@ -54,9 +54,13 @@ class Bundle:
     path: Path
     name: str
     manifest: Manifest
-    model: bytes = field(repr=False)
-    seed: bytes | None = field(repr=False)
-    maps: Mapping[str, EmbeddingMap] = field(default_factory=dict, repr=False)
+    model: bytes
+    seed: bytes | None
+    maps: Mapping[str, EmbeddingMap] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        made = self.manifest
+        return f"<Bundle {self.name}: {made.input_spec} to {made.dim} values, {made.quantization}, {made.encoder_id[:12]}>"
 
     @classmethod
     def open(cls, source: str | Path, largest: int = LARGEST_BUNDLE) -> Bundle:

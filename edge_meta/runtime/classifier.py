@@ -44,11 +44,9 @@ class Classifier:
         self._colour_check = ColourCheck(bundle.manifest)
         self._lock = threading.RLock()
         self._limited = Limited(encoder.options.threads)
-        self._version = store.version()
-        with self._limited:
-            self._head = ScoringHead(store.snapshot())
-        self._forms = LabelForms(self._head.labels, self._head.shots)
         self._limits: Array64 | None = None  # of the head, once they are asked for
+        with self._limited:
+            self._refresh()
 
     @classmethod
     def load(
@@ -93,8 +91,7 @@ class Classifier:
     def label(self, text: str) -> str:
         """The label that a text stands for: as it is enrolled, or would be.
 
-        Different texts may look the same: Unicode writes é as one character or two. They stand for one label, as texts with
-        blanks around do. A new label gets the composed form (NFC), without the blanks.
+        Texts that look the same, such as é of one character or two, are one label. A new one is in NFC, stripped of blanks.
 
         Raises:
             LabelError: it is no text, is empty, or has several lines.
@@ -153,10 +150,8 @@ class Classifier:
     def enroll_embeddings(self, shots: Mapping[str, Array]) -> list[Enrolled]:
         """Add embeddings, float32 (n, D), to each of several labels: all of them, or none.
 
-        Undo takes all of them back in one step; in a store without single shots, in one step per label.
-
-        Returns:
-            A result for each label, once if it was given in several forms.
+        Undo takes all of them back in one step; in a store without single shots, in one step per label. A label given in
+        several forms has one result.
 
         Raises:
             LabelError: see `label`.
@@ -166,8 +161,7 @@ class Classifier:
         with self._lock, self._limited:
             self._current()
             added = self._forms.by_name(shots)
-            for embeddings in added.values():
-                require_resolution(embeddings)
+            require_resolution(*added.values())
             self.store.enroll_many(added)
             head = self._follow(*added) if len(added) == 1 else self._refresh()
             # Another process may have forgotten a label already.
@@ -243,16 +237,14 @@ class Classifier:
         """Remove a label for good, or one shot of it by its id.
 
         Returns:
-            The number of shots removed, whether an adapted head went with them, and whether their bytes may still be on
-            the disk; see `Store.forget`.
+            How many shots, whether an adapted head went with them, and whether bytes may be left; see `Store.forget`.
 
         Raises:
             LabelError: there is no such label or shot.
             StoreError: the store cannot be written; nothing has changed.
         """
         with self._lock, self._limited:
-            self._current()
-            label = self._forms.name(label)
+            label = self.label(label)
             try:
                 forgotten = self.store.forget(label, shot)
             except BaseException:  # perhaps an interrupt after the removal, while it waited for another program
@@ -294,6 +286,12 @@ class Classifier:
                 return self.store.merge(*stores)
             finally:
                 self._refresh()
+
+    def __repr__(self) -> str:
+        head = self._head
+        return (
+            f"<Classifier {self.bundle.name}: {len(head.labels)} labels, {head.counts.sum()} shots, {self.store.path.name}>"
+        )
 
     def close(self) -> None:
         """Close the store; its file can then be copied as it is."""

@@ -33,15 +33,16 @@ def one_embedding(given: Any, dim: int) -> Array:
     return embedding
 
 
-def require_resolution(embeddings: Array) -> None:
+def require_resolution(*given: Array) -> None:
     """Check that embeddings (n, D) are not so small that a store's units, 2^-24, would round most of them away.
 
     Raises:
         StoreError: all values of a row that is not zero are below 2^-16 in magnitude.
     """
-    largest = np.abs(embeddings).max(axis=-1, initial=0.0)
-    if np.any((largest > 0) & (largest < LEAST)):
-        raise StoreError(
-            f"An embedding has no value beyond ±{LEAST:.1g}; a store holds multiples of {2.0**-24:.0e}, so little is left.",
-            "Multiply all embeddings by the same number, such as 1,000,000, or export the encoder with --calibration.",
-        )
+    for embeddings in given:
+        largest = np.abs(embeddings).max(axis=-1, initial=0.0)
+        if np.any((largest > 0) & (largest < LEAST)):
+            raise StoreError(
+                f"An embedding has no value beyond ±{LEAST:.1g}, and a store holds multiples of {2.0**-24:.0e}.",
+                "Multiply all embeddings by the same number, such as 1,000,000, or export the encoder with --calibration.",
+            )

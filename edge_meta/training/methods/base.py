@@ -52,6 +52,10 @@ class Method(ABC):
         self.input_spec = input_spec or ImageInput.for_shape(encoder.input_shape[1:])
         self.optimizer: keras.optimizers.Optimizer | None = None
 
+    def __repr__(self) -> str:
+        encoder = self.encoder
+        return f"<{type(self).__name__} of {encoder.name}: {self.input_spec} to {encoder.output_shape[-1]} values>"
+
     @abstractmethod
     def gradients(
         self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor

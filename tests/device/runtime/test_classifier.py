@@ -664,3 +664,9 @@ def test_limits_are_infinite_without_a_calibration(tmp_path: Path) -> None:
     with Classifier.load(bundle, tmp_path / "store.db") as classifier:
         classifier.enroll("ink", takes(0, 1))
         assert classifier.limits().tolist() == [np.inf]
+
+
+def test_a_classifier_and_its_bundle_are_shown_in_a_line(taught: Classifier) -> None:
+    assert repr(taught) == "<Classifier omniglot: 5 labels, 15 shots, store.db>"
+    made_by = taught.bundle.manifest.encoder_id[:12]
+    assert repr(taught.bundle) == f"<Bundle omniglot: 28×28×1 image to 112 values, int8, {made_by}>"
