@@ -64,7 +64,7 @@ def _converter(path: Path) -> Any:
     except Exception as error:
         raise ExportError(
             f"{path} is not a model that can be read ({_reason(error)}).",
-            "Save it again with layers of Keras's own, or convert it to .tflite where its code is.",
+            "Run model.export('folder') where its code is, and export that folder.",
         ) from None
 
 

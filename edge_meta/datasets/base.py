@@ -48,6 +48,11 @@ class Dataset:
         if np.any(np.diff(self.labels) < 0):
             raise ValueError("labels are not in ascending order")
 
+    def __repr__(self) -> str:
+        classes, sizes = len(self.class_names), "×".join(map(str, self.examples.shape[1:]))
+        held = f"{len(self.examples):,} examples of {sizes} {self.examples.dtype}"
+        return f"<Dataset {self.name}, {self.split}: {classes:,} classes, {held}>"
+
     def with_rotations(self) -> Dataset:
         """Add each class turned by 90, 180 and 270 degrees as three more classes (Santoro et al. 2016; Snell et al. 2017).
 

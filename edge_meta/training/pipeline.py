@@ -34,6 +34,7 @@ def train(
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    minutes: float | None = None,
 ) -> RunFolder:
     """Train as configured, into the folder `output`.
 
@@ -44,6 +45,7 @@ def train(
         resume: go on with the run in the folder, which was started with the same configuration.
         on_progress: called after each step.
         strategy: the devices to train on; by default those that `devices.strategy` finds.
+        minutes: end after this time, with a validation and a checkpoint that `resume` goes on from; on one host only.
 
     Raises:
         DatasetError: the dataset is missing, or too small for the episodes asked for.
@@ -75,7 +77,7 @@ def train(
     with devices.lost_workers(strategy):
         learner.fit(
             sampler, config.episodes, judge, run if resume or chief else None, on_progress,
-            config.augment, config.tasks, config.xla,
+            config.augment, config.tasks, config.xla, minutes=minutes,
         )  # fmt: skip
     return run
 

@@ -26,7 +26,7 @@ from converters.tflite.edit import serialize
 from converters.tflite.model import parse
 from edge_meta import Classifier
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.errors import BackendError, ExportError, InputError
+from edge_meta.errors import BackendError, EdgeMetaError, ExportError, InputError
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.episode_heads import prototype_head
 from edge_meta.heads import linear
@@ -400,6 +400,23 @@ def test_unknown_layers_and_damaged_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "bad" / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(ExportError, match="bad is not a model that can be read"):
         export_bundle(tmp_path / "bad", tmp_path / "made.bundle", quantize="float32")
+
+
+def test_a_subclassed_model_that_keras_cannot_rebuild_is_refused(tmp_path: Path) -> None:
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(4)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+    model = Own()
+    model(np.zeros((1, 8), "f4"))
+    model.save(tmp_path / "own.keras")
+    for options in ({"quantize": "float32"}, {"calibration": "glyphs"}):
+        with pytest.raises(EdgeMetaError, match=r"own\.keras is not .* [Rr]un model\.export\('folder'\)"):
+            export_bundle(tmp_path / "own.keras", tmp_path / "made.bundle", **options)
 
 
 # --- the metric -------------------------------------------------------------------------------------------------------

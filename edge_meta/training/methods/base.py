@@ -52,6 +52,10 @@ class Method(ABC):
         self.input_spec = input_spec or ImageInput.for_shape(encoder.input_shape[1:])
         self.optimizer: keras.optimizers.Optimizer | None = None
 
+    def __repr__(self) -> str:
+        encoder = self.encoder
+        return f"<{type(self).__name__} of {encoder.name}: {self.input_spec} to {encoder.output_shape[-1]} values>"
+
     @abstractmethod
     def gradients(
         self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor
@@ -111,6 +115,7 @@ class Method(ABC):
         xla: bool = False,
         validations: int = 25,
         validation_episodes: int = 200,
+        minutes: float | None = None,
     ) -> list[dict[str, Any]]:
         """Meta-train on the sampler's episodes 0 to `episodes` − 1; see `trainer.fit`.
 
@@ -123,6 +128,7 @@ class Method(ABC):
             xla: compile the step with XLA; on one device only.
             validations: intervals in a run; each ends with a validation and a checkpoint.
             validation_episodes: episodes in one validation.
+            minutes: end after this time, with a validation and a checkpoint; on one host only.
 
         Returns:
             The history, a dict for each interval: "episode", "loss", "accuracy", "images_per_second", and with
@@ -137,6 +143,7 @@ class Method(ABC):
         return trainer.fit(
             self, sampler, episodes, validation, run, on_progress,
             augment=augment, tasks=tasks, xla=xla, validations=validations, validation_episodes=validation_episodes,
+            minutes=minutes,
         )  # fmt: skip
 
     def evaluate(self, sampler: EpisodeSampler, episodes: int = 1000) -> Interval:

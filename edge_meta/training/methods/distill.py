@@ -105,7 +105,7 @@ class Distill(Method):
         return tf.math.l2_normalize((self._joined(pixels) - self._centre) @ self._projection, axis=-1)
 
     def targets_of(self, training: Dataset) -> tf.Tensor:
-        """What the teachers say of each training image, float32 (examples, dim): asked once, a step is twice as fast."""
+        """The teachers' answer to each training image, float32 (examples, dim): asked once, a step is twice as fast."""
         targets = tf.function(self._targets, reduce_retracing=True)
         images = training.examples
         return tf.concat(
