@@ -81,7 +81,7 @@ def _camera(scene: Scene, side: int) -> tuple[Array, Array]:
 
 
 def _trace(parts: Sequence[Part], scene: Scene, eye: Array, rays: Array, farthest: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """How far each ray goes, and whether it meets the thing before `farthest`."""
+    """The length of each ray, and whether it meets the thing before `farthest`."""
     start, end = _ball(eye, rays)
     travelled, met = start.copy(), np.zeros(len(rays), bool)
     end = np.minimum(end, farthest)
