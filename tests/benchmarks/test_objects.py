@@ -92,6 +92,19 @@ def test_fine_tuning_sees_no_test_class_of_groceries(archives: Path) -> None:
     assert [sum(split == each for split, _ in named) for each in ("train", "val")] == [6, 2]
 
 
+def test_fine_tuning_starts_from_the_encoder_of_the_bundle(scripts: Path) -> None:
+    import fine_tune
+
+    from edge_meta.training.encoders import photo12
+    from edge_meta.training.run import RunFolder
+    from edge_meta.training.start import start_from
+
+    encoder = photo12((128, 128, 3))
+    start_from(str(fine_tune.START), encoder, "photo12")
+    kept = RunFolder(scripts).load_encoder().get_weights()
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(encoder.get_weights(), kept, strict=True))
+
+
 def test_a_bundle_is_judged_on_held_back_classes(archives: Path) -> None:
     import judge
 
