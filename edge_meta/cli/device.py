@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -16,6 +17,11 @@ from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
 from edge_meta.store.labels import LabelForms
 from edge_meta.store.messages import SCRUB_PENDING
+
+if TYPE_CHECKING:
+    from edge_meta.evaluation.doubtful_shots import Doubt
+
+MOST_ALIKE = 3  # notes of one kind
 
 
 @click.command()
@@ -49,7 +55,8 @@ def enroll(
     label, and all labels are enrolled in one step. What cameras and file managers put beside photos is skipped. Other files
     in a FOLDER that cannot be read are left out, and listed.
 
-    Notes tell which examples were enrolled before, and which are nearer to another label than to the other shots of theirs.
+    Notes tell which examples were enrolled before, and which are nearer to another label than to the other shots of theirs:
+    the first three of each kind. --json lists all.
 
     --no-shots is for a new store. Nothing in that store can be adapted, and no single shot can be forgotten.
     """
@@ -64,8 +71,7 @@ def enroll(
         done = classifier.enroll_embeddings({label: np.stack([shot for _, shot in shots]) for label, shots in named.items()})
         warnings = doubtful_shots(named, stored, classifier.store.snapshot())
     unreadable = given.report()
-    for doubt in warnings:
-        note(f"Note: {doubt.cause}")
+    _note_doubts(warnings)
     for missing in sorted(set(files) - {each.label for each in done}):
         note(f"Note: {missing} is not enrolled, since no file in it can be read.")
     if label is None:
@@ -75,6 +81,16 @@ def enroll(
         result = done[0]._asdict()
     lines = [f"{each.label}: {each.added} added, {each.shots} shots; {each.classes} classes" for each in done]
     emit({**result, "unreadable": unreadable, "warnings": [doubt._asdict() for doubt in warnings]}, as_json, lines)
+
+
+def _note_doubts(doubts: Sequence[Doubt]) -> None:
+    """Print the first few notes of each kind, and how many more there are."""
+    for kind in dict.fromkeys(doubt.kind for doubt in doubts):
+        alike = [doubt.cause for doubt in doubts if doubt.kind == kind]
+        for cause in alike[:MOST_ALIKE]:
+            note(f"Note: {cause}")
+        if len(alike) > MOST_ALIKE:
+            note(f"Note: … and {len(alike) - MOST_ALIKE} more like it; --json lists all.")
 
 
 @click.command()

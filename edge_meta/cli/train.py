@@ -19,6 +19,10 @@ from edge_meta.errors import TrainingError
 )
 @click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS), help="Train by this method.")
 @click.option("--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS), help="Train this network.")
+@click.option(
+    "--dim", type=int, metavar="VALUES",
+    help="End the encoder in a linear layer of so many values and unit length; for the encoders of photos.",
+)  # fmt: skip
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
 @click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
 @click.option("--way", default=100, show_default=True, help="Classes in a training episode.")
@@ -64,7 +68,8 @@ from edge_meta.errors import TrainingError
 @click.option(
     "--start",
     metavar="PATH",
-    help="Begin with the encoder of another run, or with the ImageNet weights (.pth) of an EfficientNet-Lite.",
+    help="Begin with the encoder of another run or of a .keras or .weights.h5 file, with the ImageNet weights (.pth) of an "
+    "EfficientNet-Lite, or, for a MobileNet, with those that Keras downloads: imagenet.",
 )
 @click.option(
     "--teacher", "teachers", multiple=True, metavar="PATH",

@@ -45,7 +45,9 @@ class Distill(Method):
         self.teachers = tuple(teachers)
         joined, dim = sum(teacher.network.output_shape[-1] for teacher in teachers), encoder.output_shape[-1]
         if not ends_in_unit_length(encoder):
-            raise TrainingError(f"{encoder.name} does not end in a linear layer and unit length.", "Use --encoder photo12.")
+            raise TrainingError(
+                f"{encoder.name} does not end in a linear layer and unit length.", "Use --encoder photo12, or --dim."
+            )
         if joined < dim:
             raise TrainingError(
                 f"The teachers have {joined} values, fewer than the embedding's {dim}.",
