@@ -32,6 +32,10 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
     ]
     if training.get("centred"):
         lines.append("* Embeddings are centred on the calibration data and brought to one length (Wang et al. 2019).")
+    if manifest.normalization is not None:
+        lines.append(
+            "* That is done behind `encoder.tflite`, as `embedding` in the manifest says; programs of your own do it, too."
+        )
     if "method" in training:
         lines.append(
             f"* {training['method']}, {training['encoder']}, {training['way']}-way {training['shot']}-shot with "

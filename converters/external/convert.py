@@ -25,6 +25,7 @@ from converters.quantization.convert import range_examples
 from converters.quantization.formats import FORMATS
 from converters.quantization.parity import parity, require_parity
 from converters.quantization.signatures import signature_shapes
+from converters.tflite.edit import ends_in_integers
 from converters.tflite.edit_graph import Graph
 from converters.tflite.metadata import with_metadata
 from converters.tflite.model import ModelFile
@@ -74,7 +75,7 @@ def convert_external(source: Path, options: ExportOptions, on_note: Callable[[st
         **({"sha256": converted.digest} if converted.digest else {}),
         "tensor": choice.tensor_name,
     }
-    rates, rejection = fallback_learning_rates(converted.encoder.squared_norm), None
+    rates, rejection, outside = fallback_learning_rates(converted.encoder.squared_norm), None, None
     if data is None:
         on_note("without --calibration, the bundle never says unknown, and its learning rate is a guess")
     else:
@@ -83,7 +84,12 @@ def convert_external(source: Path, options: ExportOptions, on_note: Callable[[st
         embeddings = embed_all(Encoder(model), input_spec, data.examples)
         check_embeddings(embeddings)
         normalization = best_normalization(embeddings, data)
-        model, embeddings = normalization.add_to(model, input_spec.noun), normalization.apply(embeddings)
+        embeddings = normalization.apply(embeddings)
+        if ends_in_integers(model):
+            # Operators in float32 behind it would shut out every device that has integers alone.
+            outside = normalization.outside_of_file()
+        else:
+            model = normalization.add_to(model, input_spec.noun)
         rates, rejection = choose_learning_rates(embeddings, data), calibrate_rejection(embeddings, data)
         centred = normalization.mean is not None
         training = {**training, "calibration": options.calibration, "centred": centred, "scale": normalization.scale}
@@ -91,7 +97,8 @@ def convert_external(source: Path, options: ExportOptions, on_note: Callable[[st
         model = with_metadata(model, input_spec, converted.encoder.dim, "not stated")
     interpreter, parsed = Encoder(model), ModelFile.parse(model)
     return model, Manifest(
-        encoder_id=parsed.encoder_id(input_spec.to_manifest()),
+        # What is done outside of the file makes another encoder, too.
+        encoder_id=parsed.encoder_id(input_spec.to_manifest() | ({"output": outside.to_manifest()} if outside else {})),
         files={},
         input_spec=input_spec,
         dim=interpreter.dim,
@@ -101,6 +108,7 @@ def convert_external(source: Path, options: ExportOptions, on_note: Callable[[st
         signatures=signature_shapes(interpreter.interpreter),
         parity=report,
         training=training,
+        normalization=outside,
     )
 
 

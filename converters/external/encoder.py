@@ -64,6 +64,7 @@ def fit_encoder(content: bytes, choice: Choice, on_note: Callable[[str], None]) 
 
 def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
     """Give the file a float32 vector (1, D) as its output, and run it in a child process."""
+    _drop_last_uint8(graph)
     (output,) = graph.outputs
     dtype, quantization = graph.dtype(output), graph.quantization(output)
     shape = _run(graph.save(input_name), name)
@@ -77,6 +78,10 @@ def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
         raise ExportError(
             f"{name} gives {described}; an embedding has 2 to 65536 values.", "Choose another --output-tensor."
         )
+    # Before it is dequantized, so that integers stay integers to the end.
+    if dtype in DEQUANTIZE and shape != (1, dim):
+        graph.append("RESHAPE", dtype, (1, dim), np.array([1, dim], np.int32))
+        shape = (1, dim)
     if dtype in DEQUANTIZE and quantization is not None:
         graph.append("DEQUANTIZE", "float32", shape, version=DEQUANTIZE[dtype])
     elif dtype == "float16":
@@ -90,6 +95,18 @@ def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
     model = graph.save(input_name)
     _run(model, name)
     return model
+
+
+def _drop_last_uint8(graph: Graph) -> None:
+    """Take the embedding before an operator that only turns int8 into uint8: the values are the same, and stay int8."""
+    (output,) = graph.outputs
+    made_by = next((step for step in graph.steps() if output in step.outputs), None)
+    if made_by is None or made_by.name != "QUANTIZE" or graph.dtype(output) != "uint8":
+        return
+    inner = made_by.inputs[0]
+    before, after = graph.quantization(inner), graph.quantization(output)
+    if graph.dtype(inner) == "int8" and before and after and (before[0], before[1] + 128) == after:
+        graph.make_output(inner)
 
 
 def _run(model: bytes, name: str) -> tuple[int, ...]:

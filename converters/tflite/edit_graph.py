@@ -5,6 +5,7 @@ The file's weights and its own quantization stay.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -192,6 +193,9 @@ class Graph:
         """Put an operator behind the only output; returns the new output, of that dtype and shape."""
         (tensor,) = self.outputs
         new = add_tensor(self._model, f"{self.name(tensor)}/{operator.lower()}", dtype, shape)
+        if dtype == self.dtype(tensor):
+            # Integers mean the same in another shape.
+            self._main.tensors[new].quantization = copy.deepcopy(self._main.tensors[tensor].quantization)
         self._main.operators.append(self._operator(operator, tensor, new, operand, version))
         self._main.outputs = [new]
         return new
