@@ -16,7 +16,8 @@ from converters.external.source_model import ModelInputs, TfliteModel
 from converters.options import ModelOptions
 from converters.tflite.edit_graph import Graph
 from edge_meta.datasets import Dataset, load_dataset
-from edge_meta.errors import ExportError
+from edge_meta.errors import BundleError, ExportError
+from edge_meta.runtime.subprocess_check import check_model
 
 Note = Callable[[str], None]
 
@@ -26,7 +27,7 @@ class Choice:
     """A tensor and an input.
 
     Attributes:
-        content: the file, with the subgraph that embeds first; else as it was.
+        content: the file as it was, but the subgraph that embeds is first; if no interpreter runs it, the part that embeds.
         tensor: the embedding, by its index in the file.
         tensor_name: for the manifest.
         inputs: the file's inputs.
@@ -60,7 +61,7 @@ def choose(
         calibration: the dataset to judge candidates by.
         on_note: called with a line about each assumption and each judgement.
         names: other names of the file's outputs, such as those of layers.
-        arithmetic: see `stated_range`.
+        arithmetic: see `stated_range`; None for a file that was not converted here.
 
     Raises:
         ExportError: it has no such tensor or input, or nothing says in which range it wants pixels.
@@ -79,6 +80,8 @@ def choose(
     check_operators(graph, name)
     inputs = model_inputs(graph, name)
     given, ranges = read_input(graph, inputs.example, name, options, on_note, arithmetic)
+    if arithmetic is None:
+        content = _that_runs(content, graph, name)
     data = None if calibration is None else load_dataset(calibration, "train", given.spec)
     if data is None or (len(tensors) == 1 and len(ranges) == 1):
         if len(ranges) > 1:
@@ -100,6 +103,23 @@ def choose(
         on_note(f"the embedding is taken from {described[judged.tensor]!r}; {way}-way {shot}-shot episodes: {scores}")
     report = as_report(judged, described, data.name)
     return Choice(content, judged.tensor, described[judged.tensor], inputs, in_range(given, judged.range), data, report)
+
+
+def _that_runs(content: bytes, graph: Graph, name: str) -> bytes:
+    """The file if an interpreter runs it, else the part of it that embeds: a device may lack operators behind that.
+
+    It is tried in a child process, since an interpreter may crash on a file of unknown origin.
+    """
+    try:
+        check_model(content)
+    except BundleError:
+        part = graph.save("input")
+        try:
+            check_model(part)
+        except BundleError as error:
+            raise ExportError(f"{name}: {error.cause}", "Convert it again for TFLite's own operators.") from None
+        return part
+    return content
 
 
 def _ask(name: str, ranges: list[Range]) -> None:

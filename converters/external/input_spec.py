@@ -41,7 +41,7 @@ def read_input(
         ExportError: an input of open size; of a shape, dtype or range that is none of the three kinds; of two likely kinds;
             or options that contradict it.
     """
-    shape = _fixed_shape(graph, source, name, options.input_shape)
+    shape = fix_shape(graph, source, name, options.input_shape)
     kind = input_kind(graph, source, shape, name, options)
     if kind == "image":
         return _image(graph, source, shape, name, options, on_note, arithmetic)
@@ -54,7 +54,7 @@ def read_input(
     return _array(graph, source, shape, name, options)
 
 
-def _fixed_shape(graph: Graph, source: int, name: str, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
+def fix_shape(graph: Graph, source: int, name: str, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
     """Fix the input's shape: a batch of one, and open sizes as asked."""
     stated = graph.shape(source)
     shape = stated

@@ -1,4 +1,4 @@
-"""What the manifest says of an encoder's output: a centre and a scale, applied by the runtime."""
+"""The runtime normalizes an encoder's output by the centre and the scale that the manifest has."""
 
 from __future__ import annotations
 
