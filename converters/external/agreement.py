@@ -15,7 +15,9 @@ from edge_meta.errors import ExportError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, InputSpec
 from edge_meta.types import Array, Array64
 
-# The largest noise by format. On models that convert well (docs/models.md) the largest seen was a third of each or less.
+# The largest noise by format; docs/models.md has what was seen. Float32 differs by the order of sums alone. Integers may
+# differ by much of what tells examples apart where a network gives nearly one embedding for all, so that their accuracy is
+# compared, too (`--max-drop`); a layer that is converted wrongly gives 1 and more.
 LARGEST_NOISE = {"float32": 0.01, "float16": 0.05, "int16x8": 0.05, "dynamic": 0.4, "int8": 0.7}
 # Files that were quantized by others are compared with themselves: only their ends differ.
 AS_IT_WAS = 0.05
