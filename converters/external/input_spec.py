@@ -14,6 +14,7 @@ from converters.external.input_range import Arithmetic, Range, stated_range, usu
 from converters.external.source_input import LOWEST, SourceInput
 from converters.options import ModelOptions
 from converters.tflite.edit_graph import Graph, Step
+from converters.tflite.metadata import ENTRY, stated_content
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput
 
@@ -128,6 +129,9 @@ def _audio(
     if dtype == "int16":
         scale = (32768.0 * (quantization[0] if quantization else 1.0),)
         return _complete(given, Range("int16", options.mean or (0.0,), scale))
+    if dtype == "float32" and options.mean is None and stated_content(graph.metadata(ENTRY)) == "audio":
+        on_note("samples from -1 to 1, as TensorFlow's task library gives them to models with metadata of audio")
+        return _complete(given, SAMPLES)
     if dtype == "float32" and options.mean is None:
         return given, [SAMPLES, INTEGERS]
     return _asked(given, options)

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import tensorflow as tf
 from support.models import tflite
+from support.tflite import flatbuffer
 
 from converters.external.input_kind import input_kind
+from converters.external.input_spec import SAMPLES, read_input
 from converters.options import ModelOptions
 from converters.tflite.edit import add_metadata, serialize
 from converters.tflite.edit_graph import Graph
@@ -62,6 +64,18 @@ def test_a_name_says_the_kind() -> None:
 def test_metadata_say_the_kind() -> None:
     described = metadata_entry(parse(with_metadata(tflite(tf.tanh, (1, 48, 160, 1)), ImageInput(48, 160, 1), 8, "")), ENTRY)
     assert kind((1, 48, 160, 1), metadata=described) == "image"
+
+
+OF_AUDIO = flatbuffer({3: [{2: [{3: {0: 4, 1: {}}}]}]})  # ModelMetadata down to AudioProperties
+
+
+def test_metadata_of_audio_say_kind_and_range() -> None:
+    assert kind((1, 15600), metadata=OF_AUDIO) == "audio"
+    model = parse(tflite(tf.tanh, (1, 15600)))
+    add_metadata(model, ENTRY, OF_AUDIO)
+    graph = Graph(serialize(model), "net.tflite")
+    _, ranges = read_input(graph, graph.inputs[0], "net.tflite", ModelOptions(), lambda note: None)
+    assert ranges == [SAMPLES]
 
 
 def test_a_sample_rate_contradicts_an_image() -> None:
