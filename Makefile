@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos histories lint docs check-targets bench peers-named test-arm
+.PHONY: demo test chaos histories models lint docs check-targets bench peers-named test-arm
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -24,6 +24,10 @@ chaos: .venv/installed
 # in memory: TMPDIR=/dev/shm make histories
 histories: .venv/installed
 	PYTHONPATH=tests $(BIN)/python tests/device/store/removal_histories.py 2000
+
+# Export other makers' models and models built for a case each, and write the table of docs/models.md.
+models: .venv/installed
+	$(BIN)/python benchmarks/models.py --output docs/models.md
 
 lint: .venv/installed
 	$(BIN)/ruff check .

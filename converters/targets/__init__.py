@@ -17,6 +17,7 @@ from converters.model_card import model_card
 from converters.options import ExportOptions
 from converters.pipeline import export_bundle
 from converters.targets import edgetpu, tflm, web
+from converters.targets.base import normalized_in_file
 from converters.targets.imprint import imprint
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle
@@ -51,6 +52,8 @@ def export_target(
     check_output(output, overwrite)
     if bundle.manifest.target:
         raise ExportError(f"{bundle.path} is made for {bundle.manifest.target['name']}.", "Name the bundle it came from.")
+    if target == "web":
+        bundle = normalized_in_file(bundle)
     made = TARGETS[target](bundle, on_note)
     card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage
     files = {**made.files, MODEL_CARD: card.encode(), **({SEED: bundle.seed} if bundle.seed else {})}
