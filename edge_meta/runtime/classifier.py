@@ -20,8 +20,9 @@ from edge_meta.runtime.colour_check import ColourCheck
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.limits import known_up_to
 from edge_meta.runtime.results import Enrolled, Prediction, Result
+from edge_meta.store.forget import Forgotten
 from edge_meta.store.messages import nothing_enrolled
-from edge_meta.store.store import Forgotten, Store
+from edge_meta.store.store import Store
 from edge_meta.store.undo import Undone
 from edge_meta.types import Array, Array64
 
