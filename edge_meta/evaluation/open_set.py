@@ -13,7 +13,7 @@ from edge_meta.evaluation.episode_heads import EpisodeHead
 from edge_meta.evaluation.interval import Interval
 from edge_meta.heads.prototypes import class_scatters
 from edge_meta.heads.rejection import Rejection
-from edge_meta.heads.store_evidence import MOST_SHOTS, spread_over
+from edge_meta.heads.store_evidence import MOST_SHOTS, Evidence, spread_over
 from edge_meta.types import Array, Array64
 
 
@@ -68,9 +68,10 @@ def judge_strangers(
     for episode, strangers in _with_strangers(sampler, episodes, embeddings, elsewhere):
         support = enrolled[episode.support]
         prototypes = support.mean(axis=1)
-        limits = rejection.limits(counts, class_scatters(support, prototypes), false_accept)
+        scatters = class_scatters(support, prototypes)
         shots = support[chosen, :MOST_SHOTS].reshape(-1, support.shape[2])
-        limits = rejection.corrected(limits, shots, owners, prototypes, false_accept)
+        evidence = Evidence(shots, owners, prototypes, counts, scatters)
+        limits = rejection.corrected(rejection.limits(counts, scatters, false_accept), evidence, false_accept)
         for found, examples in ((known, embeddings[episode.query].reshape(-1, prototypes.shape[1])), (strange, strangers)):
             nearest = head(support, examples[None]).argmax(axis=1)
             distances = ((examples - prototypes[nearest]) ** 2).sum(axis=1)

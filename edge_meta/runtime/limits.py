@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TypedDict
 
 import numpy as np
 
 from edge_meta.heads.scoring import ScoringHead
-from edge_meta.heads.store_evidence import MOST_SHOTS, spread_over
+from edge_meta.heads.store_evidence import MOST_SHOTS, Evidence, spread_over
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.runtime.migrated_thresholds import threshold_scales
 from edge_meta.store.store import Store
-from edge_meta.types import Array, Array64, Integers
+from edge_meta.types import Array64
 
 
 def known_up_to(store: Store, head: ScoringHead, manifest: Manifest, false_accept: float | None) -> Array64:
@@ -27,28 +26,16 @@ def known_up_to(store: Store, head: ScoringHead, manifest: Manifest, false_accep
         return np.full(len(head.labels), math.inf)
     limits = rejection.limits(head.counts, head.scatters, false_accept)
     limits *= threshold_scales(head.labels, head.counts, head.migrated, manifest.embedding_maps, rejection.shots)
-    if rejection.prior_labels is None or len(head.labels) < 2:
+    if rejection.prior_labels is None or not head.labels:
         return limits
-    return rejection.corrected(limits, false_accept=false_accept, **_strangers(store, head))
+    return rejection.corrected(limits, _evidence(store, head), false_accept)
 
 
-class _Strangers(TypedDict):
-    """The arguments of `Rejection.corrected` that come from a store."""
-
-    shots: Array
-    owners: Integers
-    prototypes: Array
-    within: Array64 | None
-
-
-def _strangers(store: Store, head: ScoringHead) -> _Strangers:
-    """Some shots of some labels of a head; in a store without single shots, these labels' prototypes.
-
-    From a label's prototype, the mean squared distance of its shots to any other point differs by their scatter alone.
-    """
+def _evidence(store: Store, head: ScoringHead) -> Evidence:
+    """Some shots of some labels of a head; in a store without single shots, these labels' prototypes."""
     chosen = spread_over(len(head.labels))
+    shots, owners = head.prototypes[chosen], chosen
     if store.keeps_shots:
         shots, owners = store.first_shots([head.labels[index] for index in chosen], MOST_SHOTS)
-        return _Strangers(shots=shots, owners=chosen[owners], prototypes=head.prototypes, within=None)
-    within = head.scatters[chosen] / np.maximum(head.counts[chosen], 1)
-    return _Strangers(shots=head.prototypes[chosen], owners=chosen, prototypes=head.prototypes, within=within)
+        owners = chosen[owners]
+    return Evidence(shots, owners, head.prototypes, head.counts, head.scatters, store.keeps_shots)
