@@ -3,15 +3,55 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 
-from edge_meta.heads.scoring import ScoringHead
+from edge_meta.heads.none_points import NonePoints
+from edge_meta.heads.scoring import Scored, ScoringHead
 from edge_meta.heads.store_evidence import MOST_SHOTS, Evidence, spread_over
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.runtime.migrated_thresholds import threshold_scales
+from edge_meta.store.reader import NONE
 from edge_meta.store.store import Store
-from edge_meta.types import Array64
+from edge_meta.types import Array, Array64
+
+
+class Limits:
+    """Up to which distance queries are known; each part is read from the store when it is first asked for.
+
+    Args:
+        store, head: the head is of the store.
+        false_accept: the bundle's unless given.
+    """
+
+    def __init__(self, store: Store, head: ScoringHead, manifest: Manifest, false_accept: float | None = None) -> None:
+        self._store, self._head, self._manifest, self._false_accept = store, head, manifest, false_accept
+
+    def anew(self, head: ScoringHead) -> Limits:
+        """The same after the store has changed, with its head."""
+        return Limits(self._store, head, self._manifest, self._false_accept)
+
+    @cached_property
+    def of_labels(self) -> Array64:
+        """The squared distance (N,) to a label's prototype up to which it is known; infinite without a calibration."""
+        return known_up_to(self._store, self._head, self._manifest, self._false_accept)
+
+    @cached_property
+    def of_none(self) -> NonePoints:
+        """See `none_points`."""
+        return none_points(self._store)
+
+    def known(self, nearest: Scored, embedding: Array) -> bool:
+        """Whether a query (D,) is known as the label that is nearest."""
+        return nearest.distance <= min(float(self.of_labels[nearest.label]), self.of_none.limit(embedding))
+
+
+def none_points(store: Store) -> NonePoints:
+    """The examples of none of a store; of one without single shots, their mean."""
+    if store.keeps_shots:
+        return NonePoints(store.none_shots())
+    return NonePoints(store.snapshot(NONE).prototypes, factor=1.0)
 
 
 def known_up_to(store: Store, head: ScoringHead, manifest: Manifest, false_accept: float | None) -> Array64:
