@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_meta.errors import InputError
-from edge_meta.heads.store_evidence import Evidence, correction
+from edge_meta.heads.store_evidence import CERTAIN_LABELS, Evidence, correction
 from edge_meta.types import Array64, Integers
 
 # How many shots the calibration's spread weighs as, against a label's own shots. Chosen on Omniglot's validation alphabets,
@@ -80,6 +80,13 @@ class Rejection:
             return limits
         rate = self.false_accept if false_accept is None else false_accept
         return limits * correction(evidence, limits, rate, self.prior_labels, self.spread)
+
+    def can_promise(self, labels: int) -> bool:
+        """Whether the false-accept rate is promised for a number of labels.
+
+        A calibration that the store corrects promises nothing until the store's own labels tell enough of strangers.
+        """
+        return self.prior_labels is None or labels > CERTAIN_LABELS
 
     def _interpolated(self, table: tuple[tuple[float, ...], ...], labels: int, false_accept: float | None) -> float:
         """Interpolate a table (L, R) at a number of labels and a rate."""
