@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option, store_option
-from edge_meta.cli.examples import Examples, label_and_paths
+from edge_meta.cli.examples import Examples, label_and_paths, note_domain
 from edge_meta.cli.progress import note
 from edge_meta.heads.adapted import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
@@ -70,6 +70,7 @@ def enroll(
         shots = {label: np.stack([shot for _, shot in found]) for label, found in named.items()}
         done = [classifier.enroll_none_embeddings(shots[NONE])] if none else classifier.enroll_embeddings(shots)
         warnings = doubtful_shots(named, stored, classifier.store.snapshot())
+        note_domain(classifier)
     unreadable = given.report()
     for doubt in warnings:
         note(f"Note: {doubt.cause}")
@@ -116,15 +117,17 @@ def classify(
     A FOLDER stands for all examples in it and in its subfolders, in the order of their names. Files in it that cannot be
     read are left out, and listed.
     """
-    results = []
+    results, nearest = [], []
     with Classifier.load(bundle, store, false_accept, **vars(options)) as classifier:
         given = Examples(classifier)
         found = given.find(files)
         for file, embedding in given.embedded(found, given.progress(len(found))):
             result = classifier.classify_embedding(embedding, top_k)
+            nearest.append((str(result.top[0].label), result.top[0].distance))
             fields: dict[str, Any] = {"file": file, **result.best._asdict(), "known": result.known}
             results.append({**fields, "top": [{"label": near.label, "score": near.score} for near in result.top]})
         given.require(bool(results))
+        note_domain(classifier, nearest)
     unreadable = given.report()
     lines = []
     for entry in results:

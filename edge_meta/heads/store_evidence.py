@@ -85,7 +85,7 @@ def correction(evidence: Evidence, limits: Array64, rate: float, prior_labels: f
 
 def _of_strangers(evidence: Evidence, limits: Array64, rate: float, spread: float) -> float:
     """The logarithm of the quantile, at the rate, of each label's shots' distances to the nearest other, by its limit."""
-    logarithms = np.log(_to_nearest_other(evidence, limits, LEAST_SHARE * spread))
+    logarithms = np.log(to_nearest_other(evidence, limits, LEAST_SHARE * spread))
     weights = 1.0 / np.bincount(evidence.owners)[evidence.owners]
     mean = float(np.average(logarithms, weights=weights))
     variance = float(np.average((logarithms - mean) ** 2, weights=weights))
@@ -101,7 +101,7 @@ def _of_own_shots(counts: Integers, scatters: Array64, limits: Array64, spread: 
     return math.log(OWN_DISTANCES * float((distances / limits).mean()))
 
 
-def _to_nearest_other(evidence: Evidence, limits: Array64, least: float) -> Array64:
+def to_nearest_other(evidence: Evidence, limits: Array64, least: float = 0.0) -> Array64:
     """Squared distances (M,), `least` or more, of shots to the nearest prototype but their own label's, by its limit.
 
     Where prototypes stand for shots, the mean squared distance of the shots: from their prototype, that to any other point

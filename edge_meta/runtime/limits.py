@@ -64,14 +64,22 @@ def known_up_to(store: Store, head: ScoringHead, manifest: Manifest, false_accep
     rejection = manifest.rejection
     if rejection is None:
         return np.full(len(head.labels), math.inf)
-    limits = rejection.limits(head.counts, head.scatters, false_accept)
-    limits *= threshold_scales(head.labels, head.counts, head.migrated, manifest.embedding_maps, rejection.shots)
+    limits = calibrated(head, manifest, false_accept)
     if rejection.prior_labels is None or not head.labels:
         return limits
-    return rejection.corrected(limits, _evidence(store, head), false_accept)
+    return rejection.corrected(limits, evidence_of(store, head), false_accept)
 
 
-def _evidence(store: Store, head: ScoringHead) -> Evidence:
+def calibrated(head: ScoringHead, manifest: Manifest, false_accept: float | None) -> Array64:
+    """As `known_up_to`, without the store's correction; the bundle must have a calibration."""
+    rejection = manifest.rejection
+    assert rejection is not None
+    limits = rejection.limits(head.counts, head.scatters, false_accept)
+    limits *= threshold_scales(head.labels, head.counts, head.migrated, manifest.embedding_maps, rejection.shots)
+    return limits
+
+
+def evidence_of(store: Store, head: ScoringHead) -> Evidence:
     """Some shots of some labels of a head; in a store without single shots, these labels' prototypes."""
     chosen = spread_over(len(head.labels))
     shots, owners = head.prototypes[chosen], chosen
