@@ -59,10 +59,10 @@ def expected_shares(store: Store, head: ScoringHead, limits: Array64) -> Expecte
     sums = head.prototypes.astype(np.float64) * head.counts[:, None]
     distances = left_out_distances(shots, owners, sums, head.counts)
     of_none = store.none_shots()[: MOST_LABELS * MOST_SHOTS]
-    none_limits = np.array([NonePoints(of_none).limit(shot) for shot in shots])
-    strangers = leave_labels_out(distances, owners, limits, none_limits)
-    left_out = leave_shots_out(distances, owners, head.counts, limits, none_limits)
-    none = leave_none_out(of_none, head.prototypes, limits)
+    to_none = np.array([NonePoints(of_none).nearest(shot) for shot in shots])
+    strangers = leave_labels_out(distances, owners, head.counts, limits, to_none)
+    left_out = leave_shots_out(distances, owners, head.counts, limits, to_none)
+    none = leave_none_out(of_none, head.prototypes, head.counts, limits)
     return Expected(_share(strangers.known), _share(~left_out.known), _share(none.known))
 
 

@@ -82,7 +82,7 @@ def judge_strangers(
             distances = ((examples - prototypes[nearest]) ** 2).sum(axis=1)
             known_up_to = limits[nearest]
             if none:
-                of_none = [points.limit(example) for example in examples]
+                of_none = [points.limit(example, sampler.shot) for example in examples]
                 known_up_to = np.maximum(np.minimum(known_up_to, of_none), np.finfo(np.float64).tiny)
             found.append(distances / known_up_to)  # above 1 is unknown
     return OpenSet(

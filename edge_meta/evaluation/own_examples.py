@@ -199,7 +199,7 @@ def check_examples(classifier: Classifier, examples: Mapping[str, Sequence[Named
                 truth.append(kind)
                 nearest.append(labels.index(best.label))
                 distances.append(best.distance)
-                known_up_to.append(min(limits[best.label], none.limit(embedding)))
+                known_up_to.append(min(limits[best.label], none.limit(embedding, classifier.shots(best.label))))
                 names.append(name)
         indices = np.array(truth, np.int64), np.array(nearest, np.int64)
         numbers = np.array(distances, np.float64), np.array(known_up_to, np.float64)
@@ -243,10 +243,10 @@ def leave_out(classifier: Classifier) -> LeftOut:
     sums, counts = label_sums(embeddings, owners, len(labels))
     distances = left_out_distances(embeddings, owners, sums, counts)
     of_none = np.array(list(none_shots.values()), np.float32).reshape(-1, embeddings.shape[1])
-    none_limits = np.array([NonePoints(of_none).limit(embedding) for embedding in embeddings])
-    shots = leave_shots_out(distances, owners, counts, limits, none_limits)
-    strangers = leave_labels_out(distances, owners, limits, none_limits)
-    none = leave_none_out(of_none, now.prototypes, limits)
+    to_none = np.array([NonePoints(of_none).nearest(embedding) for embedding in embeddings])
+    shots = leave_shots_out(distances, owners, counts, limits, to_none)
+    strangers = leave_labels_out(distances, owners, counts, limits, to_none)
+    none = leave_none_out(of_none, now.prototypes, counts, limits)
     judged = [shot for shot, owner in zip(ids, owners, strict=True) if counts[owner] > 1]
     return LeftOut(
         Judged(judged, labels, labels, shots),

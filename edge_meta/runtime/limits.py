@@ -44,14 +44,15 @@ class Limits:
 
     def known(self, nearest: Scored, embedding: Array) -> bool:
         """Whether a query (D,) is known as the label that is nearest."""
-        return nearest.distance <= min(float(self.of_labels[nearest.label]), self.of_none.limit(embedding))
+        of_none = self.of_none.limit(embedding, int(self._head.counts[nearest.label]))
+        return nearest.distance <= min(float(self.of_labels[nearest.label]), of_none)
 
 
 def none_points(store: Store) -> NonePoints:
     """The examples of none of a store; of one without single shots, their mean."""
     if store.keeps_shots:
         return NonePoints(store.none_shots())
-    return NonePoints(store.snapshot(NONE).prototypes, factor=1.0)
+    return NonePoints(store.snapshot(NONE).prototypes, single=False)
 
 
 def known_up_to(store: Store, head: ScoringHead, manifest: Manifest, false_accept: float | None) -> Array64:

@@ -15,6 +15,7 @@ from edge_meta.evaluation.left_out import (
     leave_shots_out,
     left_out_distances,
 )
+from edge_meta.heads.none_points import NonePoints
 from edge_meta.types import Array, Array64, Integers
 
 COUNTS = np.array([3, 2, 1, 4])
@@ -54,7 +55,7 @@ def test_a_left_out_shot_is_judged_as_by_a_store_without_it(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("hasty")
 def test_a_left_out_label_is_judged_as_by_a_store_without_it(tmp_path: Path) -> None:
-    answers = leave_labels_out(distances(), OWNERS, LIMITS, np.full(10, np.inf))
+    answers = leave_labels_out(distances(), OWNERS, COUNTS, LIMITS, np.full(10, np.inf))
     for shot, label in enumerate(OWNERS):
         others = label != OWNERS
         expected = of_new_store(tmp_path / f"{shot}.db", SHOTS[others], OWNERS[others], SHOTS[shot])
@@ -80,20 +81,24 @@ def test_a_sole_label_leaves_no_strangers_and_one_shot_no_answer() -> None:
     far = left_out_distances(shot, owner, *label_sums(shot, owner, 1))
     assert np.isinf(far).all()
     assert len(leave_shots_out(far, owner, np.array([1]), np.ones(1), np.ones(1)).truth) == 0
-    assert len(leave_labels_out(far, owner, np.ones(1), np.ones(1)).truth) == 0
+    assert len(leave_labels_out(far, owner, np.array([1]), np.ones(1), np.ones(1)).truth) == 0
 
 
 def test_examples_of_none_bound_what_is_known() -> None:
-    none_limits = np.linspace(1.0, 40.0, 10)
-    answers = leave_labels_out(distances(), OWNERS, LIMITS, none_limits)
-    assert answers.limits.tolist() == np.minimum(LIMITS[answers.nearest], none_limits).tolist()
+    to_none = np.linspace(1.0, 40.0, 10)
+    answers = leave_labels_out(distances(), OWNERS, COUNTS, LIMITS, to_none)
+    by_none = [
+        NonePoints(np.full((1, 1), far**0.5)).limit(np.zeros(1), int(COUNTS[nearest]))
+        for far, nearest in zip(to_none, answers.nearest, strict=True)
+    ]
+    np.testing.assert_allclose(answers.limits, np.minimum(LIMITS[answers.nearest], by_none))
 
 
 def test_an_example_of_none_is_judged_by_the_others() -> None:
-    prototypes, limits = np.array([[0.0], [10.0]], np.float32), np.array([9.0, 9.0])
-    answers = leave_none_out(np.array([[2.0], [3.0], [11.0]], np.float32), prototypes, limits)
+    prototypes, counts, limits = np.array([[0.0], [10.0]], np.float32), np.array([2, 5]), np.array([9.0, 9.0])
+    answers = leave_none_out(np.array([[2.0], [3.0], [11.0]], np.float32), prototypes, counts, limits)
     assert answers.nearest.tolist() == [0, 0, 1]
     assert answers.distances.tolist() == [4.0, 9.0, 1.0]
     assert answers.known.tolist() == [False, False, True]  # the first two have each other
     assert answers.truth.tolist() == [2, 2, 2]
-    assert len(leave_none_out(np.zeros((0, 1), np.float32), prototypes, limits).truth) == 0
+    assert len(leave_none_out(np.zeros((0, 1), np.float32), prototypes, counts, limits).truth) == 0
