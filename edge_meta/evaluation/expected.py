@@ -42,7 +42,7 @@ class Expected(NamedTuple):
 
 
 def expected_shares(store: Store, head: ScoringHead, limits: Array64) -> Expected | None:
-    """What to expect of a store, by at most `MOST_SHOTS` shots of each of `MOST_LABELS` labels, and as many of none.
+    """The shares of a store, by at most `MOST_SHOTS` shots of each of `MOST_LABELS` labels, and as many of none.
 
     Args:
         store, head: the head is of the store; adaptation plays no part.

@@ -36,7 +36,7 @@ LEAST_SHARE = 0.25
 
 
 class Evidence(NamedTuple):
-    """What a store of N labels tells of its limits.
+    """The shots and sums of a store of N labels, by which its limits are corrected.
 
     Attributes:
         shots: (M, D), of some labels or all; or, where single shots are not kept, these labels' prototypes.

@@ -75,7 +75,7 @@ class Reader:
             )
 
     def shots_of(self, label: str) -> int:
-        """How many shots a label has; 0 if it is not enrolled."""
+        """The number of shots of a label; 0 if it is not enrolled."""
         asked = "SELECT IFNULL(SUM(count), 0) FROM sums JOIN labels ON labels.id = label_id WHERE label = ?"
         return int(self.query(asked, (label,)).fetchone()[0])
 
