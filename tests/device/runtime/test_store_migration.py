@@ -378,7 +378,7 @@ def test_the_command_migrates_and_inspect_shows_it(better: Bundle, tmp_path: Pat
     old, new, folder = old_store(tmp_path), tmp_path / "new.db", saved(better, tmp_path)
     assert "edge-meta migrate BUNDLE" in complaint(cli("inspect", folder, "--store", old, code=1))
     done = said(cli("migrate", folder, old, "--store", new, "--json"))
-    assert done.keys() == {"store", "upgrade", "classes", "shots", "head_reset", "undo_dropped"}
+    assert done.keys() == {"store", "upgrade", "classes", "shots", "none_shots", "head_reset", "undo_dropped"}
     assert done["store"] == str(new)
     assert (done["classes"], done["shots"], done["head_reset"]) == (2, 9, True)
     assert done["upgrade"]["encoder_id"] == OLD
