@@ -40,7 +40,8 @@ Pixels = NDArray[np.uint8]
 
 def scaled(pixels: Pixels, side: int) -> Pixels:
     """A photo as a square of `side` pixels."""
-    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
+    resized: Pixels = np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC))
+    return resized
 
 
 def backgrounds() -> list[Pixels]:
@@ -54,7 +55,7 @@ def pasted(pixels: Pixels, frame: Pixels, rng: np.random.Generator) -> Pixels:
     """A frame with a photo at a random place."""
     side = round(FRAME * SHARE**0.5)
     top, left = rng.integers(FRAME - side + 1, size=2)
-    made = frame.copy()
+    made: Pixels = frame.copy()
     made[top : top + side, left : left + side] = scaled(pixels, side)
     return made
 

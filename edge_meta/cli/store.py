@@ -29,7 +29,8 @@ def merge(bundle: str, stores: tuple[str, ...], store: str | None, as_json: bool
     """
     with Bundle.open(bundle).open_store(store) as opened:
         done = opened.merge(*stores)
-    lines = [f"{done.added} shots added, {done.removed} removed; {done.shots} shots of {done.classes} classes"]
+    kept = shots_of_classes(done.shots, done.classes, done.none_shots)
+    lines = [f"{done.added} shots added, {done.removed} removed; {kept}"]
     if done.head_reset:
         lines.append("The last layer was adapted to other shots: it is back at the prototypes. Adapt again if you like.")
     if done.undo_dropped:
@@ -58,9 +59,8 @@ def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> No
     forgotten in the new store stays in the old one.
     """
     done = migrate_store(Bundle.open(bundle), old_store, store)
-    lines = [
-        f"{done.store}: {done.shots} shots of {done.classes} classes, from encoder {done.embedding_map.encoder_id[:12]}"
-    ]
+    kept = shots_of_classes(done.shots, done.classes, done.none_shots)
+    lines = [f"{done.store}: {kept}, from encoder {done.embedding_map.encoder_id[:12]}"]
     lines.append(f"Measured when the bundle was made: {done.embedding_map.accuracy}")
     if done.head_reset:
         lines.append("The last layer was adapted: it is back at the prototypes. Adapt again if you like.")
@@ -72,6 +72,7 @@ def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> No
         "upgrade": done.embedding_map.to_manifest(),
         "classes": done.classes,
         "shots": done.shots,
+        "none_shots": done.none_shots,
         "head_reset": done.head_reset,
         "undo_dropped": list(done.undo_dropped),
     }
@@ -95,7 +96,7 @@ def export_store(bundle: str, output: str, store: str | None, as_json: bool) -> 
     """
     with Bundle.open(bundle).open_store(store) as opened:
         done = write_archive(opened, output)
-    emit({"file": output, **done}, as_json, [f"{output}: {done['shots']} shots of {done['classes']} classes"])
+    emit({"file": output, **done}, as_json, [f"{output}: {shots_of_classes(**done)}"])
 
 
 @click.command("import-store")
@@ -116,4 +117,9 @@ def import_store(bundle: str, source: str, store: str | None, as_json: bool) -> 
     opened = Bundle.open(bundle)
     path = opened.store_path(store)
     done = read_archive(source, path, opened.manifest.encoder_id, opened.manifest.dim)
-    emit({"store": str(path), **done}, as_json, [f"{path}: {done['shots']} shots of {done['classes']} classes"])
+    emit({"store": str(path), **done}, as_json, [f"{path}: {shots_of_classes(**done)}"])
+
+
+def shots_of_classes(shots: int, classes: int, none_shots: int) -> str:
+    """Return how many shots there are, and examples of none if there are any."""
+    return f"{shots} shots of {classes} classes" + (f", {none_shots} of none" if none_shots else "")

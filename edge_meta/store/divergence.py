@@ -70,7 +70,8 @@ def require_one_history(one: Reader, other: Reader) -> None:
     gone = mine.removed | theirs.removed
     for row in theirs.rows.values():
         if row.id in mine.rows and row.id not in gone and _diverged(mine.rows[row.id], row):
-            raise _apart(one, other, f"both have enrolled {row.label!r} since they were copied", "lose what one of them")
+            what = repr(row.label) if row.label else "examples of none"
+            raise _apart(one, other, f"both have enrolled {what} since they were copied", "lose what one of them")
     for renaming, enrolling in ((mine, theirs), (theirs, mine)):
         for row, label in renaming.renamed:
             for old in enrolling.rows.values():
