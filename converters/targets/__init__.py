@@ -18,6 +18,7 @@ from converters.options import ExportOptions
 from converters.pipeline import export_bundle
 from converters.targets import edgetpu, tflm, web
 from converters.targets.imprint import imprint
+from converters.targets.web.litert_js import LiteRtJs
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle
 
@@ -32,6 +33,7 @@ def export_target(
     target: str,
     overwrite: bool = False,
     on_note: Callable[[str], None] = lambda note: None,
+    litert_js: LiteRtJs | None = None,
 ) -> Bundle:
     """Make a bundle for a target from a finished bundle.
 
@@ -40,6 +42,7 @@ def export_target(
         output: the new bundle's folder; a name that ends in .zip makes one archive.
         target: one of `TARGETS`.
         overwrite: replace a bundle that is at `output`.
+        litert_js: where LiteRT.js is taken from, for the target web.
 
     Raises:
         ExportError: the target does not take this encoder, or `output` is taken; nothing is written.
@@ -51,7 +54,7 @@ def export_target(
     check_output(output, overwrite)
     if bundle.manifest.target:
         raise ExportError(f"{bundle.path} is made for {bundle.manifest.target['name']}.", "Name the bundle it came from.")
-    made = TARGETS[target](bundle, on_note)
+    made = web.make(bundle, on_note, litert_js) if target == "web" else TARGETS[target](bundle, on_note)
     card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage
     files = {**made.files, MODEL_CARD: card.encode(), **({SEED: bundle.seed} if bundle.seed else {})}
     files |= {record.file: bundle.maps[record.encoder_id].to_bytes() for record in bundle.manifest.embedding_maps}
