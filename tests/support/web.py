@@ -1,17 +1,20 @@
-"""For tests of the web page's modules: run them in node."""
+"""For tests of the web page: run its modules in node, and make a site without LiteRT.js."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from converters.targets.web import PAGE
+from converters.targets.web.litert_js import FILES, VERSION, LiteRtJs, Source
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
 
@@ -45,3 +48,28 @@ def packed(values: Any) -> str:
 
 def unpacked(text: str) -> bytes:
     return base64.b64decode(text)
+
+
+CONTENTS = {
+    "litert.js": b'import {load} from "@litertjs/wasm-utils";\n//# sourceMappingURL=index.js.map\n',
+    "wasm_utils.js": b"export const load = 1;\n",
+    "litert_wasm_internal.wasm": bytes(3000),
+}
+WANTED = {
+    name: Source(FILES[name].package, FILES[name].path, hashlib.sha256(content).hexdigest())
+    for name, content in CONTENTS.items()
+}
+
+
+def library(folder: Path, archived: bool = False) -> LiteRtJs:
+    """A stand-in for LiteRT.js: installed by npm in a folder, or as the archives of `npm pack`."""
+    for name, source in WANTED.items():
+        path = folder / "node_modules" / "@litertjs" / source.package / source.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(CONTENTS[name])
+    if archived:
+        for package in ("core", "wasm-utils"):
+            with tarfile.open(folder / f"litertjs-{package}-{VERSION}.tgz", "w:gz") as archive:
+                archive.add(folder / "node_modules" / "@litertjs" / package, "package")
+        (folder / "node_modules").rename(folder / "elsewhere")
+    return LiteRtJs(folder, folder / "cache", WANTED)

@@ -31,7 +31,7 @@ class Source:
     sha256: str
 
 
-# By name in the site. Of the four builds, the page loads the plain one, or the compat one where a browser has no relaxed SIMD.
+# By name in the site. Of the four builds, the page loads the plain one, or compat in browsers without relaxed SIMD.
 FILES = {
     "litert.js": Source("core", "dist/index.js", "e7daccc3a31eef890848a737ccb863ded5f046a6b40c3fdc0556495adeb5d9b3"),
     "wasm_utils.js": Source(
@@ -104,7 +104,9 @@ def fetch(cache: Path) -> None:
     Raises:
         ExportError: npm is not installed, or fails.
     """
-    remedy = f"Install npm and connect to the network, or give what npm install @litertjs/core@{VERSION} made: --litert-js FOLDER"
+    remedy = (
+        f"Install npm and connect to the network, or give what npm install @litertjs/core@{VERSION} made: --litert-js FOLDER"
+    )
     npm = shutil.which("npm")
     if npm is None:
         raise ExportError("LiteRT.js is not in the cache, and there is no npm to fetch it.", remedy)

@@ -20,7 +20,7 @@ pytestmark = needs_node
 
 VALUES = """
 import {imageValues} from './image.js';
-const values = asked.images.map(({rgba, height, width}) => packed(imageValues({data: unpacked(rgba), height, width}, asked.input)));
+const values = asked.images.map(({rgba, ...sides}) => packed(imageValues({data: unpacked(rgba), ...sides}, asked.input)));
 console.log(JSON.stringify(values));
 """
 

@@ -40,7 +40,7 @@ for (const [name, ...given] of asked.changes) {
   }
   const now = snapshot(store);
   const columns = [...now.columns].map(([index, {weights, bias}]) => [now.labels[index], packed(weights), bias]);
-  states.push({labels: now.labels, counts: now.counts, prototypes: now.prototypes.map(packed), scatters: now.scatters, columns});
+  states.push({...now, prototypes: now.prototypes.map(packed), columns});
 }
 console.log(JSON.stringify({states, archive: packed(writeArchive(store))}));
 """

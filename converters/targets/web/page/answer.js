@@ -14,7 +14,6 @@ let spokenAt = 0;
  */
 export function showAnswer(answer, milliseconds) {
   const verdict = byId('verdict');
-  verdict.hidden = false;
   verdict.classList.toggle('unknown', !answer?.known);
   const [said, aside] = answer === null
     ? [text('nothing_taught'), '']
@@ -37,7 +36,7 @@ export function showAnswer(answer, milliseconds) {
 
 /** Show nothing, as before the first question. */
 export function clearAnswer() {
-  byId('verdict').hidden = true;
+  for (const part of byId('verdict').children) part.textContent = '';
   byId('top').replaceChildren();
   byId('milliseconds').textContent = '';
 }

@@ -309,11 +309,10 @@ async function main() {
   try {
     const encoder = await Encoder.open();
     const memory = await Memory.open(encoder.manifest, () => seed(encoder.manifest));
-    const app = new App(encoder, memory);
+    new App(encoder, memory);
     byId('status').textContent = text(memory.lasting ? 'ready' : 'not_lasting');
     document.documentElement.dataset.ready = String(Math.round(performance.now()));
     if ((await keepOffline(encoder.loaded)) && memory.lasting) byId('status').textContent = text('ready_offline');
-    Object.assign(globalThis, {app});
   } catch (error) {
     byId('status').textContent = sentence(error);
     document.documentElement.dataset.failed = 'yes';
