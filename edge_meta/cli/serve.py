@@ -42,8 +42,8 @@ def serve(bundle: str, host: str, port: int, litert_js: str | None) -> None:
     if not is_loopback(host):
         note(
             f"Everybody who reaches {host} can ask for the page; the code lets in who opens the address first. The browser "
-            "warns of the certificate, which this command has made. For use without a network, serve on the device itself, or "
-            "put the site on a host with a certificate that browsers know."
+            "warns of the certificate, which this command has made. For use without a network, serve on the device "
+            "itself, or put the site on a host with a certificate that browsers know."
         )
     click.echo(server.address)
     sys.stdout.flush()
