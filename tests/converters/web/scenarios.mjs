@@ -160,7 +160,7 @@ const scenarios = {
       }
       await draw(page, theme === 'light' ? 'zed' : 'stranger');
       await page.waitForFunction(() => document.getElementById('note').hidden, null, {timeout: 20000});
-      await page.screenshot({path: `${asked.folder}/page-${theme}.png`});
+      await page.screenshot({path: `${asked.pictures}/page-${theme}.png`});
       await browser.close();
     }
     return {};
