@@ -1,4 +1,4 @@
-"""What the page gives to the encoder against what the runtime gives to it."""
+"""The input that the page gives to the encoder, against the runtime's."""
 
 from __future__ import annotations
 
