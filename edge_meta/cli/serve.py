@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import note
 from edge_meta.runtime.bundle import Bundle
 
@@ -22,7 +23,8 @@ from edge_meta.runtime.bundle import Bundle
     "--litert-js", metavar="FOLDER|TGZ",
     help="Where npm has installed LiteRT.js, or its archive.  [default: npm fetches it once]",
 )  # fmt: skip
-def serve(bundle: str, host: str, port: int, litert_js: str | None) -> None:
+@json_option
+def serve(bundle: str, host: str, port: int, litert_js: str | None, as_json: bool) -> None:
     """Serve the page that teaches BUNDLE in a browser, until it is interrupted.
 
     \b
@@ -38,14 +40,15 @@ def serve(bundle: str, host: str, port: int, litert_js: str | None) -> None:
     """
     from converters.targets.web.server import Server, is_loopback
 
-    server = Server(_site(bundle, litert_js), host, port)
+    site = _site(bundle, litert_js)
+    server = Server(site, host, port)
     if not is_loopback(host):
         note(
             f"Everybody who reaches {host} can ask for the page; the code lets in who opens the address first. The browser "
             "warns of the certificate, which this command has made. For use without a network, serve on the device "
             "itself, or put the site on a host with a certificate that browsers know."
         )
-    click.echo(server.address)
+    emit({"address": server.address, "site": str(site.path)}, as_json, [server.address])
     sys.stdout.flush()
     try:
         server.serve_forever()
