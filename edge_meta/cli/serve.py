@@ -36,19 +36,25 @@ def serve(bundle: str, host: str, port: int, litert_js: str | None, as_json: boo
     A bundle is exported once, into the user's cache; SITE is an export with --target web. The page is for this machine
     alone, unless --host names an address that other devices reach. Then it is served by HTTPS, since browsers give cameras
     to secure pages alone, with a certificate that this command makes: browsers warn of it, and do not keep the page for use
-    without a network. The address that is printed has a code that is good once.
+    without a network. The address is printed with a QR code to scan, and has a code that is good once.
     """
+    from converters.targets.web.qr_code import drawn, qr_code
     from converters.targets.web.server import Server, is_loopback
 
     site = _site(bundle, litert_js)
     server = Server(site, host, port)
+    code = None if is_loopback(host) else qr_code(server.address)
     if not is_loopback(host):
         note(
             f"Everybody who reaches {host} can ask for the page; the code lets in who opens the address first. The browser "
             "warns of the certificate, which this command has made. For use without a network, serve on the device "
             "itself, or put the site on a host with a certificate that browsers know."
         )
-    emit({"address": server.address, "site": str(site.path)}, as_json, [server.address])
+    emit(
+        {"address": server.address, "site": str(site.path)},
+        as_json,
+        [server.address, *(drawn(code).splitlines() if code else [])],
+    )
     sys.stdout.flush()
     try:
         server.serve_forever()

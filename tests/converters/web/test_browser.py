@@ -130,7 +130,7 @@ def test_archives_come_in_and_bad_ones_change_nothing(site: Bundle, tmp_path: Pa
 
 
 def pictures(folder: Path, size: tuple[int, int]) -> list[str]:
-    """Images as cameras and programs write them: turned by EXIF, transparent, in a palette, gray, and one of a given size."""
+    """Images as cameras and programs write them: turned by EXIF, transparent, in a palette, gray; one of a given size."""
     rng, made = np.random.default_rng(0), []
     for index, (height, width) in enumerate([(300, 420), (97, 61), (640, 640), (240, 500), size]):
         smooth = resize(rng.integers(0, 256, (9, 9, 3)).astype(np.uint8), height, width)
