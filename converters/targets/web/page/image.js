@@ -16,7 +16,11 @@
  */
 export function imageValues({data, height, width}, input) {
   const pixels = resize(withChannels(data, input.channels), height, width, input);
-  return Float32Array.from(pixels, (pixel) => (pixel - input.mean) * input.scale);
+  const [mean, scale] = [Math.fround(input.mean), Math.fround(input.scale)];
+  const normalized = Float32Array.from({length: 256}, (_, pixel) => Math.fround(pixel - mean) * scale);
+  const values = new Float32Array(pixels.length);
+  for (let i = 0; i < values.length; i++) values[i] = normalized[pixels[i]];
+  return values;
 }
 
 /**

@@ -87,7 +87,7 @@ async function run(values, shape) {
   const tensor = new litert.Tensor(values, shape);
   const outputs = await model.run([tensor]);
   const output = Array.isArray(outputs) ? outputs[0] : Object.values(outputs)[0];
-  const embedding = Float32Array.from(output.toTypedArray());
+  const embedding = output.toTypedArray().slice();
   tensor.delete();
   output.delete();
   return embedding;
