@@ -5,6 +5,7 @@ Needs chromium, and the folder EDGE_META_LITERTJS, in which npm has installed Li
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,13 +20,18 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from support.device import tone, wav
 
+from converters import bundle_writer
 from converters.targets import export_target
 from converters.targets.web.litert_js import LiteRtJs
 from converters.targets.web.server import Server
+from converters.tflite.model import ModelFile
 from edge_meta import Classifier
+from edge_meta.inputs import AudioInput
 from edge_meta.inputs.resizing import resize
-from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.bundle import MANIFEST, MODEL, Bundle
+from edge_meta.runtime.manifest import Manifest
 from edge_meta.store.archive import read_archive, write_archive
 
 LITERT_JS, CHROMIUM = os.environ.get("EDGE_META_LITERTJS"), shutil.which("chromium")
@@ -199,6 +205,30 @@ def test_the_camera_teaches_an_object_and_rejects_another(tmp_path: Path) -> Non
     denied = seen("refused", site, tmp_path, flags=["--deny-permission-prompts", "--use-fake-device-for-media-stream"])
     assert "does not let this page use the camera" in denied["said"]
     assert "There is no camera" in seen("refused", site, tmp_path)["said"]
+
+
+def audio_bundle(folder: Path) -> Bundle:
+    """A bundle of recordings of half a second, whose embedding is their level in 25 stretches."""
+    import tensorflow as tf
+
+    signature = tf.TensorSpec((1, 8000), tf.float32)
+    function = tf.function(
+        lambda x: tf.reduce_mean(tf.abs(tf.reshape(x, (1, 25, 320))), axis=2), input_signature=[signature]
+    )
+    model = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()]).convert()
+    input_spec = AudioInput(8000)
+    encoder_id = ModelFile.parse(model).encoder_id(input_spec.to_manifest())
+    manifest = Manifest(encoder_id, {MODEL: hashlib.sha256(model).hexdigest()}, input_spec, 25, "float32", (0.1,))
+    bundle_writer.write(folder, {MANIFEST: manifest.to_json().encode(), MODEL: model})
+    return Bundle.open(folder)
+
+
+def test_the_microphone_teaches_a_sound(tmp_path: Path) -> None:
+    site = made(audio_bundle(tmp_path / "audio.bundle"), tmp_path / "site")
+    sound = wav(tmp_path, tone(440, 16000, 32000).astype("<i2").tobytes())
+    found = seen("microphone", site, tmp_path, sound=str(sound))
+    assert found["problems"] == found["axe"] == []
+    assert (found["verdict"], found["classes"]) == ("tone", [["tone", 2]])
 
 
 def test_a_site_that_is_cut_short_says_so(site: Bundle, tmp_path: Path) -> None:
