@@ -15,7 +15,6 @@ from pathlib import Path
 from converters.bundle_writer import check_output, is_finished, write
 from converters.model_card import model_card
 from converters.options import ExportOptions
-from converters.pipeline import export_bundle
 from converters.targets import edgetpu, tflm, web
 from converters.targets.imprint import imprint
 from converters.targets.web.litert_js import LiteRtJs
@@ -79,5 +78,7 @@ def opened(
     if is_finished(source):
         yield Bundle.open(source)
         return
+    from converters.pipeline import export_bundle  # not before it is needed: it imports TensorFlow
+
     with tempfile.TemporaryDirectory() as scratch:
         yield export_bundle(source, Path(scratch) / f"{Path(source).stem}.bundle", options, on_note)

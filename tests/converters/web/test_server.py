@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from support.device import python
 from support.web import library
 
 from converters.targets import export_target
@@ -127,3 +128,8 @@ def test_the_command_prints_the_address_and_serves(site: Bundle, tmp_path: Path)
         assert connection.getresponse().read() == (site.path / "manifest.json").read_bytes()
         connection.close()
         process.terminate()
+
+
+def test_serving_needs_no_tensorflow(tmp_path: Path) -> None:
+    code = "import sys, converters.targets.web.server; print({'tensorflow', 'keras', 'PIL'} & set(sys.modules))"
+    assert python(tmp_path, "-c", code).stdout == "set()\n"
