@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos histories lint docs check-targets bench peers-named test-arm
+.PHONY: demo test chaos histories models lint docs check-targets bench peers-named test-arm
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -15,15 +15,19 @@ test: .venv/installed
 	$(if $(COVERAGE),$(BIN)/coverage combine --quiet)
 	$(if $(COVERAGE),$(BIN)/coverage report)
 
-# Thousands of random histories of a store, a search of its files after each: no byte of what was removed may be left.
 # S: seconds of processes that change one store and are killed.
 S ?= 120
 chaos: .venv/installed
 	$(BIN)/python tests/chaos.py $(S)
 
-# Random histories of a store, after each of which its files are searched for what was removed.
+# Random histories of a store, after each of which its files are searched for what was removed. It is much faster on a disk
+# in memory: TMPDIR=/dev/shm make histories
 histories: .venv/installed
-	$(BIN)/python tests/device/store/removal_histories.py 2000
+	PYTHONPATH=tests $(BIN)/python tests/device/store/removal_histories.py 2000
+
+# Export other makers' models and models built for a case each, and write the table of docs/models.md.
+models: .venv/installed
+	$(BIN)/python benchmarks/models.py --output docs/models.md
 
 lint: .venv/installed
 	$(BIN)/ruff check .

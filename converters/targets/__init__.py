@@ -16,6 +16,7 @@ from converters.bundle_writer import check_output, is_finished, write
 from converters.model_card import model_card
 from converters.options import ExportOptions
 from converters.targets import edgetpu, tflm, web
+from converters.targets.base import normalized_in_file
 from converters.targets.imprint import imprint
 from converters.targets.web.litert_js import LiteRtJs
 from edge_meta.errors import ExportError
@@ -53,7 +54,11 @@ def export_target(
     check_output(output, overwrite)
     if bundle.manifest.target:
         raise ExportError(f"{bundle.path} is made for {bundle.manifest.target['name']}.", "Name the bundle it came from.")
-    made = web.make(bundle, on_note, litert_js) if target == "web" else TARGETS[target](bundle, on_note)
+    if target == "web":
+        bundle = normalized_in_file(bundle)
+        made = web.make(bundle, on_note, litert_js)
+    else:
+        made = TARGETS[target](bundle, on_note)
     card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage
     files = {**made.files, MODEL_CARD: card.encode(), **({SEED: bundle.seed} if bundle.seed else {})}
     files |= {record.file: bundle.maps[record.encoder_id].to_bytes() for record in bundle.manifest.embedding_maps}

@@ -35,6 +35,11 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
     """
     _runtime()
     input_spec, encoder = image_input(bundle, "tflm"), IntegerEncoder.of(bundle)
+    if encoder.input.dtype != "int8":
+        raise ExportError(
+            f"The encoder works in {encoder.input.dtype}, for which TensorFlow Lite Micro has no kernels.",
+            "Use a model that was quantized to int8.",
+        )
     on_note("running it in TensorFlow Lite Micro")
     cosine = require_agreement(encoder, bundle)
     arena = smallest_arena(encoder, input_spec.shape)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -14,7 +15,13 @@ from edge_meta.heads.adapted import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
+from edge_meta.store.labels import LabelForms
 from edge_meta.store.messages import SCRUB_PENDING
+
+if TYPE_CHECKING:
+    from edge_meta.evaluation.doubtful_shots import Doubt
+
+MOST_ALIKE = 3  # notes of one kind
 
 
 @click.command()
@@ -48,7 +55,8 @@ def enroll(
     label, and all labels are enrolled in one step. What cameras and file managers put beside photos is skipped. Other files
     in a FOLDER that cannot be read are left out, and listed.
 
-    Notes tell which examples were enrolled before, and which are nearer to another label than to the other shots of theirs.
+    Notes tell which examples were enrolled before, and which are nearer to another label than to the other shots of theirs:
+    the first three of each kind. --json lists all.
 
     --no-shots is for a new store. Nothing in that store can be adapted, and no single shot can be forgotten.
     """
@@ -57,14 +65,13 @@ def enroll(
     label, paths = label_and_paths(examples)
     with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
         given = Examples(classifier)
-        files = given.find_labels(paths[0]) if label is None else {label: given.find(paths)}
+        files = given.find_labels(paths[0]) if label is None else {classifier.label(label): given.find(paths)}
         named = given.named(files)
         stored = enrolled_shots(classifier.store)
         done = classifier.enroll_embeddings({label: np.stack([shot for _, shot in shots]) for label, shots in named.items()})
         warnings = doubtful_shots(named, stored, classifier.store.snapshot())
     unreadable = given.report()
-    for doubt in warnings:
-        note(f"Note: {doubt.cause}")
+    _note_doubts(warnings)
     for missing in sorted(set(files) - {each.label for each in done}):
         note(f"Note: {missing} is not enrolled, since no file in it can be read.")
     if label is None:
@@ -74,6 +81,16 @@ def enroll(
         result = done[0]._asdict()
     lines = [f"{each.label}: {each.added} added, {each.shots} shots; {each.classes} classes" for each in done]
     emit({**result, "unreadable": unreadable, "warnings": [doubt._asdict() for doubt in warnings]}, as_json, lines)
+
+
+def _note_doubts(doubts: Sequence[Doubt]) -> None:
+    """Print the first few notes of each kind, and how many more there are."""
+    for kind in dict.fromkeys(doubt.kind for doubt in doubts):
+        alike = [doubt.cause for doubt in doubts if doubt.kind == kind]
+        for cause in alike[:MOST_ALIKE]:
+            note(f"Note: {cause}")
+        if len(alike) > MOST_ALIKE:
+            note(f"Note: … and {len(alike) - MOST_ALIKE} more like it; --json lists all.")
 
 
 @click.command()
@@ -152,26 +169,22 @@ def adapt(
 
 
 def _adaptation(done: Adapted) -> str:
-    """The result in one line: by which head, judged on which shots, and whether it is kept."""
-    fitted = f"{done.solver} on {done.shots} shots of {done.classes} classes"
-    if done.steps_allowed:
-        fitted = f"{done.steps} of {done.steps_allowed} steps by {fitted}"
-    prototypes = "The head is that of the prototypes"
-    if done.held_out_loss_after is None:
-        nothing = "no label has two shots, so none could be held out to judge by"
-        if done.changed:
-            return f"{fitted}: loss {done.loss_before:.4f} → {done.loss_after:.4f}; {nothing}"
-        return f"{prototypes}: {nothing}."
+    """The result in people's words: whether the head has changed, and how many held-out shots it gets right."""
+    steps = f"{done.steps} of {done.steps_allowed}" if done.changed else f"at most {done.steps_allowed}"
+    by = f"by {steps} steps" if done.steps_allowed else f"by {done.solver}"
+    fitted = f"to {done.shots} shots of {done.classes} labels {by}"
+    if done.held_out_accuracy_before is None or done.held_out_accuracy_after is None:
+        state = f"Adapted {fitted}" if done.changed else "Not adapted"
+        return f"{state}: no label has two shots, so none could be held out to judge by. Enroll more shots."
+    before, after = (round(share * done.held_out) for share in (done.held_out_accuracy_before, done.held_out_accuracy_after))
+    right = f"Right on {after} of {done.held_out} held-out shots"
+    better = "" if before == done.held_out else " Try more shots, or another bundle."
     if not done.changed:
-        return (
-            f"{prototypes}: on {done.held_out} held-out shots, {done.solver} did no better "
-            f"(loss {done.held_out_loss_before:.4f}, {done.held_out_accuracy_before:.1%} right)."
-        )
-    return (
-        f"{fitted}: on {done.held_out} held-out shots, "
-        f"loss {done.held_out_loss_before:.4f} → {done.held_out_loss_after:.4f}, "
-        f"{done.held_out_accuracy_before:.1%} → {done.held_out_accuracy_after:.1%} right"
-    )
+        return f"Not adapted: fitting {fitted} did no better. {right}, as before.{better}"
+    if after == before:
+        surer = f"surer (loss {done.held_out_loss_before:.4f} → {done.held_out_loss_after:.4f})"
+        return f"Adapted {fitted}. {right}, as before, but {surer}.{better}"
+    return f"Adapted {fitted}. {right}, {before} before."
 
 
 @click.command()
@@ -193,6 +206,7 @@ def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json
     to the next change or opening, and the result says so.
     """
     with Bundle.open(bundle).open_store(store) as opened:
+        label = LabelForms(known := opened.snapshot().labels, known.__contains__).name(label)
         done = opened.forget(label, shot)
         classes = len(opened.snapshot().labels)
     emit(
@@ -226,6 +240,7 @@ def rename(bundle: str, old: str, new: str, store: str | None, as_json: bool) ->
     stays there. edge-meta undo gives the old name back.
     """
     with Bundle.open(bundle).open_store(store) as opened:
+        old, new = LabelForms(known := opened.snapshot().labels, known.__contains__).renamed(old, new)
         shots = opened.rename(old, new)
         classes = len(opened.snapshot().labels)
     emit(

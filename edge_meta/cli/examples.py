@@ -63,9 +63,12 @@ class Examples:
 
         Raises:
             InputError: see `folders.list_labels`.
+            LabelError: see `Classifier.label`.
         """
-        labels = list_labels(Path(folder), self._spec.suffixes, self._spec.noun)
-        return {label: self._listed(Path(folder) / label, listing) for label, listing in labels.items()}
+        files: dict[str, list[ExampleFile]] = {}
+        for name, listing in list_labels(Path(folder), self._spec.suffixes, self._spec.noun).items():
+            files.setdefault(self._classifier.label(name), []).extend(self._listed(Path(folder) / name, listing))
+        return files
 
     def embedded(self, files: Iterable[ExampleFile], progress: Callable[[], None]) -> Iterator[tuple[str, Array]]:
         """Embed files one by one: the path and the embedding (D,) of each that is read.

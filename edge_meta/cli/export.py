@@ -69,13 +69,20 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
     help="Largest loss of accuracy on validation classes; if the format loses more, nothing is written.",
 )  # fmt: skip
 @click.option("--explain", is_flag=True, help="Print the quantization noise of each layer, worst first.")
-@click.option("--output-tensor", metavar="T", help="Name or index of the embedding's tensor.  [default: the only output]")
-@click.option("--input-kind", type=click.Choice(INPUT_KINDS), help="[default: by the input's shape]")
+@click.option(
+    "--output-tensor", metavar="T", help="Name or index of the embedding's tensor, or a Keras layer.  [default: judged]"
+)
+@click.option("--input-kind", type=click.Choice(INPUT_KINDS), help="[default: by metadata, name and shape]")
 @click.option(
     "--input-shape", metavar="N,...", callback=_numbers(int), help="Shape without the batch, if the model leaves it open."
 )
 @click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="The model takes (x − mean) · scale.")
-@click.option("--scale", metavar="X[,...]", callback=_numbers(float), help="See --mean.  [default for both: by the file]")
+@click.option(
+    "--scale",
+    metavar="X[,...]",
+    callback=_numbers(float),
+    help="See --mean.  [default for both: as the file says, or by --calibration]",
+)
 @click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS), help="Order of colours.  [default: rgb]")
 @click.option("--sample-rate", type=int, metavar="HZ", help="Sample rate of audio.  [default: 16000]")
 @click.option(
@@ -103,7 +110,7 @@ def export(
       edge-meta export runs/hard --output hard.bundle --quantize-aware 300
       edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
-      edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
+      edge-meta export mobilenet.tflite --calibration folder:photos --output mobilenet.bundle
       edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
@@ -173,7 +180,7 @@ def _summary(bundle: Bundle) -> list[str]:
 def _noise(layers: Sequence[dict[str, Any]] | None) -> list[str]:
     """The quantization noise of each layer, worst first; None where it was not measured."""
     if layers is None:
-        return ["The noise of layers is not measured: that takes a run, or a Keras encoder of images with --calibration."]
+        return ["The noise of layers is not measured: that takes a run, or an encoder made here with --calibration."]
     if not layers:
         return ["No layer's quantization adds noise, or none can be told apart."]
     worst = layers[0]

@@ -17,9 +17,11 @@ from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.colour_check import ColourCheck
+from edge_meta.runtime.embedding_checks import one_embedding, require_resolution
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.limits import known_up_to
 from edge_meta.runtime.results import Enrolled, Prediction, Result
+from edge_meta.store.labels import LabelForms
 from edge_meta.store.messages import nothing_enrolled
 from edge_meta.store.store import Forgotten, Store
 from edge_meta.store.undo import Undone
@@ -42,10 +44,9 @@ class Classifier:
         self._colour_check = ColourCheck(bundle.manifest)
         self._lock = threading.RLock()
         self._limited = Limited(encoder.options.threads)
-        self._version = store.version()
-        with self._limited:
-            self._head = ScoringHead(store.snapshot())
         self._limits: Array64 | None = None  # of the head, once they are asked for
+        with self._limited:
+            self._refresh()
 
     @classmethod
     def load(
@@ -85,7 +86,19 @@ class Classifier:
     def shots(self, label: str) -> int:
         """The number of shots of a label; 0 if it is not enrolled."""
         with self._lock, self._limited:
-            return self._current().shots(label)
+            return self._current().shots(self._forms.name(label))
+
+    def label(self, text: str) -> str:
+        """The label that a text stands for: as it is enrolled, or would be.
+
+        Texts that look the same, such as é of one character or two, are one label. A new one is in NFC, stripped of blanks.
+
+        Raises:
+            LabelError: it is no text, is empty, or has several lines.
+        """
+        with self._lock, self._limited:
+            self._current()
+            return self._forms.name(text)
 
     def limits(self) -> Array64:
         """The squared distance up to which each label is known, float64 (N,), in the order of `labels`.
@@ -117,14 +130,14 @@ class Classifier:
         """Add examples to a label, creating it if it is new. All of them are added, or none.
 
         Args:
-            label: any text that is not empty.
+            label: one line of text; see `label`.
             images: examples, as the bundle's input says: an array (n, ...), for images uint8 (n, H, W[, C]), or a list of
                 paths, arrays and Pillow's images.
 
         Raises:
             InputError: one of them is not what the encoder takes, or there are none.
-            LabelError: the label is empty or no text.
-            StoreError: the store cannot be written.
+            LabelError: see `label`.
+            StoreError: see `enroll_embeddings`.
             BackendError: see `Encoder.embed`.
         """
         input_spec = self.bundle.manifest.input_spec
@@ -137,19 +150,23 @@ class Classifier:
     def enroll_embeddings(self, shots: Mapping[str, Array]) -> list[Enrolled]:
         """Add embeddings, float32 (n, D), to each of several labels: all of them, or none.
 
-        Undo takes all of them back in one step; in a store without single shots, in one step per label.
+        Undo takes all of them back in one step; in a store without single shots, in one step per label. A label given in
+        several forms has one result.
 
         Raises:
-            LabelError: a label is empty or no text.
-            StoreError: the store cannot be written, or an embedding has values that it does not hold.
+            LabelError: see `label`.
+            StoreError: the store cannot be written, or an embedding has values too large or too small for it.
             ValueError: embeddings are not (n, D) with n at least 1.
         """
         with self._lock, self._limited:
-            self.store.enroll_many(shots)
-            head = self._follow(*shots) if len(shots) == 1 else self._refresh()
+            self._current()
+            added = self._forms.by_name(shots)
+            require_resolution(*added.values())
+            self.store.enroll_many(added)
+            head = self._follow(*added) if len(added) == 1 else self._refresh()
             # Another process may have forgotten a label already.
             return [
-                Enrolled(label, len(embeddings), head.shots(label), len(head.labels)) for label, embeddings in shots.items()
+                Enrolled(label, len(embeddings), head.shots(label), len(head.labels)) for label, embeddings in added.items()
             ]
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
@@ -170,8 +187,10 @@ class Classifier:
         """Classify as `classify` does, from an embedding, float32 (D,).
 
         Raises:
+            InputError: it is not (D,), or not finite.
             LabelError: nothing is enrolled.
         """
+        embedding = one_embedding(embedding, self.bundle.manifest.dim)
         with self._lock, self._limited:
             head = self._current()
             if not head.labels:
@@ -218,14 +237,14 @@ class Classifier:
         """Remove a label for good, or one shot of it by its id.
 
         Returns:
-            The number of shots removed, whether an adapted head went with them, and whether their bytes may still be on
-            the disk; see `Store.forget`.
+            How many shots, whether an adapted head went with them, and whether bytes may be left; see `Store.forget`.
 
         Raises:
             LabelError: there is no such label or shot.
             StoreError: the store cannot be written; nothing has changed.
         """
         with self._lock, self._limited:
+            label = self.label(label)
             try:
                 forgotten = self.store.forget(label, shot)
             except BaseException:  # perhaps an interrupt after the removal, while it waited for another program
@@ -241,6 +260,8 @@ class Classifier:
             LabelError: the old one is not enrolled, or the new one is, or is no label.
         """
         with self._lock, self._limited:
+            self._current()
+            old, new = self._forms.renamed(old, new)
             try:
                 return self.store.rename(old, new)
             finally:
@@ -265,6 +286,12 @@ class Classifier:
                 return self.store.merge(*stores)
             finally:
                 self._refresh()
+
+    def __repr__(self) -> str:
+        head = self._head
+        return (
+            f"<Classifier {self.bundle.name}: {len(head.labels)} labels, {head.counts.sum()} shots, {self.store.path.name}>"
+        )
 
     def close(self) -> None:
         """Close the store; its file can then be copied as it is."""
@@ -299,4 +326,5 @@ class Classifier:
     def _refresh(self) -> ScoringHead:
         self._version = self.store.version()
         self._head, self._limits = ScoringHead(self.store.snapshot()), None
+        self._forms = LabelForms(self._head.labels, self._head.shots)
         return self._head

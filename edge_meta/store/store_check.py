@@ -1,4 +1,4 @@
-"""The check of every row of a store: one from elsewhere, or one's own before rows are removed or exported.
+"""The check of every page and row of a store: one from elsewhere, or one's own before rows are removed or exported.
 
 Each value has its type and range, rows belong together, and sums are those of their shots. So a store that passes
 can be read and changed by every verb.
@@ -40,11 +40,15 @@ CONTRADICTIONS = {
 
 
 def check_store(rows: Reader) -> None:
-    """Check every row of a store.
+    """Check every page and row of a store.
 
     Raises:
         StoreError: the store is damaged.
     """
+    # It reads the whole file, so opening does without. Here it adds a tenth to the time at most (26 MB: 27 ms of 360).
+    (answer,) = rows.row("PRAGMA quick_check(1)")
+    if answer != "ok":
+        raise rows.damaged(str(answer).replace("\n", " "))
     for table, column in IDS:
         if rows.query(
             f"SELECT 1 FROM {table} WHERE typeof({column}) != 'blob' OR length({column}) != 16 LIMIT 1"

@@ -272,6 +272,17 @@ def test_enroll_warns_of_the_same_photo_twice(store: list[object], tmp_path: Pat
     assert f"Note: {there} is the same as a shot of alef that is there already." in done.stderr
 
 
+def test_a_folder_enrolled_twice_gives_few_notes(store: list[object], tmp_path: Path) -> None:
+    png(tmp_path / "shots", "bet/4.png", draw(0, 23))
+    done = cli("enroll", "omniglot", tmp_path / "shots", *store, "--json")
+    kinds = [entry["kind"] for entry in json.loads(done.stdout)["warnings"]]
+    assert kinds.count("there_already") == 12
+    lines = done.stderr.splitlines()
+    assert ["is there already" in line for line in lines[:4]] == [True, True, True, False]
+    assert lines[3] == "Note: … and 9 more like it; --json lists all."
+    assert len(lines) == 4 + min(4, kinds.count("nearer_to_another"))
+
+
 def test_a_first_shot_is_never_nearer_to_another_label(store: list[object], tmp_path: Path) -> None:
     done = cli("enroll", "omniglot", "dalet", png(tmp_path, "d.png", draw(0, 22)), *store, "--json")
     assert said(done)["warnings"] == []

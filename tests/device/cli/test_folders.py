@@ -201,3 +201,15 @@ def test_a_folder_of_arrays_is_enrolled_by_an_array_bundle(tmp_path: Path, store
     done, notes = result_of("enroll", bundle, tmp_path / "moves", *store)
     assert [entry["label"] for entry in done["labels"]] == ["shaken", "still"]
     assert "short.npy of shape (3,) was given" in notes
+
+
+def test_folders_of_one_label_in_two_forms_are_one_label(tmp_path: Path) -> None:
+    for folder in ("Café", "Cafe\u0301"):
+        png(tmp_path / "things", f"{folder}/1.png", draw(0))
+    png(tmp_path / "things", "mug/1.png", draw(1))
+    store = ("--store", tmp_path / "store.db")
+    done = cli("enroll", "omniglot", tmp_path / "things", *store)
+    assert done.stdout == "Café: 2 added, 2 shots; 2 classes\nmug: 1 added, 1 shots; 2 classes\n"
+    assert cli("enroll", "omniglot", "mug ", tmp_path / "things" / "mug", *store).stdout.startswith("mug: 1 added, 2 shots")
+    assert cli("rename", "omniglot", "Cafe\u0301", " tea", *store).stdout == "Café is tea: 2 shots; 2 classes\n"
+    assert cli("forget", "omniglot", " tea", *store).stdout == "tea: 2 shots removed; 1 classes\n"
