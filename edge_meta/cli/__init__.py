@@ -31,6 +31,7 @@ SECTIONS = {
         "rename": "device",
         "inspect": "inspect",
         "benchmark": "benchmark",
+        "serve": "serve",
     },
     "Between stores": {
         "merge": "store",

@@ -43,6 +43,10 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 )
 @click.option("--store", metavar="FILE", help="For imprint: the store's .db file.  [default: in the user's data folder]")
 @click.option(
+    "--litert-js", metavar="FOLDER|TGZ",
+    help="For web: where npm has installed LiteRT.js, or its archive.  [default: npm fetches it once]",
+)  # fmt: skip
+@click.option(
     "--quantize",
     type=click.Choice(QUANTIZATIONS),
     help="Format of the encoder's weights and arithmetic.  [default: int8; a .tflite file keeps its own]",
@@ -92,6 +96,7 @@ def export(
     output: str,
     target: str,
     store: str | None,
+    litert_js: str | None,
     explain: bool,
     as_json: bool,
     **given: Any,
@@ -109,6 +114,7 @@ def export(
       edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
+      edge-meta export omniglot --target web --output site
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
 
     Quantize the encoder and write it with its heads into one .tflite file. Calibrate the learning rate and rejection, and
@@ -124,6 +130,8 @@ def export(
     """
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
+    if litert_js is not None and target != "web":
+        raise click.UsageError("--litert-js is for --target web.")
     if target != "litert":
         if explain:
             raise click.UsageError("--explain is for --target litert.")
@@ -132,7 +140,7 @@ def export(
     of_model = {name: value for name, value in stated.items() if value is not None}
     options = ExportOptions(**given, model_options=ModelOptions(**of_model) if of_model else None)
     if target != "litert":
-        result, lines = export_to_target(source, output, target, store, options)
+        result, lines = export_to_target(source, output, target, store, litert_js, options)
         emit(result, as_json, lines)
         return
     from converters import export_bundle
