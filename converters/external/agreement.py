@@ -88,7 +88,7 @@ def require_agreement(source: Array, found: Array, most: float, name: str, noun:
     _require_finite(found, "The converted file", noun)
     report = agreement(source, found)
     if not report["noise"] <= most:
-        same = " (it gives nearly one embedding for all)" if _variation(found) < LEAST_VARIATION else ""
+        same = " (it gives nearly one embedding for all)" if variation(found) < LEAST_VARIATION else ""
         raise ExportError(
             f"The converted file does not compute what {name} does{same}: over {report['examples']} {noun}s its embeddings "
             f"differ by {report['noise']:.2g} of what tells them apart, where the format explains {most:g}.",
@@ -100,7 +100,7 @@ def require_agreement(source: Array, found: Array, most: float, name: str, noun:
 
 def _require_variation(embeddings: Array, name: str, noun: str) -> None:
     _require_finite(embeddings, name, noun)
-    if _variation(embeddings) < LEAST_VARIATION:
+    if variation(embeddings) < LEAST_VARIATION:
         raise ExportError(f"{name} gives the same embedding for every {noun}.", "Choose another --output-tensor.")
 
 
@@ -113,7 +113,7 @@ def _require_finite(embeddings: Array, name: str, noun: str) -> None:
         )
 
 
-def _variation(embeddings: Array) -> float:
+def variation(embeddings: Array) -> float:
     """The spread of embeddings around their mean, as a share of their length."""
     values = embeddings.astype(np.float64)
     spread = ((values - values.mean(axis=0)) ** 2).sum()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from converters.calibration.embedding_normalization import EmbeddingNormalization
+from converters.external.agreement import LEAST_VARIATION, variation
 from converters.external.input_range import IMAGENET, SIGNED, Range
 from converters.external.input_spec import in_range
 from converters.external.source_input import SourceInput
@@ -101,7 +102,7 @@ def judge(
 
 def _accuracies(embeddings: Array, sampler: EpisodeSampler) -> Array64:
     """Of centred embeddings of unit length, as they are compared when they are normalized (Wang et al. 2019)."""
-    if not np.isfinite(embeddings).all():
+    if not np.isfinite(embeddings).all() or variation(embeddings) < LEAST_VARIATION:
         return np.zeros(EPISODES)
     normalized = EmbeddingNormalization(embeddings.mean(axis=0), 1.0).apply(embeddings)
     return accuracies(normalized, sampler, EPISODES)

@@ -67,8 +67,8 @@ def test_an_output_that_is_named_an_embedding_comes_first() -> None:
 
 
 def spoiled(x: Any) -> Any:
-    """A classifier whose probabilities are certain of one class, whatever it sees."""
-    return tf.nn.softmax(0.01 * logits(x) + 50.0 * np.eye(12, dtype="f4")[0])
+    """A classifier whose probabilities are all the same, but for rounding."""
+    return tf.nn.softmax(1e-7 * logits(x))
 
 
 def test_candidates_are_judged_on_data_and_named(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_candidates_are_judged_on_data_and_named(tmp_path: Path) -> None:
     assert made.manifest.dim == 24
     report = made.manifest.parity["candidates"]
     assert report["dataset"] == dataset
-    assert len(report["tensors"]) >= 2
+    assert min(report["tensors"].values()) == 0.0
     assert report["tensors"][made.manifest.training["tensor"]] > max(report["tensors"].values()) - 0.03
     assert any("episodes: " in note and "the embedding is taken from" in note for note in notes)
 
