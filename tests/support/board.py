@@ -16,7 +16,7 @@ from converters.targets.integer import End
 from edge_meta.heads.rejection import Rejection
 from edge_meta.types import Array
 
-DRIVER = Path(__file__).parent / "board_driver.c"
+DRIVER, CUTS = (Path(__file__).parent / f"board_{name}.c" for name in ("driver", "cuts"))
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wdouble-promotion", "-Wshadow", "-Werror"]
 SANITIZERS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 ENCODER_ID = "0123456789abcdef" * 2
@@ -101,12 +101,13 @@ def compiled(
     output: End | None = None,
     rejection: Rejection | None = None,
     flags: Sequence[str] = (),
+    main: Path = DRIVER,
 ) -> Driver:
-    """Compile the library and the driver into a folder, without any warning."""
+    """Compile the library and a program into a folder, without any warning."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "edge_meta_config.h").write_text(config(ENCODER_ID, dim, output, rejection, 4))
     command = [compiler, *WARNINGS, "-O1", "-DEM_NO_TFLM", *flags, f"-I{folder}", f"-I{LIBRARY}"]
-    subprocess.run([*command, *sorted(LIBRARY.glob("*.c")), DRIVER, "-lm", "-o", folder / "driver"], check=True)
+    subprocess.run([*command, *sorted(LIBRARY.glob("*.c")), main, "-lm", "-o", folder / "driver"], check=True)
     return Driver(folder / "driver", output)
 
 

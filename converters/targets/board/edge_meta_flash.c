@@ -86,7 +86,7 @@ static void describe(uint8_t* header) {
   em_put32(&header[12], 0);
 #endif
   em_put32(&header[4], FORMAT | (uint32_t)(EM_DIM) << 16);
-  em_put32(&header[8], EM_INT8 ? 1u : 0u);
+  em_put32(&header[8], (EM_INT8 ? 1u : 0u) | (uint32_t)(EM_FLASH_UNIT) << 8);
   em_put32(&header[16], scale);
   memcpy(&header[24], encoder, sizeof encoder);
 }
@@ -127,9 +127,8 @@ static em_status next_record(em_flash* flash, uint32_t* at, em_record* record, u
   if (*at + EM_RECORD_HEADER > size) return EM_OK;
   em_status status = read_at(flash, flash->sector, *at, flash->buffer, EM_RECORD_HEADER);
   if (status != EM_OK) return status;
-  *kind = all_bytes(flash->buffer, EM_RECORD_HEADER, 0xFFu) != 0u ? BLANK
-          : all_bytes(flash->buffer, EM_RECORD_HEADER, 0) != 0u   ? WIPED
-                                                                  : RECORD;
+  /* No record begins with four such bytes. */
+  *kind = all_bytes(flash->buffer, 4, 0xFFu) != 0u ? BLANK : all_bytes(flash->buffer, 4, 0) != 0u ? WIPED : RECORD;
   uint32_t bytes = EM_FLASH_UNIT;
   if (*kind == RECORD) {
     *record = em_read_header(flash, *at);
@@ -195,12 +194,26 @@ static void count_on(em_flash* flash, const uint8_t* id) {
 
 /* --- loading ------------------------------------------------------------------------------------------------------- */
 
-static uint8_t load_shot(em_flash* flash, const em_record* record) {
+/* The label of a class whose own is beyond correction: "?" and its id. */
+static void name_unknown(char* label, uint16_t id) {
+  char name[7] = "?";
+  uint32_t divisor = 10000, length = 1;
+  for (; divisor > 0u; divisor /= 10u) {
+    if (id < divisor) continue;
+    name[length] = (char)('0' + id / divisor % 10u);
+    length += 1u;
+  }
+  em_set_label(label, name);
+}
+
+/* Takes a shot over; EM_CORRUPT_FLASH if it cannot be used, or how this program's store is too small for it. */
+static em_status load_shot(em_flash* flash, const em_record* record) {
   em_store* store = flash->store;
   const uint32_t length = record->data[0];
   char label[EM_LABEL_BYTES + 1];
-  if (record->ids != 1u || record->of == 0u || length > EM_LABEL_BYTES) return 0;
-  if ((1u + length + sizeof store->of[0].shot[0] + 3u) / 4u * 4u != record->data_bytes) return 0;
+  if (record->ids != 1u || record->of == 0u) return EM_CORRUPT_FLASH;
+  if ((1u + length + sizeof store->of[0].shot[0] + 3u) / 4u * 4u != record->data_bytes) return EM_CORRUPT_FLASH;
+  if (length > EM_LABEL_BYTES) return EM_LABEL_TOO_LONG;
   memcpy(label, &record->data[1], length);
   label[length] = '\0';
   em_value values[EM_DIM];
@@ -214,14 +227,16 @@ static uint8_t load_shot(em_flash* flash, const em_record* record) {
 #endif
   em_class* of = em_class_of(store, record->of);
   uint8_t shot;
-  if (em_check_embedding(values) != EM_OK || shot_of(store, record->id, &shot) != NULL) return 0;
-  if (of == NULL ? store->classes >= EM_CLASSES || em_check_name(store, label, 0) != EM_OK : of->shots >= EM_SHOTS) return 0;
+  if (em_check_embedding(values) != EM_OK || shot_of(store, record->id, &shot) != NULL) return EM_CORRUPT_FLASH;
+  if (of == NULL && em_check_name(store, label, 0) != EM_OK) name_unknown(label, record->of);
+  if (of == NULL && store->classes >= EM_CLASSES) return EM_CLASSES_FULL;
+  if (of != NULL && of->shots >= EM_SHOTS) return EM_SHOTS_FULL;
   of = em_add_shot(store, record->of, label, values);
   shot = (uint8_t)(of->shots - 1u);
   memcpy(of->shot_id[shot], record->id, 16);
   of->origin[shot] = record->origin;
   of->record[shot] = record->at;
-  return 1;
+  return EM_OK;
 }
 
 static void load_removal(em_store* store, const em_record* record) {
@@ -238,19 +253,18 @@ static void load_removal(em_store* store, const em_record* record) {
 static uint8_t load_rename(em_store* store, const em_record* record) {
   em_class* of = em_class_of(store, record->of);
   const uint32_t length = record->data[0], half = record->ids / 2u;
-  char label[EM_LABEL_BYTES + 1];
+  char label[EM_LABEL_BYTES + 1] = "";
   if (of == NULL) return 1; /* gone since */
-  if (length > EM_LABEL_BYTES || 1u + length > record->data_bytes) return 0;
-  memcpy(label, &record->data[1], length);
-  label[length] = '\0';
-  if (em_check_name(store, label, of->id) != EM_OK) return 0;
+  const uint8_t whole = record->data_state != EM_BAD && length <= EM_LABEL_BYTES && 1u + length <= record->data_bytes;
+  if (whole != 0u) memcpy(label, &record->data[1], length);
+  if (em_check_name(store, label, of->id) != EM_OK) name_unknown(label, of->id);
   em_set_label(of->label, label);
   for (uint32_t i = 0; i < half; ++i) {
     uint8_t shot;
     em_class* owner = shot_of(store, &record->id[16u * i], &shot);
     if (owner != NULL) memcpy(owner->shot_id[shot], &record->id[16u * (half + i)], 16);
   }
-  return 1;
+  return whole;
 }
 
 #if EM_ADAPT
@@ -290,23 +304,24 @@ static void load_head(em_store* store, const em_record* record) {
 }
 #endif
 
-/* Takes a record over into the store; returns 0 if it cannot be used. */
-static uint8_t load_record(em_flash* flash, const em_record* record) {
-  if (record->ids_state == EM_BAD) return 0;
+/* Takes a record over into the store; as load_shot. */
+static em_status load_record(em_flash* flash, const em_record* record) {
+  if (record->ids_state == EM_BAD) return EM_CORRUPT_FLASH;
   for (uint32_t i = 0; i < record->ids; ++i) count_on(flash, &record->id[16u * i]);
   if (record->type == EM_REMOVE) load_removal(flash->store, record);
   if (record->type == EM_ORIGIN && record->origin > flash->origins) flash->origins = record->origin;
 #if EM_ADAPT
   if (record->type == EM_HEAD) load_head(flash->store, record);
 #endif
-  if (record->data_state == EM_BAD) return 0;
-  if (record->data_bytes == 0u || record->data_state == EM_ZEROED) return 1;
+  uint8_t used = 1;
+  if (record->type == EM_RENAME && record->data_state != EM_ZEROED) used = load_rename(flash->store, record);
+  if (record->data_state == EM_BAD) return EM_CORRUPT_FLASH;
+  if (record->data_bytes == 0u || record->data_state == EM_ZEROED) return EM_OK;
   if (record->type == EM_SHOT) return load_shot(flash, record);
-  if (record->type == EM_RENAME) return load_rename(flash->store, record);
 #if EM_ADAPT
-  if (record->type == EM_COLUMN) return load_column(flash->store, record);
+  if (record->type == EM_COLUMN) used = load_column(flash->store, record);
 #endif
-  return 1;
+  return used != 0u ? EM_OK : EM_CORRUPT_FLASH;
 }
 
 /* Whether a record that cannot be used was removed, and is only half zeroed. */
@@ -353,17 +368,13 @@ static em_status scrub(em_flash* flash) {
       status = dead(flash, &record, &gone);
       if (status != EM_OK) return status;
     } else if (record.type == EM_SHOT) {
-      gone = 1;
+      uint8_t live = 0, id[16];
       for (uint32_t s = 0; of != NULL && s < of->shots; ++s) {
-        if (of->record[s] == record.at) gone = 0;
+        if (of->record[s] == record.at) live = 1;
       }
-      uint8_t removed = gone;
-      uint8_t id[16];
       memcpy(id, record.id, sizeof id);
-      /* A shot beyond this program's EM_SHOTS or EM_CLASSES is not in the store, and not gone. */
-      if (gone != 0u) status = removed_later(flash, record.at + record.bytes, id, &removed);
+      if (live == 0u) status = removed_later(flash, record.at + record.bytes, id, &gone);
       if (status != EM_OK) return status;
-      gone = removed;
     } else if (record.type == EM_RENAME) {
       gone = of == NULL;
     }
@@ -373,7 +384,7 @@ static em_status scrub(em_flash* flash) {
     if (gone == 0u) continue;
     if (EM_FLASH_PROGRAM_ONCE != 0) return em_flash_compact(flash);
     const uint32_t begin = (uint32_t)(record.data - flash->buffer), first = begin / EM_FLASH_UNIT * EM_FLASH_UNIT;
-    status = read_at(flash, flash->sector, record.at, flash->buffer, record.bytes);
+    status = read_at(flash, flash->sector, record.at, flash->buffer, record.bytes); /* the search has used the buffer */
     if (status != EM_OK) return status;
     for (uint32_t i = begin; i < begin + record.data_bytes + 4u; ++i) flash->buffer[i] = 0;
     status = program_at(flash, flash->sector, record.at + first, &flash->buffer[first], record.bytes - first);
@@ -382,10 +393,15 @@ static em_status scrub(em_flash* flash) {
 }
 
 static em_status load(em_flash* flash) {
-  uint32_t at = FIRST_RECORD, unusable = NOWHERE;
+  uint32_t at = FIRST_RECORD, unusable = NOWHERE, last = NOWHERE;
   em_record record;
   uint8_t kind;
-  flash->end = at;
+  do {
+    const em_status status = next_record(flash, &at, &record, &kind);
+    if (status != EM_OK) return status;
+    if (kind == RECORD) last = record.at;
+  } while (kind != END);
+  at = flash->end = FIRST_RECORD;
   for (;;) {
     const uint32_t begin = at;
     em_status status = next_record(flash, &at, &record, &kind);
@@ -401,10 +417,11 @@ static em_status load(em_flash* flash) {
 #endif
     const uint8_t corrected = record.head_state == EM_CORRECTED || record.ids_state == EM_CORRECTED ||
                               record.data_state == EM_CORRECTED;
-    if (load_record(flash, &record) != 0u) {
-      flash->corrected += corrected;
-      continue;
-    }
+    const uint8_t cut = begin == last && (record.ids_state == EM_BAD || record.data_state == EM_BAD);
+    status = cut != 0u ? EM_CORRUPT_FLASH : load_record(flash, &record);
+    if (status == EM_OK) flash->corrected += corrected;
+    if (status == EM_OK) continue;
+    if (status != EM_CORRUPT_FLASH) return status;
     uint8_t is_dead;
     status = dead(flash, &record, &is_dead);
     if (status != EM_OK) return status;

@@ -45,7 +45,8 @@ typedef struct {
   uint8_t buffer[EM_RECORD_BYTES];
 } em_flash;
 
-/* Opens the flash and fills the store from it; formats it if it is blank. `origin` is 16 random bytes, used when formatting
+/* Opens the flash and fills the store from it; formats it if it is blank. If this program's store is too small for what is
+ * there, returns EM_CLASSES_FULL, EM_SHOTS_FULL or EM_LABEL_TOO_LONG, and changes nothing. `origin` is 16 random bytes, used when formatting
  * alone: shot ids are made of them, so no other board, and no formatting of this one, may have the same. */
 em_status em_flash_open(em_flash* flash, em_store* store, const em_flash_device* device, const uint8_t* origin);
 

@@ -175,19 +175,24 @@ em_record em_read_header(em_flash* flash, uint32_t at) {
   return record;
 }
 
-static uint8_t is_zero(const uint8_t* bytes, uint32_t count) {
-  uint8_t any = 0;
-  for (uint32_t i = 0; i < count; ++i) any |= bytes[i];
-  return any == 0u;
+static uint8_t is_all(const uint8_t* bytes, uint32_t count, uint8_t value) {
+  for (uint32_t i = 0; i < count; ++i) {
+    if (bytes[i] != value) return 0;
+  }
+  return 1;
+}
+
+static uint8_t check(uint8_t* bytes, uint32_t count) {
+  /* Never programmed: but four blank bytes fit their blank CRC. */
+  return is_all(bytes, count + 4u, 0xFFu) != 0u ? (uint8_t)EM_BAD : em_correct(bytes, count, bytes + count);
 }
 
 void em_check_record(em_record* record) {
   record->ids_state = record->data_state = EM_GOOD;
-  if (record->ids > 0u) record->ids_state = em_correct(record->id, 16u * record->ids, record->id + 16u * record->ids);
+  if (record->ids > 0u) record->ids_state = check(record->id, 16u * record->ids);
   if (record->data_bytes == 0u) return;
-  record->data_state = is_zero(record->data, record->data_bytes + 4u) != 0u
-                           ? (uint8_t)EM_ZEROED
-                           : em_correct(record->data, record->data_bytes, record->data + record->data_bytes);
+  const uint8_t zeroed = is_all(record->data, record->data_bytes + 4u, 0);
+  record->data_state = zeroed != 0u ? (uint8_t)EM_ZEROED : check(record->data, record->data_bytes);
 }
 
 #endif /* EM_FLASH */
