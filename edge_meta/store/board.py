@@ -26,7 +26,7 @@ ANOTHER = "Read the flash again, or use another copy of it."
 
 @dataclass
 class Log:
-    """What the records of a sector come to.
+    """The classes and shots that the records of a sector come to.
 
     Attributes:
         labels: class id → label, in the order of the first shots.

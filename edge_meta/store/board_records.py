@@ -43,7 +43,7 @@ class Steps(NamedTuple):
 
 @dataclass(frozen=True)
 class SectorHeader:
-    """What a sector begins with.
+    """The start of a sector.
 
     Attributes:
         steps: None if embeddings are float32.

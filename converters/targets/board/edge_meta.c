@@ -24,13 +24,13 @@ static float float_of(uint32_t bits) {
 }
 
 const char* em_status_name(em_status status) {
-  static const char* const names[] = {
-      "EM_OK",          "EM_BAD_ARGUMENT",    "EM_NO_CLASSES",      "EM_NO_SUCH_CLASS", "EM_CLASSES_FULL",  "EM_SHOTS_FULL",
-      "EM_LABEL_EMPTY", "EM_LABEL_TOO_LONG",  "EM_LABEL_NOT_UTF8",  "EM_LABEL_TAKEN",   "EM_NOT_FINITE",    "EM_NOTHING_TO_UNDO",
-      "EM_FEW_CLASSES", "EM_WRONG_MODEL",     "EM_CORRUPT_FLASH",   "EM_FLASH_FULL",    "EM_FLASH_FAILED",
-  };
-  const uint32_t index = (uint32_t)status;
-  return index < sizeof names / sizeof names[0] ? names[index] : "EM_UNKNOWN_STATUS";
+  static const char names[] = /* one after the other */
+      "EM_OK\0EM_BAD_ARGUMENT\0EM_NO_CLASSES\0EM_NO_SUCH_CLASS\0EM_CLASSES_FULL\0EM_SHOTS_FULL\0EM_LABEL_EMPTY\0"
+      "EM_LABEL_TOO_LONG\0EM_LABEL_NOT_UTF8\0EM_LABEL_TAKEN\0EM_NOT_FINITE\0EM_NOTHING_TO_UNDO\0EM_FEW_CLASSES\0"
+      "EM_WRONG_MODEL\0EM_CORRUPT_FLASH\0EM_FLASH_FULL\0EM_FLASH_FAILED";
+  const char* name = names;
+  for (uint32_t left = (uint32_t)status; left > 0u && name < &names[sizeof names - 1u]; ++name) left -= *name == '\0';
+  return name;
 }
 
 /* --- arithmetic -------------------------------------------------------------------------------------------------- */
@@ -86,45 +86,34 @@ void em_values(const em_value* embedding, float* values) {
   for (uint32_t i = 0; i < EM_DIM; ++i) values[i] = value_of(embedding[i]);
 }
 
+/* bits / 2^drop rounded to the nearest, halves to the even one; `more` says that the bits have a fraction. drop is above 0. */
+static uint64_t rounded(uint64_t bits, uint32_t drop, uint32_t more) {
+  const uint64_t half = (uint64_t)1 << (drop - 1u), rest = bits & ((half << 1) - 1u), whole = bits >> drop;
+  return whole + (rest > half || (rest == half && (more != 0u || (whole & 1u) != 0u)) ? 1u : 0u);
+}
+
 /* A value in units of 2^-24, rounded to the nearest, halves to the even one. */
 static int64_t fixed_of(float value) {
   const uint32_t bits = bits_of(value);
   const uint32_t exponent = (bits >> 23) & 0xFFu;
   if (exponent < 127u - FRACTION_BITS - 1u) return 0; /* below half of a unit; subnormal numbers too */
-  const uint64_t mantissa = (bits & 0x007FFFFFu) | 0x00800000u;
-  uint64_t units;
-  if (exponent >= 126u) { /* of 2^(exponent - 150 + 24) */
-    units = mantissa << (exponent - 126u);
-  } else {
-    const uint32_t drop = 126u - exponent;
-    const uint64_t half = (uint64_t)1 << (drop - 1u), rest = mantissa & ((half << 1) - 1u);
-    units = mantissa >> drop;
-    if (rest > half || (rest == half && (units & 1u) != 0u)) units += 1u;
-  }
+  const uint64_t mantissa = (bits & 0x007FFFFFu) | 0x00800000u; /* of 2^(exponent - 150 + 24) */
+  const uint64_t units = exponent >= 126u ? mantissa << (exponent - 126u) : rounded(mantissa, 126u - exponent, 0);
   return (bits >> 31) != 0u ? -(int64_t)units : (int64_t)units;
 }
 
 /* total / count, total in units of 2^-24, rounded once, halves to the even float. |total| is below 2^46. */
 static float mean_of(int64_t total, uint32_t count) {
   if (total == 0) return 0.0f;
-  const uint64_t size = total < 0 ? (uint64_t)0 - (uint64_t)total : (uint64_t)total;
-  uint64_t dividend = size;
-  int32_t shift = 0;
-  while ((dividend >> 62) == 0u) {
-    dividend <<= 1;
-    shift += 1;
-  }
-  uint64_t quotient = dividend / count;
-  const uint32_t sticky = quotient * count != dividend;
-  int32_t drop = 0;
-  while ((quotient >> (drop + 24)) != 0u) drop += 1; /* at least 30, so that what is dropped decides the rounding */
-  const uint64_t half = (uint64_t)1 << (drop - 1), rest = quotient & ((half << 1) - 1u);
-  quotient >>= drop;
-  if (rest > half || (rest == half && (sticky != 0u || (quotient & 1u) != 0u))) quotient += 1u;
-  const uint32_t exponent = (uint32_t)(drop - shift - FRACTION_BITS + 23 + 127); /* of the leading bit, biased */
+  uint64_t dividend = total < 0 ? (uint64_t)0 - (uint64_t)total : (uint64_t)total;
+  uint32_t shift = 0, drop = 24; /* at least 30 in the end, so that what is dropped decides the rounding */
+  for (; (dividend >> 62) == 0u; ++shift) dividend <<= 1;
+  const uint64_t quotient = dividend / count;
+  while ((quotient >> (drop + 24u)) != 0u) drop += 1u;
+  const uint32_t mantissa = (uint32_t)rounded(quotient, drop, quotient * count != dividend);
+  const uint32_t exponent = 127u + 23u - FRACTION_BITS + drop - shift;
   /* A carry to 2^24 goes on into the exponent, as it must. */
-  const uint32_t bits = (exponent << 23) + ((uint32_t)quotient - 0x00800000u);
-  return float_of(bits | (total < 0 ? 0x80000000u : 0u));
+  return float_of(((exponent << 23) + (mantissa - 0x00800000u)) | (total < 0 ? 0x80000000u : 0u));
 }
 
 /* --- classes ----------------------------------------------------------------------------------------------------- */
@@ -439,6 +428,13 @@ float em_limit(em_store* store, uint16_t id) {
   return of->limit;
 }
 
+/* The index of the largest number; of equals, the first. */
+static uint32_t first_of(const float* numbers, uint32_t count) {
+  uint32_t first = 0;
+  for (uint32_t k = 1; k < count; ++k) first = numbers[k] > numbers[first] ? k : first;
+  return first;
+}
+
 em_status em_classify(em_store* store, const em_value* embedding, em_answer* answer) {
   if (store == NULL || answer == NULL) return EM_BAD_ARGUMENT;
   const em_status status = em_check_embedding(embedding);
@@ -454,13 +450,12 @@ em_status em_classify(em_store* store, const em_value* embedding, em_answer* ans
 #if EM_ADAPT
   if (em_is_adapted(store) != 0u) em_adapted_logits(store, values, distances, logits);
 #endif
-  float best = logits[0], total = 0.0f;
-  for (uint32_t k = 1; k < store->classes; ++k) best = logits[k] > best ? logits[k] : best;
+  const float best = logits[first_of(logits, store->classes)];
+  float total = 0.0f;
   for (uint32_t k = 0; k < store->classes; ++k) total += em_exp(logits[k] - best);
   answer->count = (uint8_t)(store->classes < EM_TOP ? store->classes : EM_TOP);
   for (uint32_t place = 0; place < answer->count; ++place) {
-    uint32_t first = 0;
-    for (uint32_t k = 1; k < store->classes; ++k) first = logits[k] > logits[first] ? k : first;
+    const uint32_t first = first_of(logits, store->classes);
     const em_class* of = &store->of[first];
     const em_match match = {of->id, of->label, distances[first], em_exp(logits[first] - best) / total};
     answer->top[place] = match;

@@ -535,7 +535,7 @@ static void put_label(em_record* record, const char* label) {
 
 static uint32_t text_bytes(const char* label) {
   uint32_t length = 0;
-  while (label[length] != '\0') length += 1u;
+  while (length < EM_LABEL_BYTES && label[length] != '\0') length += 1u;
   return 1u + length;
 }
 
