@@ -8,6 +8,7 @@ import numpy as np
 
 from converters.targets.integer import End
 from edge_meta.heads.rejection import Rejection
+from edge_meta.heads.store_evidence import normal_quantile
 
 LIBRARY = Path(__file__).parent / "board"
 NAME = "edge_meta_config.h"
@@ -74,7 +75,8 @@ def _limits(rejection: Rejection | None) -> list[str]:
     lines.append(
         f"#define EM_SPREAD {_literal(rejection.spread)} /* mean squared distance of examples to their class's mean */"
     )
-    lines.append(f"#define EM_RATE {_literal(rejection.false_accept)} /* of strangers that count as known */")
+    quantile = _literal(normal_quantile(rejection.false_accept))
+    lines.append(f"#define EM_RATE_NORMAL ({quantile}) /* the normal quantile of the false-accept rate */")
     known = rejection.prior_labels is not None
     lines.append(f"#define EM_PRIOR_LABELS_KNOWN {int(known)} /* whether the store's own shots correct the limits */")
     if rejection.prior_labels is not None:

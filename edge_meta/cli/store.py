@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from edge_meta.choices import STORE_FORMATS
@@ -36,7 +38,8 @@ def merge(bundle: str, stores: tuple[str, ...], store: str | None, as_json: bool
     """
     with Bundle.open(bundle).open_store(store) as opened:
         done = opened.merge(*stores)
-    lines = [f"{done.added} shots added, {done.removed} removed; {done.shots} shots of {done.classes} classes"]
+    kept = shots_of_classes(done.shots, done.classes, done.none_shots)
+    lines = [f"{done.added} shots added, {done.removed} removed; {kept}"]
     if done.head_reset:
         lines.append("The last layer was adapted to other shots: it is back at the prototypes. Adapt again if you like.")
     if done.undo_dropped:
@@ -65,9 +68,8 @@ def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> No
     forgotten in the new store stays in the old one.
     """
     done = migrate_store(Bundle.open(bundle), old_store, store)
-    lines = [
-        f"{done.store}: {done.shots} shots of {done.classes} classes, from encoder {done.embedding_map.encoder_id[:12]}"
-    ]
+    kept = shots_of_classes(done.shots, done.classes, done.none_shots)
+    lines = [f"{done.store}: {kept}, from encoder {done.embedding_map.encoder_id[:12]}"]
     lines.append(f"Measured when the bundle was made: {done.embedding_map.accuracy}")
     if done.head_reset:
         lines.append("The last layer was adapted: it is back at the prototypes. Adapt again if you like.")
@@ -79,6 +81,7 @@ def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> No
         "upgrade": done.embedding_map.to_manifest(),
         "classes": done.classes,
         "shots": done.shots,
+        "none_shots": done.none_shots,
         "head_reset": done.head_reset,
         "undo_dropped": list(done.undo_dropped),
     }
@@ -114,7 +117,7 @@ def export_store(bundle: str, output: str, file_format: str, sector_bytes: int, 
             done = write_board(opened, output, _steps(opened_bundle), sector_bytes)
         else:
             done = write_archive(opened, output)
-    emit({"file": output, **done}, as_json, [f"{output}: {done['shots']} shots of {done['classes']} classes"])
+    emit({"file": output, **done}, as_json, [f"{output}: {_counts(done)}"])
 
 
 @click.command("import-store")
@@ -141,7 +144,7 @@ def import_store(bundle: str, source: str, file_format: str, store: str | None, 
     else:
         read = read_archive
     done = read(source, path, opened.manifest.encoder_id, opened.manifest.dim)
-    lines = [f"{path}: {done['shots']} shots of {done['classes']} classes"]
+    lines = [f"{path}: {_counts(done)}"]
     lines += [f"Skipped a damaged record at byte {at:,}" for at in done.get("damaged", [])]
     emit({"store": str(path), **done}, as_json, lines)
 
@@ -150,3 +153,12 @@ def _steps(bundle: Bundle) -> Steps | None:
     """The int8 values of a board's encoder; None for a bundle that is not for boards."""
     output = bundle.manifest.target.get("output") if bundle.manifest.target else None
     return Steps(output["scale"], output["zero_point"]) if output else None
+
+
+def _counts(done: dict[str, Any]) -> str:
+    return shots_of_classes(done["shots"], done["classes"], done.get("none_shots", 0))
+
+
+def shots_of_classes(shots: int, classes: int, none_shots: int) -> str:
+    """Return how many shots there are, and examples of none if there are any."""
+    return f"{shots} shots of {classes} classes" + (f", {none_shots} of none" if none_shots else "")

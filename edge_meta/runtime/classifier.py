@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_meta.blas import Limited
-from edge_meta.errors import InputError, LabelError
+from edge_meta.errors import LabelError
 from edge_meta.heads.rejection import check_rate
 from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.colour_check import ColourCheck
+from edge_meta.runtime.example_embedder import ExampleEmbedder
 from edge_meta.runtime.interpreter import Encoder, open_encoder
-from edge_meta.runtime.limits import known_up_to
+from edge_meta.runtime.limits import Limits
 from edge_meta.runtime.results import Enrolled, Prediction, Result
+from edge_meta.store.forget import Forgotten
 from edge_meta.store.messages import nothing_enrolled
-from edge_meta.store.store import Forgotten, Store
+from edge_meta.store.reader import NONE
+from edge_meta.store.store import Store
 from edge_meta.store.undo import Undone
 from edge_meta.types import Array, Array64
 
@@ -38,14 +40,13 @@ class Classifier:
 
     def __init__(self, bundle: Bundle, encoder: Encoder, store: Store, false_accept: float | None = None) -> None:
         self.bundle, self.encoder, self.store = bundle, encoder, store
-        self._false_accept = false_accept
-        self._colour_check = ColourCheck(bundle.manifest)
         self._lock = threading.RLock()
         self._limited = Limited(encoder.options.threads)
+        self._examples = ExampleEmbedder(bundle.manifest, encoder, self._lock, self._limited)
         self._version = store.version()
         with self._limited:
             self._head = ScoringHead(store.snapshot())
-        self._limits: Array64 | None = None  # of the head, once they are asked for
+        self._limits = Limits(store, self._head, bundle.manifest, false_accept)
 
     @classmethod
     def load(
@@ -94,7 +95,13 @@ class Classifier:
         """
         with self._lock, self._limited:
             self._current()
-            return np.array(self._known_up_to())
+            return np.array(self._limits.of_labels)
+
+    @property
+    def none_shots(self) -> int:
+        """The number of examples of none; see `enroll_none`."""
+        with self._lock, self._limited:
+            return int(self.store.snapshot(NONE).counts.sum())
 
     def embed(self, image: Any) -> Array:
         """Embed one example as float32 (D,).
@@ -106,12 +113,7 @@ class Classifier:
             InputError: it is not what the encoder takes.
             BackendError: see `Encoder.embed`.
         """
-        input_spec = self.bundle.manifest.input_spec
-        with self._limited:
-            example = input_spec.read(image)
-            self._colour_check(image)
-        with self._lock:
-            return self.encoder.embed(input_spec.normalize(example)[None])
+        return self._examples.embed(image)
 
     def enroll(self, label: str, images: Any) -> Enrolled:
         """Add examples to a label, creating it if it is new. All of them are added, or none.
@@ -127,12 +129,31 @@ class Classifier:
             StoreError: the store cannot be written.
             BackendError: see `Encoder.embed`.
         """
-        input_spec = self.bundle.manifest.input_spec
-        embeddings = [self.embed(image) for image in input_spec.several(images)]
-        if not embeddings:
-            raise InputError(f"No {input_spec.noun}s were given for {label!r}.", "Give at least one.")
-        (enrolled,) = self.enroll_embeddings({label: np.stack(embeddings)})
+        (enrolled,) = self.enroll_embeddings({label: self._examples.embed_several(images, repr(label))})
         return enrolled
+
+    def enroll_none(self, images: Any) -> Enrolled:
+        """Show examples of things that are no label: what lies nearer to one of them than to a label is unknown.
+
+        They are kept like shots, but never answered, and an adapted head stays as it is. Undo takes them back.
+
+        Args:
+            images: as for `enroll`.
+
+        Returns:
+            How many were added and are there now; its label is empty.
+
+        Raises:
+            InputError, StoreError, BackendError: see `enroll`.
+        """
+        return self.enroll_none_embeddings(self._examples.embed_several(images, "none"))
+
+    def enroll_none_embeddings(self, embeddings: Array) -> Enrolled:
+        """As `enroll_none`, from embeddings, float32 (n, D); raises as `enroll_embeddings` does."""
+        with self._lock, self._limited:
+            self.store.enroll_none(embeddings)
+            labels = len(self._refresh().labels)
+            return Enrolled(NONE, len(embeddings), self.none_shots, labels)
 
     def enroll_embeddings(self, shots: Mapping[str, Array]) -> list[Enrolled]:
         """Add embeddings, float32 (n, D), to each of several labels: all of them, or none.
@@ -153,7 +174,9 @@ class Classifier:
             ]
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
-        """Find the nearest enrolled labels, and whether the example is near enough to be known.
+        """Find the nearest enrolled labels, and whether the example is known.
+
+        It is within the limit of its label, and not nearer to an example of none.
 
         Args:
             image: an example, as the bundle's input says: a path, or an array, for images uint8 (H, W[, C]).
@@ -178,7 +201,7 @@ class Classifier:
                 raise nothing_enrolled(self.store.path)
             top = head.rank(embedding, top_k)
             ranked = [Prediction(head.labels[near.label], near.score, near.distance) for near in top]
-            known = ranked[0].distance <= self._known_up_to()[top[0].label]
+            known = self._limits.known(top[0], embedding)
         best = ranked[0]
         if not known:
             best = best._replace(label=None)
@@ -234,6 +257,14 @@ class Classifier:
             self._follow(label)
             return forgotten
 
+    def forget_none(self, shot: str | None = None) -> Forgotten:
+        """As `forget`, the examples of none, or one of them."""
+        with self._lock, self._limited:
+            try:
+                return self.store.forget_none(shot)
+            finally:
+                self._refresh()
+
     def rename(self, old: str, new: str) -> int:
         """Rename a label, keeping its shots and an adapted head; returns how many shots it has.
 
@@ -277,12 +308,6 @@ class Classifier:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _known_up_to(self) -> Array64:
-        """As `limits`, of the head."""
-        if self._limits is None:
-            self._limits = known_up_to(self.store, self._head, self.bundle.manifest, self._false_accept)
-        return self._limits
-
     def _current(self) -> ScoringHead:
         """The head, read again if another process has changed the store."""
         return self._head if self.store.version() == self._version else self._refresh()
@@ -293,10 +318,11 @@ class Classifier:
         if self.store.version() != self._version or self._head.adapted:
             return self._refresh()
         self._head.update(label, now)
-        self._limits = None
+        self._limits = self._limits.anew(self._head)
         return self._head
 
     def _refresh(self) -> ScoringHead:
         self._version = self.store.version()
-        self._head, self._limits = ScoringHead(self.store.snapshot()), None
+        self._head = ScoringHead(self.store.snapshot())
+        self._limits = self._limits.anew(self._head)
         return self._head

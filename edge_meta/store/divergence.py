@@ -35,9 +35,10 @@ def require_one_history(one: Reader, other: Reader) -> None:
         if sum_id not in known or sum_id in gone or origin in migrated:
             continue
         if _diverged(one, other, sum_id, known[sum_id], tuple(row)):
+            what = repr(label) if label else "examples of none"
             raise StoreError(
                 f"{one.path} and {other.path} are copies of one store without single shots, and both have enrolled "
-                f"{label!r} since they were copied: merging would lose what one of them enrolled. Nothing was changed.",
+                f"{what} since they were copied: merging would lose what one of them enrolled. Nothing was changed.",
                 "Enroll the examples of one of them again, into a new --store, and merge that one.",
             )
 

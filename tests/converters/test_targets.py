@@ -480,6 +480,7 @@ def test_an_imprinted_classifier_says_what_the_runtime_says(
     with Classifier.load(bundle, copy) as classifier:
         if adapted:
             classifier.adapt(steps=20, learning_rate=1e-3)
+        classifier.enroll_none(images[:2])  # which become no class
         results = [classifier.classify(image, top_k=12) for image in images]
     labels = imprint(bundle, copy, tmp_path / "classifier.tflite")
     assert labels == tuple(f"class {index}" for index in range(12))

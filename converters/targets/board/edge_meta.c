@@ -7,6 +7,9 @@
  * heads/rejection.py and heads/store_evidence.py. */
 #define PRIOR_SHOTS 8.0f
 #define CERTAIN_LABELS 8.0f
+#define OWN_DISTANCES 1.5f
+#define OWN_WEIGHT 0.2f
+#define LEAST_SHARE 0.25f
 #define EVIDENCE_SHOTS (EM_SHOTS < 5 ? EM_SHOTS : 5)
 #define FRACTION_BITS 24 /* of the exact sums, in units of 2^-24 */
 #define LARGEST 32768.0f
@@ -354,7 +357,7 @@ static void calibrated_limits(em_store* store) {
 #if EM_PRIOR_LABELS_KNOWN
 /* The logarithm of the share of the nearest other class's limit that a shot's distance to it takes. */
 static float log_ratio(const em_store* store, uint32_t own, const em_value* shot) {
-  float values[EM_DIM], nearest = FLT_MAX, limit = 0.0f;
+  float values[EM_DIM], nearest = FLT_MAX, limit = FLT_MIN;
   em_values(shot, values);
   for (uint32_t k = 0; k < store->classes; ++k) {
     const float distance = k == own ? FLT_MAX : em_distance(values, store->of[k].prototype);
@@ -363,42 +366,52 @@ static float log_ratio(const em_store* store, uint32_t own, const em_value* shot
       limit = store->of[k].limit;
     }
   }
-  /* Python takes 2.2e-308, whose logarithm this is, for a distance of 0. */
-  return (nearest >= FLT_MIN ? em_log(nearest) : -708.396419f) - em_log(limit >= FLT_MIN ? limit : FLT_MIN);
+  return em_log(nearest > LEAST_SHARE * EM_SPREAD ? nearest : LEAST_SHARE * EM_SPREAD) - em_log(limit);
+}
+
+/* The logarithm of the quantile, at the false-accept rate, of each class's shots' distances to the nearest other class: that
+ * of a log-normal distribution. */
+static float of_strangers(const em_store* store) {
+  float mean = 0.0f, variance = 0.0f;
+  for (uint32_t pass = 0; pass < 2u; ++pass) { /* each class weighs the same */
+    float sum = 0.0f;
+    for (uint32_t k = 0; k < store->classes; ++k) {
+      const em_class* of = &store->of[k];
+      const uint32_t shots = of->shots < EVIDENCE_SHOTS ? of->shots : EVIDENCE_SHOTS;
+      for (uint32_t shot = 0; shot < shots; ++shot) {
+        const float difference = log_ratio(store, k, of->shot[shot]) - mean;
+        sum += (pass == 0u ? difference : difference * difference) / (float)shots;
+      }
+    }
+    variance = sum / (float)store->classes;
+    if (pass == 0u) mean = variance;
+  }
+  return mean + EM_RATE_NORMAL * sqrtf(variance);
 }
 
 /* Corrects the limits by the store's own shots: each class is a stranger to the others; see docs/unknown.md. */
 static void correct_limits(em_store* store) {
-  uint32_t count = 0;
-  for (uint32_t k = 0; k < store->classes; ++k) {
-    for (uint32_t shot = 0; shot < store->of[k].shots && shot < EVIDENCE_SHOTS; ++shot) {
-      const float ratio = log_ratio(store, k, store->of[k].shot[shot]);
-      uint32_t at = count;
-      for (; at > 0u && store->ratio[at - 1u] > ratio; --at) {
-        store->ratio[at] = store->ratio[at - 1u];
-        store->owner[at] = store->owner[at - 1u];
-      }
-      store->ratio[at] = ratio;
-      store->owner[at] = (uint8_t)k;
-      count += 1u;
-    }
-  }
-  float below = 0.0f, before = 0.0f, shift = store->ratio[count - 1u];
-  const float sought = EM_RATE * (float)store->classes; /* each class weighs 1 */
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t shots = store->of[store->owner[i]].shots;
-    const float weight = 1.0f / (float)(shots < EVIDENCE_SHOTS ? shots : EVIDENCE_SHOTS), middle = below + 0.5f * weight;
-    if (middle >= sought) { /* between this one and the one before */
-      shift = store->ratio[i];
-      if (i > 0u) shift -= (store->ratio[i] - store->ratio[i - 1u]) * (middle - sought) / (middle - before);
-      break;
-    }
-    below += weight;
-    before = middle;
-  }
   const float others = (float)store->classes - 1.0f;
-  const float evidence = shift > 0.0f && others < CERTAIN_LABELS ? others * others / CERTAIN_LABELS : others;
-  const float factor = em_exp(shift * evidence / (evidence + EM_PRIOR_LABELS));
+  float weights = 0.0f, total = 0.0f, several = 0.0f, ratios = 0.0f;
+  for (uint32_t k = 0; k < store->classes; ++k) {
+    em_class* of = &store->of[k];
+    const float shots = (float)of->shots, least = LEAST_SHARE * EM_SPREAD;
+    of->limit = of->limit > FLT_MIN ? of->limit : FLT_MIN;
+    if (of->shots < 2u) continue;
+    const float variance = of->scatter / (shots - 1.0f);
+    ratios += (variance > least ? variance : least) * (1.0f + 1.0f / shots) / of->limit;
+    several += 1.0f;
+  }
+  if (others > 0.0f) {
+    const float strangers = of_strangers(store);
+    weights = strangers > 0.0f && others < CERTAIN_LABELS ? others * others / CERTAIN_LABELS : others;
+    total = weights * strangers;
+  }
+  if (several > 0.0f) {
+    weights += OWN_WEIGHT * several;
+    total += OWN_WEIGHT * several * em_log(OWN_DISTANCES * ratios / several);
+  }
+  const float factor = em_exp(total / (weights + EM_PRIOR_LABELS));
   for (uint32_t k = 0; k < store->classes; ++k) store->of[k].limit *= factor;
 }
 #endif
@@ -410,7 +423,7 @@ static void refresh(em_store* store) {
 #if EM_REJECTS
   calibrated_limits(store);
 #if EM_PRIOR_LABELS_KNOWN
-  if (store->classes > 1u) correct_limits(store);
+  if (store->classes > 0u) correct_limits(store);
 #endif
 #else
   for (uint32_t k = 0; k < store->classes; ++k) store->of[k].limit = FLT_MAX;

@@ -125,8 +125,6 @@ typedef struct {
   uint16_t next_id;
   char undo_label[EM_LABEL_BYTES + 1];
   em_class of[EM_CLASSES]; /* in the order of their first enrollment */
-  float ratio[EM_CLASSES * (EM_SHOTS < 5 ? EM_SHOTS : 5)];
-  uint8_t owner[EM_CLASSES * (EM_SHOTS < 5 ? EM_SHOTS : 5)];
 #if EM_ADAPT
   float slope;                       /* of the columns' logits on the prototypes' */
   float most[EM_CLASSES][EM_SHOTS];  /* of each shot: its largest logit, */

@@ -281,3 +281,25 @@ def test_enroll_without_shots_warns_of_nearer_labels(photos: Path, tmp_path: Pat
     done = cli("enroll", "omniglot", photos, "--no-shots", "--store", tmp_path / "sums.db", "--json")
     doubts = [(entry["path"], entry["other"]) for entry in json.loads(done.stdout)["warnings"]]
     assert (str(photos / "bet" / "2.png"), "alef") in doubts
+
+
+def test_check_judges_by_examples_of_none(tmp_path: Path, store: list[object], photos: Path) -> None:
+    before = said(cli("check", "omniglot", photos, *store, "--json"))
+    for take in range(3):
+        png(tmp_path, f"others/{take}.png", draw(7, take))
+    cli("enroll", "omniglot", "--none", tmp_path / "others", *store)
+    result = said(cli("check", "omniglot", photos, *store, "--json"))
+    assert (before["none_shots"], before["expected"]["none_accepted"]) == (0, None)
+    assert (result["none_shots"], result["expected"]["none_accepted"]) == (3, 0.0)
+    (star,) = (kind for kind in result["strangers"]["labels"] if "star" in kind["label"])
+    assert star["accepted"] == 0
+    assert "Examples of none, each left out, accepted 0 of 3" in cli("check", "omniglot", *store).stdout
+
+
+def test_few_labels_promise_nothing_yet(tmp_path: Path, store: list[object]) -> None:
+    """Of a bundle whose limits the store corrects; omniglot's were measured on many alphabets."""
+    bundle = altered(tmp_path, lambda fields: fields["rejection"].update(prior_labels=0.5))
+    for verb in ("check", "inspect"):
+        assert "With 3 labels, no share of strangers can be promised yet" in cli(verb, bundle, *store).stdout
+        assert said(cli(verb, bundle, *store, "--json"))["can_promise"] is False
+        assert "can be promised" not in cli(verb, "omniglot", *store).stdout

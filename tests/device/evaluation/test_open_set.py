@@ -98,6 +98,16 @@ def test_strangers_may_come_from_elsewhere() -> None:
     assert judge_strangers(embeddings, sampler, 9, prototype_head, REJECTION, None, embeddings + 99).auroc.mean == 1.0
 
 
+def test_examples_of_none_keep_strangers_like_them_out() -> None:
+    data = replace(dataset(classes=8), groups=("",) * 8)
+    embeddings, sampler = embedded(data, seed=2), EpisodeSampler(data, 2, 3, 3, seed=0)
+    lax = replace(REJECTION, thresholds=tuple(((50.0, 99.0), (50.0, 99.0)) for _ in range(2)))
+    shown = [judge_strangers(embeddings, sampler, 60, prototype_head, lax, none=none) for none in (0, 8)]
+    assert shown[0].false_accept.mean == 1.0
+    assert 0.05 < shown[1].false_accept.mean < 0.5
+    assert 0.0 < shown[1].rejected_known.mean < shown[0].false_accept.mean - shown[1].false_accept.mean
+
+
 def test_without_other_classes_no_strangers_are_left() -> None:
     data = dataset(classes=4)
     with pytest.raises(DatasetError, match="no strangers are left"):
