@@ -350,7 +350,7 @@ static void calibrated_limits(em_store* store) {
     const float share = (1.0f / shots - 1.0f / EM_SHOTS_MORE) / (1.0f / EM_SHOTS_FEW - 1.0f / EM_SHOTS_MORE);
     const float limit = at_more + (at_few - at_more) * share;
     const float width = sqrtf((PRIOR_SHOTS * EM_SPREAD + of->scatter) / (EM_SPREAD * (PRIOR_SHOTS + shots - 1.0f)));
-    of->limit = limit > 0.0f ? limit * width : 0.0f;
+    of->limit = (limit > FLT_MIN ? limit : FLT_MIN) * width;
   }
 }
 
@@ -394,10 +394,9 @@ static void correct_limits(em_store* store) {
   const float others = (float)store->classes - 1.0f;
   float weights = 0.0f, total = 0.0f, several = 0.0f, ratios = 0.0f;
   for (uint32_t k = 0; k < store->classes; ++k) {
-    em_class* of = &store->of[k];
+    const em_class* of = &store->of[k];
     const float shots = (float)of->shots, least = LEAST_SHARE * EM_SPREAD;
-    of->limit = of->limit > FLT_MIN ? of->limit : FLT_MIN;
-    if (of->shots < 2u) continue;
+    if (shots < 2.0f) continue;
     const float variance = of->scatter / (shots - 1.0f);
     ratios += (variance > least ? variance : least) * (1.0f + 1.0f / shots) / of->limit;
     several += 1.0f;
