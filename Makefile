@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos histories models lint docs check-targets bench peers-named test-arm
+.PHONY: demo test chaos histories models lint docs check-targets bench peers-named test-arm board fuzz
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -41,6 +41,16 @@ docs: .venv/docs-installed
 
 check-targets: .venv/installed
 	.ci/check-targets $(BIN)/python
+
+# The C library of boards, and the example firmware in QEMU; TFLM_SOURCE names the folder of TensorFlow Lite Micro's sources.
+board: .venv/installed
+	$(BIN)/python -m pytest -ra tests/converters/test_board_library.py tests/converters/test_board_flash.py \
+		tests/converters/test_board_firmware.py
+
+# F: seconds of libFuzzer on the reader of a board's flash.
+F ?= 120
+fuzz:
+	.ci/fuzz $(F)
 
 peers-named:
 	@test -n "$(PEERS)" || { echo "Where are the peers? make bench PEERS=VENV" >&2; exit 2; }

@@ -13,6 +13,7 @@ SPLITS = ("train", "val", "test")  # share no class
 SPLITS_AND_ALL = (*SPLITS, "all")
 
 QUANTIZATIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
+STORE_FORMATS = ("npz", "board")
 TARGETS = ("litert", "tflm", "web", "edgetpu", "imprint")
 INPUT_KINDS = ("image", "audio", "array")
 CHANNEL_ORDERS = ("rgb", "bgr")

@@ -237,7 +237,16 @@ def test_the_cpp_compiles_and_does_what_the_runtime_does(bundle: Bundle, tmp_pat
     made = export_target(bundle, tmp_path / "made.bundle", "tflm")
     methods = " ".join(f"int Add{name}() {{ return Add(); }}" for name in ("Conv2D", "MaxPool2D", "Mul", "Reshape"))
     (tmp_path / "main.cc").write_text(PROGRAM % methods)
-    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Wconversion", "-Werror", f"-I{made.path}"]
+    command = [
+        "g++",
+        "-std=c++17",
+        "-DTF_LITE_STATIC_MEMORY",
+        "-Wall",
+        "-Wextra",
+        "-Wconversion",
+        "-Werror",
+        f"-I{made.path}",
+    ]
     subprocess.run([*command, "main.cc", made.path / "encoder.cc", "-o", "main"], cwd=tmp_path, check=True)
     lines = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout.split(b"\n", 5)
     encoder = IntegerEncoder.of(bundle)
