@@ -12,6 +12,9 @@ const scenarios = {
     seen.fresh = [];
     for (const shape of ['tee', 'zed', 'ring', 'stranger']) seen.fresh.push(await draw(page, shape));
     await save(page, asked.archive);
+    await draw(page, 'stranger');
+    seen.none = [await press(page, '#none'), await classes(page)];
+    seen.none.push(await draw(page, 'stranger'), await press(page, '#undo'));
     seen.adapted = await press(page, '#adapt');
     seen.unadapted = await press(page, '#undo');
     seen.undone = [await press(page, '#undo'), await classes(page)];

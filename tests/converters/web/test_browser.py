@@ -84,6 +84,9 @@ def test_drawings_are_taught_asked_undone_and_kept_offline(site: Bundle, tmp_pat
     assert found["empty"] == "Teach it something first"
     assert found["classes"] == [["tee", 3], ["zed", 3], ["ring", 3]]
     assert found["fresh"] == ["tee", "zed", "ring", "I don’t know this"]
+    assert found["none"][0] == "None of these: 1 more, 1 in all."
+    assert found["none"][1][3:] == [["None of these", 1]]
+    assert found["none"][2:] == ["I don’t know this", "Took back 1 examples."]
     assert found["unadapted"] == "Took the adaptation back."
     assert found["undone"] == ["Took back 1 examples.", [["tee", 3], ["zed", 3], ["ring", 2]]]
     assert found["changed"] == [[["<b>zed</b>", 3], ["ring", 2]], 0]

@@ -62,18 +62,23 @@ def require_equal(found: list[Any], classifier: Classifier, queries: Array) -> N
 
 
 @pytest.mark.parametrize("bundle", ["omniglot", "objects"])
+@pytest.mark.parametrize("none", [0, 3])
 @pytest.mark.parametrize(("labels", "keep_shots"), [(1, True), (2, True), (5, True), (8, True), (8, False)])
-def test_a_thousand_answers_are_those_of_the_runtime(tmp_path: Path, bundle: str, labels: int, keep_shots: bool) -> None:
+def test_a_thousand_answers_are_those_of_the_runtime(
+    tmp_path: Path, bundle: str, labels: int, keep_shots: bool, none: int
+) -> None:
     dim = Bundle.open(bundle).manifest.dim
     means, noise = drawn(labels, 1200, dim, 2.5)
     with Classifier.load(bundle, tmp_path / "a.db", keep_shots=keep_shots) as classifier:
         for label in range(labels):
             classifier.enroll_embeddings({f"class {label}": means[label] + noise[8 * label : 8 * label + 1 + label]})
+        if none:
+            classifier.enroll_none_embeddings(means[:none] * 0.7 + noise[100 : 100 + none])
         queries = means[np.arange(1000) % 8] + noise[200:1200] * np.linspace(0.2, 2.0, 1000, dtype=np.float32)[:, None]
         found = asked_of(classifier, tmp_path, queries=[packed(query) for query in queries])
         np.testing.assert_allclose(found["limits"], classifier.limits(), rtol=1e-5)
         require_equal(found["answers"], classifier, queries)
-        assert {answer["known"] for answer in found["answers"]} == {True, False}
+        assert none or {answer["known"] for answer in found["answers"]} == {True, False}
 
 
 @pytest.mark.parametrize(("bundle", "learned"), [("omniglot", False), ("omniglot", True), ("objects", False)])

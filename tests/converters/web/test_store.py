@@ -20,7 +20,7 @@ ENCODER_ID, DIM = "0123456789abcdef" * 2, 16
 CHANGE = """
 import {readArchive, writeArchive} from './archive.js';
 import {merge} from './merge.js';
-import {emptyStore, enroll, forget, rename, replaceHead, snapshot, undo} from './store.js';
+import {emptyStore, enroll, enrollNone, forget, forgetNone, rename, replaceHead, snapshot, undo} from './store.js';
 
 let store = asked.start
   ? readArchive(unpacked(asked.start), asked.encoder_id, asked.dim) : emptyStore(asked.encoder_id, asked.dim);
@@ -29,6 +29,8 @@ for (const [name, ...given] of asked.changes) {
   const trial = structuredClone(store);
   try {
     if (name === 'enroll') enroll(trial, given[0].map(([label, shots]) => [label, shots.map(floats)]));
+    else if (name === 'enroll_none') enrollNone(trial, given[0].map(floats));
+    else if (name === 'forget_none') forgetNone(trial);
     else if (name === 'adapt') replaceHead(trial, given[0].map(([weights, bias]) => ({weights: floats(weights), bias})));
     else if (name === 'merge') merge(trial, readArchive(unpacked(given[0]), asked.encoder_id, asked.dim));
     else ({forget, rename, undo})[name](trial, ...given);
@@ -59,6 +61,8 @@ def changed(store: Store, change: list[Any]) -> None:
     name, *given = change
     if name == "enroll":
         store.enroll_many({label: np.stack([read(shot) for shot in shots]) for label, shots in given[0]})
+    elif name == "enroll_none":
+        store.enroll_none(np.stack([read(shot) for shot in given[0]]))
     elif name == "adapt":
         with store.adapting() as change_of_head:
             weights = np.stack([read(column) for column, _ in given[0]], axis=1)
@@ -85,14 +89,16 @@ def equal(found: dict[str, Any], store: Store) -> bool:
 
 
 def random_change(rng: np.random.Generator, labels: list[str]) -> list[Any]:
-    kind = rng.choice(["enroll", "enroll", "enroll", "undo", "undo", "forget", "rename", "adapt"])
+    kind = rng.choice(["enroll", "enroll", "enroll", "enroll_none", "undo", "undo", "forget", "forget_none", "rename", "adapt"])
     some = [f"class {rng.integers(6)}" for _ in range(2)]
     if kind == "enroll":
         counts = {label: int(rng.integers(1, 4)) for label in some[: rng.integers(1, 3)]}
         return [kind, [[label, [packed(x) for x in embeddings(int(rng.integers(1e9)), n)]] for label, n in counts.items()]]
+    if kind == "enroll_none":
+        return [kind, [packed(x) for x in embeddings(int(rng.integers(1e9)), 2)]]
     if kind == "adapt":
         return [kind, [[packed(x), 0.5 + index] for index, x in enumerate(embeddings(int(rng.integers(1e9)), len(labels)))]]
-    return [kind, *some[: {"undo": 0, "forget": 1, "rename": 2}[kind]]]
+    return [kind, *some[: {"undo": 0, "forget_none": 0, "forget": 1, "rename": 2}[kind]]]
 
 
 @pytest.mark.parametrize("seed", range(4))

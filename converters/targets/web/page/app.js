@@ -12,7 +12,7 @@ import {Microphone} from './microphone.js';
 import {Pad} from './pad.js';
 import {sourceOf} from './sense.js';
 import {acceptOf, fileExample} from './sources.js';
-import {enroll, forget, rename, undo} from './store.js';
+import {NONE, enroll, enrollNone, forget, forgetNone, rename, undo} from './store.js';
 import {direction, language, sentence, text} from './strings.js';
 
 /** @typedef {import('./sources.js').Example} Example */
@@ -29,11 +29,12 @@ export class App {
     this.label = byId('label');
     /** What is held to teach, until the button is let go. @type {{embedding: Float32Array, picture: HTMLCanvasElement}[] | null} */
     this.held = null;
+    this.heldAs = NONE;
     /** The question that is shown, to ask again after a change. @type {import('./encoder.js').Embedded | null} */
     this.last = null;
     this.classes = new Classes({
       onChoose: (label) => this.choose(label),
-      onRename: (old, label) => this.act(() => this.rename(old, label)),
+      onRename: (old, label) => old !== label && this.act(() => this.rename(old, label)),
       onForget: (label) => this.act(() => this.forget(label)),
     });
     memory.onChange = () => this.refresh();
@@ -50,15 +51,19 @@ export class App {
     this.hold.hidden = kind === 'array';
     this.label.placeholder = text('name_hint', {example: text(`example_${sense}`)});
     this.label.oninput = () => this.refresh();
-    this.hold.onpointerdown = (/** @type {PointerEvent} */ event) => event.button === 0 && this.act(() => this.press());
-    this.hold.onkeydown = (/** @type {KeyboardEvent} */ event) => {
-      if (![' ', 'Enter'].includes(event.key) || event.repeat) return;
-      event.preventDefault();
-      this.act(() => this.press());
-    };
+    byId('none').hidden = this.hold.hidden;
+    for (const button of [this.hold, byId('none')]) {
+      const press = () => this.act(() => this.press(button, button === this.hold ? this.label.value.trim() : NONE));
+      button.onpointerdown = (/** @type {PointerEvent} */ event) => event.button === 0 && press();
+      button.onkeydown = (/** @type {KeyboardEvent} */ event) => {
+        if (![' ', 'Enter'].includes(event.key) || event.repeat) return;
+        event.preventDefault();
+        press();
+      };
+      button.oncontextmenu = (/** @type {Event} */ event) => event.preventDefault();
+    }
     const released = () => this.held && this.source.live && this.act(() => this.release());
     for (const kind of ['pointerup', 'pointercancel', 'keyup', 'blur']) addEventListener(kind, released);
-    this.hold.oncontextmenu = (/** @type {Event} */ event) => event.preventDefault();
     byId('teach-form').onsubmit = (/** @type {Event} */ event) => event.preventDefault();
     byId('undo').onclick = () => this.act(() => this.undo());
     byId('adapt').onclick = () => this.act(() => this.adapt());
@@ -104,14 +109,14 @@ export class App {
       await act();
     } catch (error) {
       this.held = null;
-      this.hold.classList.remove('held');
+      this.letGo();
       note(sentence(error));
     }
   }
 
   async start() {
     await this.source.start();
-    for (const id of ['start-camera', 'start-microphone']) byId(id)?.remove();
+    (byId('start-camera') ?? byId('start-microphone'))?.remove();
     this.loop();
   }
 
@@ -119,9 +124,8 @@ export class App {
   refresh() {
     this.classifier = new Classifier(this.memory.store, this.manifest);
     const {now} = this.classifier;
-    const label = this.label.value.trim();
-    this.classes.show(now, label);
-    for (const id of ['hold', 'teach-files']) byId(id).disabled = !label;
+    this.classes.show(now, this.label.value.trim(), this.classifier.none.count);
+    for (const id of ['hold', 'teach-files']) byId(id).disabled = !this.label.value.trim();
     byId('ask-files').disabled = false;
     byId('undo').disabled = !this.memory.store.log.length;
     byId('adapt').disabled = now.labels.length < 2;
@@ -147,7 +151,7 @@ export class App {
     this.last = embedded;
     showAnswer(this.classifier.classify(embedded.embedding), embedded.milliseconds);
     this.held?.push({embedding: embedded.embedding, picture: example.picture});
-    if (this.held && this.source.live) note(text('teaching', {label: this.label.value.trim(), count: this.held.length}));
+    if (this.held && this.source.live) note(text('teaching', {label: this.heldAs || text('none'), count: this.held.length}));
   }
 
   /** Ask about each frame of a live source, while the page is seen. */
@@ -169,11 +173,11 @@ export class App {
 
   // --- teaching -------------------------------------------------------------------------------------------------------
 
-  /** The button to teach is pressed. */
-  async press() {
-    if (this.held || this.hold.disabled) return;
-    this.held = [];
-    this.hold.classList.add('held');
+  /** A button to teach is pressed. @param {HTMLButtonElement} button @param {string} label */
+  async press(button, label) {
+    if (this.held || button.disabled) return;
+    [this.held, this.heldAs] = [[], label];
+    button.classList.add('held');
     if (this.source.live) {
       if (!(/** @type {Camera} */ (this.source).stream)) await this.start();
       return;
@@ -188,22 +192,26 @@ export class App {
     const held = this.held ?? [];
     if (this.source.live && !held.length && this.looping) await this.ask(); // a tap is one frame
     this.held = null;
-    this.hold.classList.remove('held');
-    await this.teach(held);
+    this.letGo();
+    await this.teach(held, this.heldAs);
   }
 
-  /** @param {{embedding: Float32Array, picture: HTMLCanvasElement}[]} shots */
-  async teach(shots) {
-    const label = this.label.value.trim();
+  letGo() {
+    for (const id of ['hold', 'none']) byId(id).classList.remove('held');
+  }
+
+  /** @param {{embedding: Float32Array, picture: HTMLCanvasElement}[]} shots @param {string} label */
+  async teach(shots, label) {
     if (!shots.length) return;
-    await this.memory.change((store) => enroll(store, [[label, shots.map((shot) => shot.embedding)]]));
+    const embeddings = shots.map((shot) => shot.embedding);
+    await this.memory.change((store) => (label === NONE ? enrollNone(store, embeddings) : enroll(store, [[label, embeddings]])));
     navigator.storage?.persist?.();
     this.classes.add(label, shots.map((shot) => shot.picture));
     this.refresh();
     const {now} = this.classifier;
     const other = shots.map((shot) => this.classifier.lookAlike(shot.embedding, label)).find((found) => found !== null);
-    const count = now.counts[now.labels.indexOf(label)];
-    note(other ? text('looks_like', {label, other}) : text('taught', {label, added: shots.length, count}));
+    const count = label === NONE ? this.classifier.none.count : now.counts[now.labels.indexOf(label)];
+    note(other ? text('looks_like', {label, other}) : text('taught', {label: label || text('none'), added: shots.length, count}));
   }
 
   /** @param {File[]} files @param {boolean} teaching */
@@ -219,7 +227,7 @@ export class App {
         setTimeout(() => (this.paused = false), 4000);
       }
     }
-    await this.teach(shots);
+    await this.teach(shots, this.label.value.trim());
   }
 
   // --- the store ------------------------------------------------------------------------------------------------------
@@ -242,7 +250,6 @@ export class App {
 
   /** @param {string} old @param {string} label */
   async rename(old, label) {
-    if (old === label.trim()) return;
     await this.memory.change((store) => rename(store, old, label.trim()));
     this.classes.pictures.set(label.trim(), this.classes.pictures.get(old) ?? []);
     if (this.label.value.trim() === old) this.label.value = label.trim();
@@ -252,10 +259,10 @@ export class App {
 
   /** @param {string} label */
   async forget(label) {
-    await this.memory.change((store) => forget(store, label));
+    await this.memory.change((store) => (label === NONE ? forgetNone(store) : forget(store, label)));
     this.classes.pictures.delete(label);
     this.refresh();
-    note(text('forgotten', {label}));
+    note(text('forgotten', {label: label || text('none')}));
   }
 
   save() {
@@ -270,7 +277,7 @@ export class App {
   async load(file) {
     byId('archive').value = '';
     byId('menu').close();
-    const source = readArchive(new Uint8Array(await file.arrayBuffer()), this.manifest.encoder_id, this.manifest.embedding.dim);
+    const source = readArchive(new Uint8Array(await file.arrayBuffer()), this.manifest.encoder_id, this.memory.store.dim);
     const done = await this.memory.change((store) => {
       if (store.labels.length || store.removed.length) return merge(store, source);
       Object.assign(store, source);

@@ -4,7 +4,7 @@ import {LIMIT, sumsOf} from './exact_sums.js';
 import {readNpz, writeNpz} from './npz.js';
 import {Problem} from './problem.js';
 import {hex, randomId, unhex} from './rows.js';
-import {LONGEST_LABEL, emptyStore} from './store.js';
+import {LONGEST_LABEL, NONE, emptyStore} from './store.js';
 
 /** @typedef {import('./store.js').Store} Store */
 
@@ -200,6 +200,8 @@ function checkRows(store) {
   require([...store.log_columns, ...store.log_renames].every((row) => labels.has(row.label_id) && steps.has(row.log_id)));
   require(store.columns.every((row) => labels.has(row.label_id)));
   require([...store.columns, ...store.log_columns].every(({weights, bias}) => Number.isFinite(bias) && weights.every(Number.isFinite)));
+  const none = store.labels.find((row) => row.label === NONE)?.id;
+  require(![...store.columns, ...store.log_columns, ...store.log_renames].some((row) => row.label_id === none));
   require(![...shots, ...sums].some((id) => removed.has(id)));
   require(store.shots.every(({embedding}) => embedding.every((value) => Math.abs(value) < LIMIT)));
   require((store.keeps_shots ? store.log_sums : store.shots).length === 0);

@@ -24,11 +24,12 @@ export class Classes {
     this.pictures.set(label, [...(this.pictures.get(label) ?? []), ...pictures].slice(-KEPT));
   }
 
-  /** @param {import('./store.js').Snapshot} now @param {string} chosen */
-  show(now, chosen) {
+  /** @param {import('./store.js').Snapshot} now @param {string} chosen @param {number} none how many examples of none there are */
+  show(now, chosen, none) {
     const focused = document.activeElement?.getAttribute('data-focus');
-    byId('no-classes').hidden = now.labels.length > 0;
+    byId('no-classes').hidden = now.labels.length > 0 || none > 0;
     byId('classes').replaceChildren(...now.labels.map((label, index) => this.item(label, now.counts[index], label === chosen)));
+    if (none) byId('classes').append(this.item('', none, false));
     if (focused) {
       for (const button of byId('classes').querySelectorAll('button')) if (button.getAttribute('data-focus') === focused) button.focus();
     }
@@ -39,13 +40,14 @@ export class Classes {
     const strip = element('span', {className: 'strip'});
     strip.setAttribute('aria-hidden', 'true');
     strip.append(...(this.pictures.get(label) ?? []).slice(-SHOWN).map(copied));
-    const name = element('bdi', {className: 'name', textContent: label});
+    const shown = label || text('none');
+    const name = element('bdi', {className: label ? 'name' : 'name none', textContent: shown});
     const button = element('button', {className: 'class', type: 'button', onclick: () => this.acts.onChoose(label)});
     button.setAttribute('aria-pressed', String(chosen));
     button.setAttribute('data-focus', `class ${label}`);
     button.append(strip, name, element('span', {className: 'count', textContent: countText(count)}));
     const more = element('button', {className: 'quiet', type: 'button', textContent: '⋯', onclick: () => this.ask(label, count)});
-    more.setAttribute('aria-label', text('more', {label}));
+    more.setAttribute('aria-label', text('more', {label: shown}));
     more.setAttribute('data-focus', `more ${label}`);
     const item = document.createElement('li');
     item.append(button, more);
@@ -55,10 +57,11 @@ export class Classes {
   /** @param {string} label @param {number} count */
   ask(label, count) {
     this.open = label;
-    byId('class-title').textContent = label;
+    byId('class-title').textContent = label || text('none');
     byId('new-name').value = label;
+    for (const id of ['name-label', 'new-name', 'rename']) byId(id).hidden = !label;
     byId('forget-sure').hidden = true;
-    byId('forget-sure').textContent = text('forget_sure', {label, count});
+    byId('forget-sure').textContent = text('forget_sure', {label: label || text('none'), count});
     byId('pictures').replaceChildren(...(this.pictures.get(label) ?? []).map(copied));
     this.dialog.returnValue = '';
     this.dialog.showModal();

@@ -1,9 +1,9 @@
 // Classify embeddings by a store: the head, the limits of known, and warnings of labels that look alike.
 
 import {fit} from './adapt.js';
-import {limitsOf} from './limits.js';
+import {limitsOf, noneLimit} from './limits.js';
 import {dot, headFrom, softmax, squaredDistance} from './linear.js';
-import {allShots, replaceHead, snapshot} from './store.js';
+import {allShots, noneOf, replaceHead, snapshot} from './store.js';
 
 /** @typedef {import('./store.js').Store} Store */
 /** @typedef {{label: string, score: number, distance: number}} Near */
@@ -16,6 +16,8 @@ export class Classifier {
   constructor(store, manifest) {
     this.now = snapshot(store);
     this.limits = limitsOf(store, this.now, manifest);
+    this.none = noneOf(store);
+    this.single = store.keeps_shots;
     this.head = this.now.columns.size ? headFrom(this.now.prototypes, this.now.columns) : null;
   }
 
@@ -34,7 +36,7 @@ export class Classifier {
     const scores = softmax(logits);
     const order = labels.map((_, index) => index).sort((one, other) => logits[other] - logits[one] || one - other);
     const best = order[0];
-    const known = distances[best] <= this.limits[best];
+    const known = distances[best] <= Math.min(this.limits[best], noneLimit(this.none.points, this.single, embedding));
     const top = order.slice(0, topK).map((index) => ({label: labels[index], score: scores[index], distance: distances[index]}));
     return {label: known ? labels[best] : null, known, top};
   }

@@ -2,6 +2,7 @@
 // edge_meta/heads/rejection.py, edge_meta/heads/store_evidence.py and edge_meta/runtime/limits.py explain it.
 
 import {squaredDistance} from './linear.js';
+import {NONE} from './store.js';
 
 /**
  * @typedef {object} Rejection the manifest's calibration of unknown
@@ -18,6 +19,11 @@ const PRIOR_SHOTS = 8;
 const MOST_LABELS = 64;
 const MOST_SHOTS = 5;
 const CERTAIN_LABELS = 8;
+const OWN_DISTANCES = 1.5;
+const OWN_WEIGHT = 0.2;
+const VARIANCE_OF_SHOTS = 0.04;
+const LEAST_SHARE = 0.25;
+const NONE_FACTOR = 1.2;
 
 /**
  * @param {import('./store.js').Store} store
@@ -30,8 +36,8 @@ export function limitsOf(store, now, manifest) {
   if (!rejection) return now.labels.map(() => Infinity);
   const scales = thresholdScales(now, manifest.upgrades ?? [], rejection.shots);
   const limits = calibrated(rejection, now.counts, now.scatters).map((limit, index) => limit * scales[index]);
-  if (!rejection.prior_labels || limits.length < 2) return limits;
-  const factor = correction(strangers(store, now), now.prototypes, limits, rejection.false_accept, rejection.prior_labels);
+  if (!rejection.prior_labels || !limits.length) return limits;
+  const factor = correction(strangers(store, now), now, limits, rejection, store.keeps_shots);
   return limits.map((limit) => limit * factor);
 }
 
@@ -107,7 +113,8 @@ function strangers(store, now) {
   if (!store.keeps_shots) {
     return chosen.map((owner) => ({embedding: now.prototypes[owner], owner, within: now.scatters[owner] / now.counts[owner]}));
   }
-  const sums = store.labels.map((label) => store.sums.filter((row) => row.label_id === label.id).map((row) => row.id).sort());
+  const labels = store.labels.filter((row) => row.label !== NONE);
+  const sums = labels.map((label) => store.sums.filter((row) => row.label_id === label.id).map((row) => row.id).sort());
   return chosen.flatMap((owner) =>
     sums[owner]
       .flatMap((sumId) => store.shots.filter((shot) => shot.sum_id === sumId))
@@ -124,35 +131,77 @@ function spreadOver(labels) {
 
 /**
  * @param {Stranger[]} shots
- * @param {Float32Array[]} prototypes
+ * @param {import('./store.js').Snapshot} now
  * @param {number[]} limits as calibrated
- * @param {number} rate of false accepts
- * @param {number} priorLabels
+ * @param {Rejection} rejection
+ * @param {boolean} single whether these are single shots
  * @returns {number} the factor on all limits
  */
-export function correction(shots, prototypes, limits, rate, priorLabels) {
-  const others = prototypes.length - 1;
-  if (others < 1 || !shots.length) return 1;
+export function correction(shots, now, limits, rejection, single) {
+  const others = limits.length - 1;
+  let [total, weights] = [0, 0];
+  if (others > 0 && shots.length) {
+    const shift = ofStrangers(shots, now.prototypes, limits, rejection, single);
+    weights = shift > 0 ? others * Math.min(1, others / CERTAIN_LABELS) : others;
+    total = weights * shift;
+  }
+  const several = now.counts.map((count, index) => ({count, index})).filter(({count}) => count > 1);
+  if (several.length) {
+    const shares = several.map(({count, index}) => {
+      const variance = Math.max(now.scatters[index] / (count - 1), LEAST_SHARE * rejection.spread);
+      return (variance * (1 + 1 / count)) / limits[index];
+    });
+    const weight = OWN_WEIGHT * several.length;
+    weights += weight;
+    total += weight * Math.log((OWN_DISTANCES * shares.reduce((sum, share) => sum + share, 0)) / shares.length);
+  }
+  return Math.exp(total / (weights + (rejection.prior_labels ?? 0)));
+}
+
+/**
+ * The logarithm of the quantile, at the false-accept rate, of each label's shots' distances to the nearest other, by its limit.
+ *
+ * @param {Stranger[]} shots
+ * @param {Float32Array[]} prototypes
+ * @param {number[]} limits
+ * @param {Rejection} rejection
+ * @param {boolean} single
+ */
+function ofStrangers(shots, prototypes, limits, rejection, single) {
   const counts = new Map();
   for (const {owner} of shots) counts.set(owner, (counts.get(owner) ?? 0) + 1);
-  const ratios = shots.map(({embedding, owner, within}) => {
+  const values = shots.map(({embedding, owner, within}) => {
     let [nearest, least] = [-1, Infinity];
     prototypes.forEach((prototype, index) => {
       const distance = index === owner ? Infinity : squaredDistance(embedding, prototype);
       if (distance < least) [nearest, least] = [index, distance];
     });
-    return {ratio: Math.max(least + within, 2 ** -1022) / limits[nearest], weight: 1 / counts.get(owner)};
+    const distance = Math.max(least + within, LEAST_SHARE * rejection.spread);
+    return {logarithm: Math.log(distance / limits[nearest]), weight: 1 / counts.get(owner)};
   });
-  const shift = Math.log(weightedQuantile(ratios, rate));
-  const evidence = shift > 0 ? others * Math.min(1, others / CERTAIN_LABELS) : others;
-  return Math.exp((shift * evidence) / (evidence + priorLabels));
+  const total = values.reduce((sum, {weight}) => sum + weight, 0);
+  const average = values.reduce((sum, {logarithm, weight}) => sum + weight * logarithm, 0) / total;
+  const variance = values.reduce((sum, {logarithm, weight}) => sum + weight * (logarithm - average) ** 2, 0) / total;
+  return average + normalQuantile(rejection.false_accept) * Math.sqrt(variance + (single ? 0 : VARIANCE_OF_SHOTS));
 }
 
-/** @param {{ratio: number, weight: number}[]} values @param {number} share */
-function weightedQuantile(values, share) {
-  const sorted = [...values].sort((one, other) => one.ratio - other.ratio);
-  const total = sorted.reduce((sum, {weight}) => sum + weight, 0);
-  let sum = 0;
-  const below = sorted.map(({weight}) => ((sum += weight) - 0.5 * weight) / total);
-  return Math.exp(between(share, below, sorted.map(({ratio}) => Math.log(ratio)), false));
+/** Abramowitz and Stegun 1964, 26.2.23. @param {number} share @returns {number} */
+function normalQuantile(share) {
+  if (share > 0.5) return -normalQuantile(1 - share);
+  const t = Math.sqrt(-2 * Math.log(share));
+  const above = 2.515517 + t * (0.802853 + t * 0.010328);
+  const below = 1 + t * (1.432788 + t * (0.189269 + t * 0.001308));
+  return above / below - t;
+}
+
+/**
+ * The squared distance to its label's prototype up to which an embedding can be known beside the examples of none.
+ *
+ * @param {Float32Array[]} points the examples of none, or their mean
+ * @param {boolean} single whether these are single shots
+ * @param {Float32Array} embedding
+ */
+export function noneLimit(points, single, embedding) {
+  const distances = points.map((point) => squaredDistance(point, embedding));
+  return Math.min(Infinity, ...distances) / (single ? NONE_FACTOR : 1);
 }

@@ -27,6 +27,8 @@ import {
  */
 
 export const LONGEST_LABEL = 1000;
+/** The reserved label of examples of none: never answered, without a column, not renamed. */
+export const NONE = '';
 
 /**
  * @param {string} encoderId
@@ -54,10 +56,16 @@ export function checkLabel(label) {
  * @param {[string, Float32Array[]][]} shots
  */
 export function enroll(store, shots) {
-  for (const [label, embeddings] of shots) {
-    checkLabel(label);
-    checkEmbeddings(embeddings, store.dim);
-  }
+  for (const [label] of shots) checkLabel(label);
+  add(store, shots);
+}
+
+/** Add examples of things that are no label; an adapted head stays. @param {Store} store @param {Float32Array[]} embeddings */
+export const enrollNone = (store, embeddings) => add(store, [[NONE, embeddings]]);
+
+/** @param {Store} store @param {[string, Float32Array[]][]} shots */
+function add(store, shots) {
+  for (const [, embeddings] of shots) checkEmbeddings(embeddings, store.dim);
   let step = 0;
   for (const [label, embeddings] of shots) {
     const labelId = newLabel(store, label);
@@ -77,8 +85,18 @@ export function enroll(store, shots) {
  * @returns {number} how many shots went
  */
 export function forget(store, label) {
-  const labelId = labelIdOf(store, label);
+  checkLabel(label);
+  labelIdOf(store, label);
   dropHeads(store);
+  return removeLabel(store, label);
+}
+
+/** Remove the examples of none for good; adapted heads stay, since none was fitted to them. @param {Store} store */
+export const forgetNone = (store) => removeLabel(store, NONE);
+
+/** @param {Store} store @param {string} label */
+function removeLabel(store, label) {
+  const labelId = labelIdOf(store, label);
   const ids = new Set(store.sums.filter((row) => row.label_id === labelId).map((row) => row.id));
   return store.keeps_shots ? removeShots(store, (shot) => ids.has(shot.sum_id)) : removeSums(store, (row) => ids.has(row.id));
 }
@@ -91,6 +109,7 @@ export function forget(store, label) {
  * @param {string} label
  */
 export function rename(store, old, label) {
+  checkLabel(old);
   checkLabel(label);
   const labelId = labelIdOf(store, old);
   move(store, labelId, label);
@@ -137,7 +156,7 @@ export function undo(store) {
 export function replaceHead(store, columns) {
   if (!store.keeps_shots) throw new Problem('no_shots');
   logColumns(store, log(store, 'adapt'), () => true);
-  store.columns = (columns ?? []).map((column, index) => ({label_id: store.labels[index].id, ...column}));
+  store.columns = (columns ?? []).map((column, index) => ({label_id: labelsOf(store)[index].id, ...column}));
 }
 
 /**
@@ -152,15 +171,16 @@ export function replaceHead(store, columns) {
 
 /**
  * @param {Store} store
- * @returns {Snapshot}
+ * @returns {Snapshot} without the examples of none
  */
 export function snapshot(store) {
   const origins = new Map(store.migrated.map((row) => [row.origin, row.encoder_id]));
-  const index = new Map(store.labels.map((row, at) => [row.id, at]));
-  const rows = store.labels.map((label) => store.sums.filter((row) => row.label_id === label.id));
+  const labels = labelsOf(store);
+  const index = new Map(labels.map((row, at) => [row.id, at]));
+  const rows = labels.map((label) => store.sums.filter((row) => row.label_id === label.id));
   const totals = rows.map((parts) => parts.reduce((/** @type {any} */ sum, part) => (sum ? added(sum, part) : part), null));
   return {
-    labels: store.labels.map((row) => row.label),
+    labels: labels.map((row) => row.label),
     counts: totals.map((sums) => sums.count),
     prototypes: totals.map(prototype),
     scatters: totals.map(scatter),
@@ -176,14 +196,33 @@ export function snapshot(store) {
   };
 }
 
+/** All labels but that of the examples of none. @param {Store} store */
+const labelsOf = (store) => store.labels.filter((row) => row.label !== NONE);
+
 /**
- * All shots, and the index of each one's label.
+ * The examples of none; in a store without single shots, their mean.
+ *
+ * @param {Store} store
+ * @returns {{points: Float32Array[], count: number}}
+ */
+export function noneOf(store) {
+  const labelId = store.labels.find((row) => row.label === NONE)?.id;
+  const sums = store.sums.filter((row) => row.label_id === labelId);
+  const count = sums.reduce((sum, row) => sum + row.count, 0);
+  if (!count) return {points: [], count};
+  if (!store.keeps_shots) return {points: [prototype(sums.reduce((/** @type {any} */ sum, row) => (sum ? added(sum, row) : row), null))], count};
+  const ids = new Set(sums.map((row) => row.id));
+  return {points: store.shots.filter((shot) => ids.has(shot.sum_id)).map((shot) => shot.embedding), count};
+}
+
+/**
+ * All shots of labels, and the index of each one's label.
  *
  * @param {Store} store
  */
 export function allShots(store) {
-  const labels = new Map(store.labels.map((row, at) => [row.id, at]));
+  const labels = new Map(labelsOf(store).map((row, at) => [row.id, at]));
   const owners = new Map(store.sums.map((row) => [row.id, labels.get(row.label_id) ?? -1]));
-  const found = store.shots.map(({sum_id, embedding}) => ({owner: owners.get(sum_id) ?? -1, sum_id, embedding}));
-  return found.sort((one, other) => one.owner - other.owner);
+  const all = store.shots.map(({sum_id, embedding}) => ({owner: owners.get(sum_id) ?? -1, sum_id, embedding}));
+  return all.filter((shot) => shot.owner >= 0).sort((one, other) => one.owner - other.owner);
 }

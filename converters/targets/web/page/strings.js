@@ -35,6 +35,7 @@ const STRINGS = {
   files_stage: 'Choose files, drop them here, or paste them',
   undo: 'Undo',
   adapt: 'Adapt',
+  none: 'None of these',
   menu: 'Menu',
   more: 'More about {label}',
   rename: 'Rename',
