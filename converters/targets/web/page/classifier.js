@@ -36,7 +36,8 @@ export class Classifier {
     const scores = softmax(logits);
     const order = labels.map((_, index) => index).sort((one, other) => logits[other] - logits[one] || one - other);
     const best = order[0];
-    const known = distances[best] <= Math.min(this.limits[best], noneLimit(this.none.points, this.single, embedding));
+    const ofNone = noneLimit(this.none.points, this.single, embedding, this.now.counts[best]);
+    const known = distances[best] <= Math.min(this.limits[best], ofNone);
     const top = order.slice(0, topK).map((index) => ({label: labels[index], score: scores[index], distance: distances[index]}));
     return {label: known ? labels[best] : null, known, top};
   }

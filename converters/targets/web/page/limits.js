@@ -23,7 +23,7 @@ const OWN_DISTANCES = 1.5;
 const OWN_WEIGHT = 0.2;
 const VARIANCE_OF_SHOTS = 0.04;
 const LEAST_SHARE = 0.25;
-const NONE_FACTOR = 1.2;
+const NONE_FACTOR = 1.7;
 
 /**
  * @param {import('./store.js').Store} store
@@ -200,8 +200,9 @@ function normalQuantile(share) {
  * @param {Float32Array[]} points the examples of none, or their mean
  * @param {boolean} single whether these are single shots
  * @param {Float32Array} embedding
+ * @param {number} shots of that label
  */
-export function noneLimit(points, single, embedding) {
+export function noneLimit(points, single, embedding, shots) {
   const distances = points.map((point) => squaredDistance(point, embedding));
-  return Math.min(Infinity, ...distances) / (single ? NONE_FACTOR : 1);
+  return Math.min(Infinity, ...distances) / (single ? (NONE_FACTOR * shots) / (shots + 1) : 1);
 }
