@@ -89,7 +89,7 @@ def equal(found: dict[str, Any], store: Store) -> bool:
 
 
 def random_change(rng: np.random.Generator, labels: list[str]) -> list[Any]:
-    kind = rng.choice(["enroll", "enroll", "enroll", "enroll_none", "undo", "undo", "forget", "forget_none", "rename", "adapt"])
+    kind = rng.choice([*["enroll"] * 3, "enroll_none", *["undo"] * 2, "forget", "forget_none", "rename", "adapt"])
     some = [f"class {rng.integers(6)}" for _ in range(2)]
     if kind == "enroll":
         counts = {label: int(rng.integers(1, 4)) for label in some[: rng.integers(1, 3)]}
