@@ -35,7 +35,7 @@ def prepare_input(graph: Graph, source: int, name: str, options: ModelOptions, o
     Raises:
         ExportError: an input of open size, or of a shape, dtype or range that is none of the three kinds.
     """
-    shape = _fixed_shape(graph, source, name, options.input_shape)
+    shape = fix_shape(graph, source, name, options.input_shape)
     kind = options.input_kind or _kind(shape, graph.dtype(source), options)
     if kind == "image":
         return _prepare_image(graph, source, shape, name, options, on_note)
@@ -48,7 +48,7 @@ def prepare_input(graph: Graph, source: int, name: str, options: ModelOptions, o
     return _prepare_array(graph, source, shape, name, options, on_note)
 
 
-def _fixed_shape(graph: Graph, source: int, name: str, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
+def fix_shape(graph: Graph, source: int, name: str, wanted: tuple[int, ...] | None) -> tuple[int, ...]:
     """Fix the input's shape: a batch of one, and open sizes as asked."""
     stated = graph.shape(source)
     shape = stated

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from converters.bundle_writer import check_output, is_finished, write
+from converters.external.prepare import Source, name_of
 from converters.model_card import model_card
 from converters.options import ExportOptions
 from converters.pipeline import export_bundle
@@ -69,12 +70,10 @@ def export_target(
 
 
 @contextmanager
-def opened(
-    source: str | Path, options: ExportOptions, on_note: Callable[[str], None] = lambda note: None
-) -> Iterator[Bundle]:
+def opened(source: Source, options: ExportOptions, on_note: Callable[[str], None] = lambda note: None) -> Iterator[Bundle]:
     """Open a bundle by its path or shipped name, or export one to a temporary folder."""
-    if is_finished(source):
+    if isinstance(source, (str, Path)) and is_finished(source):
         yield Bundle.open(source)
         return
     with tempfile.TemporaryDirectory() as scratch:
-        yield export_bundle(source, Path(scratch) / f"{Path(source).stem}.bundle", options, on_note)
+        yield export_bundle(source, Path(scratch) / f"{name_of(source)}.bundle", options, on_note)

@@ -62,6 +62,10 @@ class Graph:
         """Names of the operators in order; `custom NAME` for those that are not TFLite's own."""
         return [operator_name(self._model, operator) for operator in self._main.operators]
 
+    def options(self) -> list[tuple[str, Any]]:
+        """Each operator's name and the schema's table of its options, in order."""
+        return [(operator_name(self._model, operator), operator.builtinOptions) for operator in self._main.operators]
+
     def tensors(self) -> range:
         """All tensors."""
         return range(len(self._main.tensors))
@@ -104,7 +108,7 @@ class Graph:
         subgraphs = self._model.subgraphs
         subgraphs[0], subgraphs[subgraph] = subgraphs[subgraph], subgraphs[0]
         places = {0: subgraph, subgraph: 0}
-        for options, field in _calls(subgraphs):
+        for options, field in subgraph_calls([operator for each in subgraphs for operator in each.operators]):
             setattr(options, field, places.get(getattr(options, field), getattr(options, field)))
         for entry in self.signatures.values():
             entry.subgraphIndex = places.get(entry.subgraphIndex, entry.subgraphIndex)
@@ -125,7 +129,7 @@ class Graph:
                 kept.append(operator)
         main.operators = kept[::-1]
         main.inputs = [index for index in self.inputs if index in needed]
-        if not _calls([main]):
+        if not subgraph_calls(main.operators):
             self._model.subgraphs = [main]
 
     def make_constant(self, tensor: int, values: NDArray[Any]) -> None:
@@ -204,12 +208,11 @@ class Graph:
         return new_operator(self._model, name, inputs, [given], version, **options)
 
 
-def _calls(subgraphs: Sequence[Any]) -> list[tuple[Any, str]]:
-    """Options of operators that run another subgraph, with the field that names it."""
+def subgraph_calls(operators: Sequence[Any]) -> list[tuple[Any, str]]:
+    """List the options of operators that run another subgraph, each with the field that names it."""
     return [
         (options, field)
-        for subgraph in subgraphs
-        for operator in subgraph.operators
+        for operator in operators
         for options in (operator.builtinOptions, operator.builtinOptions2)
         if options is not None
         for field in vars(options)
