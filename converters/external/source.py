@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from converters.conversion_errors import conversion_errors_named
+from converters.external.keras_file import in_float32
 from edge_meta.errors import ExportError
 
 
@@ -36,16 +37,8 @@ def to_tflite(path: Path, samples: Sequence[NDArray[np.float32]] | None = None) 
     if samples is not None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: ([sample] for sample in samples)
-    try:
-        with warnings.catch_warnings():
-            # To calibrate, the converter uses an interpreter that warns of its removal.
-            warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
-            model: bytes = converter.convert()
-    # The converter raises errors of many types: its own, MLIR's and TensorFlow's.
-    except Exception as error:
-        raise ExportError(
-            f"{path} cannot be converted ({_reason(error)}).", "Use layers that TFLite has operators for."
-        ) from None
+    with conversion_errors_named(str(path)):
+        model: bytes = converter.convert()
     return model
 
 
@@ -54,7 +47,8 @@ def _converter(path: Path) -> Any:
         if path.suffix != ".keras":
             return tf.lite.TFLiteConverter.from_saved_model(str(path))
         # Keras names its safe mode as the reason when a file has code.
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        with in_float32(path) as wide:
+            model = keras.saving.load_model(wide, compile=False, safe_mode=True)
         # Recurrent layers can be converted for a batch of one only; the user gives the other open sizes.
         specs = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
         traced = tf.function(lambda *inputs: model(list(inputs) if len(specs) > 1 else inputs[0], training=False))
