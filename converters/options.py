@@ -72,6 +72,7 @@ class ExportOptions:
             episodes, with 1 shot or with 5.
         overwrite: replace a bundle that is at the output.
         upgrade_from: bundles of older encoders whose stores migrate to this one; see `converters.calibration.embedding_map`.
+        converter: the folder of a venv with the converter of a .onnx or .pt2 file; see `converters.external.other_formats`.
         model_options: facts of another maker's model; None says that it is none, or states all of them itself.
 
     Raises:
@@ -87,6 +88,7 @@ class ExportOptions:
     max_drop: float = 1.0
     overwrite: bool = False
     upgrade_from: Sequence[str | Path] = ()
+    converter: str | Path | None = None
     model_options: ModelOptions | None = None
 
     def __post_init__(self) -> None:

@@ -29,7 +29,9 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="RUN|MODEL.keras|SAVEDMODEL|MODEL.tflite...|BUNDLE")
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="RUN|MODEL.keras|SAVEDMODEL|MODEL.onnx|MODEL.pt2|MODEL.tflite...|BUNDLE"
+)
 @click.option(
     "--output", required=True, metavar="BUNDLE",
     help="The bundle's folder; NAME.zip makes one archive. For imprint: the .tflite file.",
@@ -80,6 +82,9 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
     "Once for each file but the first.  [default: x, but for known pairs]",
 )  # fmt: skip
 @click.option(
+    "--converter", metavar="VENV", help="Folder of a venv with onnx2tf, for a .onnx file, or with litert-torch, for .pt2."
+)
+@click.option(
     "--upgrade-from", multiple=True, metavar="BUNDLE",
     help="Bundle of an older encoder whose stores `edge-meta migrate` can move to this one; may be repeated.",
 )  # fmt: skip
@@ -103,6 +108,7 @@ def export(
       edge-meta export runs/hard --output hard.bundle --quantize-aware 300
       edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
+      edge-meta export mine.onnx --converter onnx2tf-venv --calibration folder:photos --output mine.bundle
       edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
       edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
       edge-meta export spectrogram.tflite embedding.tflite --between x/10+2 --output words.bundle

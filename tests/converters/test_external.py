@@ -496,4 +496,4 @@ def test_options_of_models_and_of_runs_do_not_mix(convert: Callable[..., Path], 
     assert "converted already" in cli("export", path, "--quantize", "int8", "--output", tmp_path / "b", code=1).stderr
     assert "states its input and output" in cli("export", run, "--mean", "1", "--output", tmp_path / "b", code=1).stderr
     assert "not a list of numbers" in cli("export", path, "--mean", "a,b", "--output", tmp_path / "b", code=2).stderr
-    assert "cannot be read" in cli("export", tmp_path / "no.tflite", "--output", tmp_path / "b", code=1).stderr
+    assert "does not exist" in cli("export", tmp_path / "no.tflite", "--output", tmp_path / "b", code=1).stderr
