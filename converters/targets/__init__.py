@@ -19,6 +19,8 @@ from converters.options import ExportOptions
 from converters.pipeline import export_bundle
 from converters.targets import edgetpu, tflm, web
 from converters.targets.imprint import imprint
+from converters.tflite.model import parse
+from converters.tflite.state import has_state
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle
 
@@ -52,6 +54,11 @@ def export_target(
     check_output(output, overwrite)
     if bundle.manifest.target:
         raise ExportError(f"{bundle.path} is made for {bundle.manifest.target['name']}.", "Name the bundle it came from.")
+    if has_state(parse(bundle.model)):
+        raise ExportError(
+            f"{bundle.path} has recurrent layers that keep their state, which {target} does not reset before each example.",
+            "Use the bundle itself, or convert the model with its recurrent layers unrolled.",
+        )
     made = TARGETS[target](bundle, on_note)
     card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage
     files = {**made.files, MODEL_CARD: card.encode(), **({SEED: bundle.seed} if bundle.seed else {})}

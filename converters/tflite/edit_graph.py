@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from converters.tflite.edit import add_constant, add_metadata, add_tensor, new_operator, serialize, set_constant
 from converters.tflite.model import DTYPES, MIN_RUNTIME, metadata_entry, operator_name, parse
+from converters.tflite.repair import repair_quantization
+from converters.tflite.state import fold_variables
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.runtime.graph_check import read_graph
 
@@ -29,6 +31,7 @@ class Graph:
         try:
             read_graph(content)  # every table and index that it refers to exists
             self._model = parse(content)
+            repair_quantization(self._model)
             if not all(subgraph.operators is not None and subgraph.tensors for subgraph in self._model.subgraphs):
                 raise ValueError("it has no operators")
             if any(buffer.offset > 1 for buffer in self._model.buffers):
@@ -112,6 +115,10 @@ class Graph:
             setattr(options, field, places.get(getattr(options, field), getattr(options, field)))
         for entry in self.signatures.values():
             entry.subgraphIndex = places.get(entry.subgraphIndex, entry.subgraphIndex)
+
+    def fold_variables(self) -> None:
+        """Replace the variables by the values that a first run finds in them."""
+        fold_variables(self._model)
 
     def set_shape(self, tensor: int, shape: Sequence[int]) -> None:
         """Give a tensor a static shape."""

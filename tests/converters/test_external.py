@@ -269,22 +269,6 @@ def test_what_gives_no_embedding_is_refused(
     assert re.search(says, refused(convert(function, *shapes), tmp_path))
 
 
-def test_variables_are_refused(tmp_path: Path) -> None:
-    class Counting(tf.Module):
-        def __init__(self) -> None:
-            self.calls = tf.Variable(tf.zeros((1, 16)))
-
-        @tf.function(input_signature=[tf.TensorSpec((1, 8, 8, 3))])
-        def __call__(self, x: Any) -> Any:
-            return self.calls.assign_add(image(x))
-
-    module = Counting()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.__call__.get_concrete_function()], module)
-    converter.experimental_enable_resource_variables = True
-    (tmp_path / "counting.tflite").write_bytes(converter.convert())
-    assert "keeps variables between calls" in refused(tmp_path / "counting.tflite", tmp_path)
-
-
 @pytest.mark.parametrize(
     ("code", "says"),
     [("Mystery", "Mystery"), ("FlexErf", "needs TensorFlow's own kernels (FlexErf)")],
