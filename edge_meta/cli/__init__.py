@@ -41,6 +41,7 @@ SECTIONS = {
     "On a workstation": {
         "demo": "demo",
         "data": "data",
+        "get": "get",
         "train": "train",
         "export": "export",
         "evaluate": "evaluate",

@@ -108,7 +108,7 @@ def export(
       edge-meta export runs/hard --output hard.bundle --quantize-aware 300
       edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
-      edge-meta export mine.onnx --converter onnx2tf-venv --calibration folder:photos --output mine.bundle
+      edge-meta export mine.onnx --converter onnx2tf-venv --calibration folder:a --output mine.bundle
       edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
       edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
       edge-meta export spectrogram.tflite embedding.tflite --between x/10+2 --output words.bundle
