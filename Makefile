@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos histories lint docs check-targets bench peers-named test-arm
+.PHONY: demo test chaos histories lint docs check-targets check-onnx bench peers-named test-arm
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -37,6 +37,9 @@ docs: .venv/docs-installed
 
 check-targets: .venv/installed
 	.ci/check-targets $(BIN)/python
+
+check-onnx: .venv/installed
+	.ci/check-onnx $(BIN)/python
 
 peers-named:
 	@test -n "$(PEERS)" || { echo "Where are the peers? make bench PEERS=VENV" >&2; exit 2; }
