@@ -20,23 +20,30 @@ def in_float32(path: Path) -> Iterator[Path]:
 
     Yields the path itself if they do already, or if it is no such file, which its loader says better.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read(CONFIG))
-            wide = widened(config)
-            if wide == config:
-                yield path
-                return
-            members = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
-    except (OSError, ValueError, KeyError, RuntimeError, RecursionError, NotImplementedError, zipfile.BadZipFile):
+    members = _widened_members(path)
+    if members is None:
         yield path
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
         with zipfile.ZipFile(copy, "w", zipfile.ZIP_STORED) as archive:
             for name, content in members.items():
-                archive.writestr(name, json.dumps(wide) if name == CONFIG else content)
+                archive.writestr(name, content)
         yield copy
+
+
+def _widened_members(path: Path) -> dict[str, bytes] | None:
+    """The files of a .keras file whose layers compute in narrower dtypes, changed; None for others."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(archive.read(CONFIG))
+            wide = widened(config)
+            if wide == config:
+                return None
+            members = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile):
+        return None
+    return {**members, CONFIG: json.dumps(wide).encode()}
 
 
 def widened(config: Any) -> Any:
