@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos histories lint docs check-targets check-onnx bench peers-named test-arm
+.PHONY: demo test chaos histories models lint docs check-targets check-onnx bench peers-named test-arm board fuzz
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -15,15 +15,19 @@ test: .venv/installed
 	$(if $(COVERAGE),$(BIN)/coverage combine --quiet)
 	$(if $(COVERAGE),$(BIN)/coverage report)
 
-# Thousands of random histories of a store, a search of its files after each: no byte of what was removed may be left.
 # S: seconds of processes that change one store and are killed.
 S ?= 120
 chaos: .venv/installed
 	$(BIN)/python tests/chaos.py $(S)
 
-# Random histories of a store, after each of which its files are searched for what was removed.
+# Random histories of a store, after each of which its files are searched for what was removed. It is much faster on a disk
+# in memory: TMPDIR=/dev/shm make histories
 histories: .venv/installed
-	$(BIN)/python tests/device/store/removal_histories.py 2000
+	PYTHONPATH=tests $(BIN)/python tests/device/store/removal_histories.py 2000
+
+# Export other makers' models and models built for a case each, and write the table of docs/models.md.
+models: .venv/installed
+	$(BIN)/python benchmarks/models.py --output docs/models.md
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -40,6 +44,16 @@ check-targets: .venv/installed
 
 check-onnx: .venv/installed
 	.ci/check-onnx $(BIN)/python
+
+# The C library of boards, and the example firmware in QEMU; TFLM_SOURCE names the folder of TensorFlow Lite Micro's sources.
+board: .venv/installed
+	$(BIN)/python -m pytest -ra tests/converters/test_board_library.py tests/converters/test_board_flash.py \
+		tests/converters/test_board_firmware.py
+
+# F: seconds of libFuzzer on the reader of a board's flash.
+F ?= 120
+fuzz:
+	.ci/fuzz $(F)
 
 peers-named:
 	@test -n "$(PEERS)" || { echo "Where are the peers? make bench PEERS=VENV" >&2; exit 2; }

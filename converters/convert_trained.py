@@ -34,6 +34,7 @@ from edge_meta.inputs import ImageInput
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
+from edge_meta.training import ENCODERS
 from edge_meta.training.embeddings import embed_images
 from edge_meta.training.encoder_copies import ends_in_unit_length, mirrored, scaled
 from edge_meta.training.progress import Progress
@@ -61,7 +62,7 @@ class TrainedEncoder:
 
 
 def load_trained(source: Path, options: ExportOptions) -> TrainedEncoder | None:
-    """Load a run, by its folder or the encoder in it, or another Keras encoder of images, given a dataset to calibrate on.
+    """Load a run, by its folder or the encoder in it, or an encoder made here, given a dataset to calibrate on.
 
     Returns:
         None for any other model, which `convert_external` takes.
@@ -78,7 +79,7 @@ def load_trained(source: Path, options: ExportOptions) -> TrainedEncoder | None:
             return None
         with in_float32(source) as wide:
             encoder = load_encoder(wide)
-        input_spec = _image_input(encoder)
+        input_spec = _usual_input(encoder)
         return None if input_spec is None else TrainedEncoder(encoder, input_spec, options.calibration, None, {})
     run = RunFolder(source.parent if of_run else source)
     facts = run.facts()
@@ -99,11 +100,18 @@ def load_trained(source: Path, options: ExportOptions) -> TrainedEncoder | None:
     return trained
 
 
-def _image_input(encoder: keras.Model) -> ImageInput | None:
-    """The input of an encoder from images (batch, H, W, 1 or 3) to vectors; None for other models."""
+def _usual_input(encoder: keras.Model) -> ImageInput | None:
+    """The input that encoders made here take; None for another maker's model, whose input is to be found out.
+
+    An encoder made here has the name and the layers of one of `ENCODERS`.
+    """
     taken, given = encoder.input_shape, encoder.output_shape
     of_images = isinstance(taken, tuple) and len(taken) == 4 and taken[3] in (1, 3) and None not in taken[1:]
-    return ImageInput.for_shape(taken[1:]) if of_images and isinstance(given, tuple) and len(given) == 2 else None
+    if encoder.name not in ENCODERS or not of_images or not (isinstance(given, tuple) and len(given) == 2):
+        return None
+    made_here = ENCODERS[encoder.name](taken[1:])
+    same = [layer.name for layer in made_here.layers[1:]] == [layer.name for layer in encoder.layers[1:]]
+    return ImageInput.for_shape(taken[1:]) if same else None
 
 
 def convert_trained(

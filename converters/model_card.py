@@ -32,6 +32,10 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
     ]
     if training.get("centred"):
         lines.append("* Embeddings are centred on the calibration data and brought to one length (Wang et al. 2019).")
+    if manifest.normalization is not None:
+        lines.append(
+            "* That is done behind `encoder.tflite`, as `embedding` in the manifest says; programs of your own do it, too."
+        )
     if "method" in training:
         lines.append(
             f"* {training['method']}, {training['encoder']}, {training['way']}-way {training['shot']}-shot with "
@@ -71,9 +75,11 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
 
 
 def _accuracy(parity: Any) -> list[str]:
-    if not parity:
-        return ["Not measured: no validation classes were given."]
+    compared = _source(parity["source"]) if "source" in parity else []
+    if not parity.get("episodes"):
+        return [*compared, "Accuracy is not measured: no classes were given."]
     rows = [
+        *compared,
         f"Prototypes, {parity['dataset']}, {parity['split']} classes, frozen batch norm, 95 % intervals; the same episodes "
         "for both:",
         "",
@@ -101,6 +107,18 @@ def _accuracy(parity: Any) -> list[str]:
         worst = ", ".join(f"{layer['layer']} {layer['own_db']:.1f} dB" for layer in layers[:3])
         rows.append(f"* Layers whose quantization adds most noise, as signal to their own noise: {worst}.")
     return rows
+
+
+def _source(compared: Any) -> list[str]:
+    """The comparison of another maker's model with the file made of it."""
+    cosine = compared["cosine"]
+    inputs = "random inputs" if compared["inputs"] == "random" else f"examples of {compared['inputs']}"
+    return [
+        f"Compared with the model that was handed in, on {compared['examples']} {inputs}: the embeddings differ by "
+        f"{compared['noise']:.2g} of what tells these apart; cosine, centred: median {cosine['p50']:.4f}, least "
+        f"{cosine['p0']:.4f}.",
+        "",
+    ]
 
 
 def _format(manifest: Manifest) -> list[str]:

@@ -13,11 +13,13 @@ SPLITS = ("train", "val", "test")  # share no class
 SPLITS_AND_ALL = (*SPLITS, "all")
 
 QUANTIZATIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
+STORE_FORMATS = ("npz", "board")
 TARGETS = ("litert", "tflm", "web", "edgetpu", "imprint")
 INPUT_KINDS = ("image", "audio", "array")
 CHANNEL_ORDERS = ("rgb", "bgr")
 
 METHODS = ("protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised", "distill")
 TRANSDUCTIVE = ("maml", "fomaml", "protomaml", "reptile")  # methods that can normalize queries by their own batch
-ENCODERS = ("conv4", "resnet7", "resnet8", "photo12", "efficientnet_lite0")
+ENCODERS = ("conv4", "resnet7", "resnet8", "photo12", "efficientnet_lite0", "mobilenet_v2", "mobilenet_v3_small")
+WITH_DIM = ENCODERS[3:]  # can end in a linear layer of any number of values, and unit length
 PRECISIONS = ("float32", "bfloat16")

@@ -52,6 +52,10 @@ class RegressionError(EdgeMetaError):
     """A benchmark is slower than an earlier one allows."""
 
 
+class RequirementError(EdgeMetaError):
+    """An evaluation does not reach the figures that were required of it."""
+
+
 class FallbackWarning(UserWarning):
     """A delegate cannot be used, and the encoder runs on the CPU, as `fallback` asked for."""
 

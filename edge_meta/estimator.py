@@ -20,6 +20,7 @@ from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import DEFAULT
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
+from edge_meta.runtime.embedding_checks import require_resolution
 from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.store.reader import Snapshot
 from edge_meta.store.store import Store
@@ -75,7 +76,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """Enroll X (n, ...) under the labels y (n,), and forget earlier fits.
 
         Raises:
-            StoreError: the file at `store` holds classes already; they stay as they are.
+            StoreError: the file at `store` holds classes already; they stay as they are. Or X is too small or too large.
             InputError: X is not what the encoder takes, or there is no such head or learning rate.
             ValueError: X or y is not of the form that scikit-learn requires.
         """
@@ -132,6 +133,7 @@ class FewShotClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         known = labels if first else np.union1d(self.classes_, labels)
         known = known if classes is None else np.union1d(known, classes)
         embeddings = self._embeddings(X)
+        require_resolution(embeddings)
         with self._open_store(embeddings.shape[1], first) as store:
             stored = store.snapshot().labels
             if stored and anew:

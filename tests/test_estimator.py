@@ -173,6 +173,8 @@ def test_mistakes_say_what_to_do(embedded: np.ndarray, letters: tuple[np.ndarray
         FewShotClassifier(head="linear", solver="newton").fit(embedded, names)
     with pytest.raises(StoreError, match="beyond"):
         FewShotClassifier().fit(embedded.astype(np.float64) * 1e39, names)
+    with pytest.raises(StoreError, match="Multiply all embeddings"):
+        FewShotClassifier().fit(embedded * 1e-9, names)
     with pytest.raises(InputError, match="dtype float32"):
         FewShotClassifier("omniglot").fit(images.astype(np.float32), names)
     with pytest.raises(InputError, match="No images"):

@@ -46,8 +46,11 @@ def save_photos(folder: Path) -> None:
 
 
 def run(kind: str, code: str, folder: Path) -> str:
-    """Run a block in a folder, which has the user's data too; returns its stdout."""
+    """Run a block in a folder, which has the user's data too, tests by pytest; returns its stdout."""
     command = ["bash", "-euo", "pipefail", "-c", code] if kind == "bash" else [sys.executable, "-W", "error", "-c", code]
+    if kind == "python" and "def test_" in code:
+        (folder / "test_page.py").write_text(code, "utf-8")
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_page.py"]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "XDG_DATA_HOME": str(folder / "data")}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False)

@@ -9,7 +9,7 @@ import pytest
 import tomllib
 from packaging.requirements import Requirement
 
-from converters.targets import web
+from converters.targets.web import litert_js
 
 ROOT = Path(__file__).parent.parent
 CI = ROOT / ".ci"
@@ -49,8 +49,6 @@ def test_device_environments_are_installed_by_hash(script: str) -> None:
     assert [line for line in lines if "--require-hashes" not in line] == []
 
 
-@pytest.mark.parametrize("text", [web.USAGE, (ROOT / "docs" / "targets.md").read_text("utf-8")], ids=["card", "docs"])
-def test_a_page_is_served_locally_with_the_tested_library(text: str) -> None:
-    tested = re.findall(r"@litertjs/core@[\d.]+", (CI / "check-targets").read_text("utf-8"))
-    assert re.findall(r"npm install (\S+)", text) == tested
-    assert re.findall(r"http\.server(.*?) +#", text) == [" --bind 127.0.0.1"]
+def test_readers_are_checked_with_the_library_that_is_exported() -> None:
+    tested = re.findall(r"@litertjs/core@([\d.]+)", (CI / "check-targets").read_text("utf-8"))
+    assert tested == [litert_js.VERSION]

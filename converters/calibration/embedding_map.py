@@ -60,7 +60,7 @@ def fit_embedding_maps(
                 f"The encoder of {old.path} is {'the new one' if ids[index] == ids[0] else 'named twice'}.",
                 "Name each older encoder's bundle once with --upgrade-from.",
             )
-    input_spec, encoder = manifest.input_spec, Encoder(model)
+    input_spec, encoder = manifest.input_spec, Encoder(model, normalization=manifest.normalization)
     train, val = (load_dataset(calibration, split, input_spec) for split in ("train", "val"))
     chosen = np.sort(np.random.default_rng(RANDOM_SEED).permutation(len(train.examples))[:IMAGES])
     after, val_after = (embed_all(encoder, input_spec, images) for images in (train.examples[chosen], val.examples))

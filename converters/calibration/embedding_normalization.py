@@ -16,6 +16,7 @@ from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.episode_heads import prototype_head
+from edge_meta.runtime.output_normalization import OutputNormalization
 from edge_meta.types import Array
 
 RANDOM_SEED = 7
@@ -42,6 +43,11 @@ class EmbeddingNormalization:
             embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-6)
         normalized: Array = (np.float32(self.scale) * embeddings).astype(np.float32)
         return normalized
+
+    def outside_of_file(self) -> OutputNormalization:
+        """The same for the manifest, for a file whose output is in integers."""
+        centre = None if self.mean is None else tuple(float(str(value)) for value in self.mean.astype(np.float32))
+        return OutputNormalization(self.scale, centre)
 
     def add_to(self, model: bytes, input_name: str) -> bytes:
         """Put the operators that normalize behind the output of a file, which is one vector.

@@ -55,7 +55,8 @@ def join_chain(sources: Sequence[Path], options: ModelOptions, on_note: Note) ->
     """
     contents = [_read(source) for source in sources]
     scale, betweens = _known(contents, options, len(sources) - 1)
-    options = replace(options, scale=options.scale or scale)
+    if scale is not None:
+        options = replace(options, scale=options.scale or scale, input_kind=options.input_kind or "audio")
     names = [source.name for source in sources]
     first = Graph(contents[0], names[0])
     tensor, _ = keep_embedding(first, names[0], None, on_note)
@@ -76,7 +77,7 @@ def join_chain(sources: Sequence[Path], options: ModelOptions, on_note: Note) ->
             too_short = error
             continue
         on_note(f"of recordings, {seconds:g} s are taken at a time (--input-shape)")
-        return _finished(joined, options)
+        return _finished(joined, replace(options, input_kind=options.input_kind or "audio"))
     raise too_short
 
 

@@ -1,57 +1,104 @@
-"""Convert another maker's model: fit its file to what devices expect, calibrate it, and write its manifest."""
+"""Convert another maker's model: fit its file to what devices expect, compare it, calibrate it, and write its manifest."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from converters.calibration.embedding_normalization import best_normalization
 from converters.calibration.learning_rates import choose_learning_rates, fallback_learning_rates
 from converters.calibration.rejection import calibrate_rejection
-from converters.external.encoder import ExternalEncoder, external_encoder, source_inputs
-from converters.external.source import to_tflite
+from converters.external.agreement import AS_IT_WAS, LARGEST_NOISE, require_agreement, varied_examples
+from converters.external.choice import Choice, choose
+from converters.external.encoder import ExternalEncoder, fit_encoder
+from converters.external.function_part import first_arithmetic, output_names, part_of_function, wanted_tensor
+from converters.external.judgement import few_of_each
+from converters.external.options_without_effect import refuse_without_effect
+from converters.external.source import load_function, to_tflite
+from converters.external.source_model import SourceModel, TensorFlowModel, TfliteModel
 from converters.options import ExportOptions, ModelOptions
 from converters.quantization.checks import check_embeddings
 from converters.quantization.convert import range_examples
+from converters.quantization.formats import FORMATS
+from converters.quantization.parity import parity, require_parity
 from converters.quantization.signatures import signature_shapes
+from converters.tflite.edit import ends_in_integers
+from converters.tflite.edit_graph import Graph
 from converters.tflite.metadata import with_metadata
 from converters.tflite.model import ModelFile
-from edge_meta.datasets import load_dataset
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
+from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class _Converted:
+    """A fitted file, and the model it came from.
+
+    Attributes:
+        source: the model as it was handed in.
+        most_noise: see `require_agreement`.
+        backend: that the file is compared in: its source's kernels, where they are known.
+        digest: SHA-256 of the source's file, None for a folder.
+    """
+
+    encoder: ExternalEncoder
+    choice: Choice
+    source: SourceModel
+    most_noise: float
+    backend: RuntimeOptions
+    digest: str | None
 
 
 def convert_external(source: Path, options: ExportOptions, on_note: Callable[[str], None]) -> tuple[bytes, Manifest]:
     """Convert a .tflite file, a .keras file or a SavedModel to encoder.tflite and write its manifest, but for the checksums.
 
     Raises:
-        ExportError: it cannot be an encoder, or the options do not fit it.
+        ExportError: it cannot be an encoder, the options do not fit it, or the result differs from it.
         DatasetError: there is no calibration data.
     """
-    external = _external_encoder(source, options, on_note)
-    input_spec, model = external.input_spec, external.model
-    rates, rejection, training = fallback_learning_rates(external.squared_norm), None, external.provenance
-    if options.calibration is None:
+    refuse_without_effect(options)
+    model_options = options.model_options or ModelOptions()
+    convert = _as_it_is if source.suffix == ".tflite" else _converted
+    converted = convert(source, options, model_options, on_note)
+    choice, data = converted.choice, converted.choice.data
+    input_spec, model = converted.encoder.input_spec, converted.encoder.model
+    report = _compared(converted, options, on_note)
+    training: dict[str, Any] = {
+        "source": source.name,
+        **({"sha256": converted.digest} if converted.digest else {}),
+        "tensor": choice.tensor_name,
+    }
+    rates, rejection, outside = fallback_learning_rates(converted.encoder.squared_norm), None, None
+    if data is None:
         on_note("without --calibration, the bundle never says unknown, and its learning rate is a guess")
     else:
         # As far as is known it was trained on none of them, so the largest split is used.
-        data = load_dataset(options.calibration, "train", input_spec)
         on_note(f"calibrating on {len(data.examples):,} examples")
         embeddings = embed_all(Encoder(model), input_spec, data.examples)
         check_embeddings(embeddings)
         normalization = best_normalization(embeddings, data)
-        model, embeddings = normalization.add_to(model, input_spec.noun), normalization.apply(embeddings)
+        embeddings = normalization.apply(embeddings)
+        if ends_in_integers(model):
+            # Operators in float32 behind it would shut out every device that has integers alone.
+            outside = normalization.outside_of_file()
+        else:
+            model = normalization.add_to(model, input_spec.noun)
         rates, rejection = choose_learning_rates(embeddings, data), calibrate_rejection(embeddings, data)
         centred = normalization.mean is not None
         training = {**training, "calibration": options.calibration, "centred": centred, "scale": normalization.scale}
     if isinstance(input_spec, ImageInput):
-        model = with_metadata(model, input_spec, external.dim, "not stated")
+        model = with_metadata(model, input_spec, converted.encoder.dim, "not stated")
     interpreter, parsed = Encoder(model), ModelFile.parse(model)
     return model, Manifest(
-        encoder_id=parsed.encoder_id(input_spec.to_manifest()),
+        # What is done outside of the file makes another encoder, too.
+        encoder_id=parsed.encoder_id(input_spec.to_manifest() | ({"output": outside.to_manifest()} if outside else {})),
         files={},
         input_spec=input_spec,
         dim=interpreter.dim,
@@ -59,40 +106,91 @@ def convert_external(source: Path, options: ExportOptions, on_note: Callable[[st
         learning_rates=rates,
         rejection=rejection,
         signatures=signature_shapes(interpreter.interpreter),
+        parity=report,
         training=training,
+        normalization=outside,
     )
 
 
-def _external_encoder(source: Path, options: ExportOptions, on_note: Callable[[str], None]) -> ExternalEncoder:
-    """The model as a .tflite file that has been fitted: as it is, or converted."""
-    model_options = options.model_options or ModelOptions()
-    if source.suffix != ".tflite":
-        return _converted(source, options, model_options, on_note)
+def _as_it_is(
+    source: Path, options: ExportOptions, model_options: ModelOptions, on_note: Callable[[str], None]
+) -> _Converted:
+    """A .tflite file, which keeps its weights and its quantization."""
     if options.quantize is not None:
         raise ExportError(f"{source} is converted already, and stays as it is.", "Leave --quantize out.")
     try:
         content = source.read_bytes()
     except OSError as error:
         raise ExportError(f"{source} cannot be read ({error.strerror}).", "Check the path.") from None
-    return external_encoder(content, source.name, model_options, on_note)
+    choice = choose(content, source.name, model_options, options.calibration, on_note)
+    encoder = fit_encoder(choice.content, choice, on_note)
+    kept = ModelFile.parse(encoder.model).quantization
+    return _Converted(
+        encoder,
+        choice,
+        TfliteModel(choice.content, choice.inputs, (choice.tensor,)),
+        LARGEST_NOISE["float32"] if kept in ("float32", "float16") else AS_IT_WAS,
+        # Fast kernels of integers round otherwise than others, which is no fault of the file.
+        RuntimeOptions(xnnpack=False),
+        hashlib.sha256(content).hexdigest(),
+    )
 
 
 def _converted(
     source: Path, options: ExportOptions, model_options: ModelOptions, on_note: Callable[[str], None]
-) -> ExternalEncoder:
-    """A SavedModel or a Keras model, converted; int8 is calibrated on what the float file is given."""
+) -> _Converted:
+    """A SavedModel or a Keras model, converted; formats of integers are calibrated on what the float file is given."""
     quantize = options.quantize or "int8"
-    if quantize not in ("float32", "int8"):
-        raise ExportError(f"{source} can be converted to float32 and int8.", "Use one of these with --quantize.")
-    if quantize == "int8" and options.calibration is None:
+    if FORMATS[quantize].calibrated and options.calibration is None:
         raise ExportError(
             f"{source} does not say what it was trained on.",
             "Name a dataset with --calibration, or leave it in float32 with --quantize float32.",
         )
+    function, names = load_function(source, model_options.input_shape)
     on_note(f"converting to {quantize}")
-    external = external_encoder(to_tflite(source), source.name, model_options, on_note)
-    if options.calibration is None or quantize == "float32":
-        return external
-    data = load_dataset(options.calibration, "train", external.input_spec)
-    samples = source_inputs(external, external.input_spec.normalize(range_examples(data)))
-    return external_encoder(to_tflite(source, samples), source.name, model_options, lambda note: None)
+    # The whole in float32 first: its tensors are the candidates, and its first operators say the range.
+    whole = to_tflite(source, function)
+    wanted = wanted_tensor(function, whole, names, model_options.output_tensor)
+    asked = replace(model_options, output_tensor=wanted)
+    outputs, first = output_names(function, names), first_arithmetic(function)
+    choice = choose(whole, source.name, asked, options.calibration, on_note, outputs, first)
+    part = part_of_function(function, whole, choice)
+    samples = None
+    if FORMATS[quantize].calibrated and choice.data is not None:
+        values = choice.source_input.values(range_examples(choice.data))
+        samples = [list(part.inputs.feed(value).values()) for value in values]
+    content = to_tflite(source, part.function, quantize, samples)
+    graph = Graph(content, source.name)
+    (tensor,) = graph.outputs
+    fitted = replace(choice, tensor=tensor)
+    return _Converted(
+        fit_encoder(content, fitted, on_note),
+        choice,
+        TensorFlowModel(part.function, part.inputs),
+        LARGEST_NOISE[quantize],
+        RuntimeOptions(),
+        hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else None,
+    )
+
+
+def _compared(converted: _Converted, options: ExportOptions, on_note: Callable[[str], None]) -> dict[str, Any]:
+    """Run the model that was handed in and the fitted file on the same examples; returns the manifest's field `parity`.
+
+    Raises:
+        ExportError: they differ by more than the format explains, or more accuracy is lost than was allowed.
+    """
+    choice, encoder = converted.choice, converted.encoder
+    name, data = choice.source_input.name, choice.data
+    few = None if data is None else few_of_each(data)
+    examples = varied_examples(choice.source_input.spec, choice.source_input.ids) if few is None else few.examples
+    on_note(f"comparing with {name} on {len(examples)} {'random ' if few is None else ''}{encoder.input_spec.noun}s")
+    source = converted.source.embed(choice.source_input.values(examples))
+    found = embed_all(Encoder(encoder.model, converted.backend), encoder.input_spec, examples)
+    report: dict[str, Any] = {
+        "source": require_agreement(source, found, converted.most_noise, name, encoder.input_spec.noun)
+    }
+    report["source"]["inputs"] = "random" if few is None else few.name
+    if few is not None:
+        report |= parity(source, found, few) | {"layers": []}
+        require_parity(report, ModelFile.parse(encoder.model).quantization, options.max_drop)
+    return report | ({"candidates": choice.report} if choice.report else {})

@@ -7,6 +7,7 @@ from math import prod
 
 import numpy as np
 
+from converters.external.source_model import ModelInputs
 from converters.tflite.edit_graph import Graph
 from edge_meta.errors import ExportError
 
@@ -25,20 +26,20 @@ def keep_embedding(graph: Graph, name: str, wanted: str | None, on_note: Callabl
     Raises:
         ExportError: there is no such tensor or no such input, or a device could not run the operators.
     """
-    graph.make_main(_main_subgraph(graph, name))
+    graph.make_main(main_subgraph(graph, name))
     graph.fold_variables()
-    embedding = _embedding_tensor(graph, name, wanted)
+    embedding = embedding_tensor(graph, name, wanted)
     graph.make_output(embedding)
-    _check_operators(graph, name)
-    if graph.producer(embedding) == "SOFTMAX" and wanted is None:
-        on_note(
-            f"{graph.name(embedding)!r} gives class probabilities; an inner tensor often tells new classes apart better "
-            f"(--output-tensor): {_candidates(graph)}"
-        )
+    check_operators(graph, name)
     return _one_input(graph, name, on_note), embedding
 
 
-def _main_subgraph(graph: Graph, name: str) -> int:
+def main_subgraph(graph: Graph, name: str) -> int:
+    """The subgraph that embeds.
+
+    Raises:
+        ExportError: nothing says which one does.
+    """
     signatures = {key: int(entry.subgraphIndex) for key, entry in graph.signatures.items()}
     for key in ("embed", "serving_default"):
         if key in signatures:
@@ -51,7 +52,12 @@ def _main_subgraph(graph: Graph, name: str) -> int:
     return next(iter(signatures.values()), 0)
 
 
-def _embedding_tensor(graph: Graph, name: str, wanted: str | None) -> int:
+def embedding_tensor(graph: Graph, name: str, wanted: str | None) -> int:
+    """The tensor that is asked for, else the only output.
+
+    Raises:
+        ExportError: there is no such tensor, or there are several outputs.
+    """
     if wanted is None:
         if len(graph.outputs) == 1:
             return graph.outputs[0]
@@ -90,7 +96,8 @@ def _described(graph: Graph, tensors: Sequence[int]) -> list[str]:
     return [f"{graph.name(tensor)!r} {list(graph.shape(tensor))}" for tensor in tensors]
 
 
-def _check_operators(graph: Graph, name: str) -> None:
+def check_operators(graph: Graph, name: str) -> None:
+    """Raises ExportError when a device could not run the operators."""
     operators = set(graph.operators)
     if {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"} & operators:
         raise ExportError(
@@ -104,34 +111,49 @@ def _check_operators(graph: Graph, name: str) -> None:
         )
 
 
-def _one_input(graph: Graph, name: str, on_note: Callable[[str], None]) -> int:
-    """The input that takes an example; masks and segments of token ids are computed from the ids."""
+def model_inputs(graph: Graph, name: str) -> ModelInputs:
+    """Tell the input that takes an example; masks and segments of token ids are computed from the ids.
+
+    Raises:
+        ExportError: there is no input, or others are not masks and segments of token ids.
+    """
     inputs = graph.inputs
     if not inputs:
         raise ExportError(f"{name} has no input that the embedding depends on.", "Choose another --output-tensor.")
-    described = ", ".join(
-        f"{text} {graph.dtype(tensor)}" for text, tensor in zip(_described(graph, inputs), inputs, strict=True)
-    )
-    masks = [tensor for tensor in inputs if "mask" in graph.name(tensor).lower()]
-    segments = [tensor for tensor in inputs if any(word in graph.name(tensor).lower() for word in ("type", "segment"))]
-    (*ids,) = (tensor for tensor in inputs if tensor not in (*masks, *segments))
     if len(inputs) == 1:
-        return inputs[0]
+        return ModelInputs(inputs[0])
+    masks = tuple(tensor for tensor in inputs if "mask" in graph.name(tensor).lower())
+    segments = tuple(tensor for tensor in inputs if any(word in graph.name(tensor).lower() for word in ("type", "segment")))
+    (*ids,) = (tensor for tensor in inputs if tensor not in (*masks, *segments))
     alike = len({(graph.dtype(tensor), graph.shape(tensor)) for tensor in inputs}) == 1
     if len(ids) != 1 or not alike or graph.dtype(ids[0]) not in ("int32", "int64") or -1 in graph.shape(ids[0])[1:]:
         raise ExportError(
-            f"{name} takes {len(inputs)} inputs ({described}); an encoder takes one example, and keeps no state.",
+            f"{name} takes {len(inputs)} inputs ({_inputs(graph)}); an encoder takes one example, and keeps no state.",
             "Convert it again with the others as constants.",
         )
-    shape, dtype = [1, *graph.shape(ids[0])[1:]], graph.dtype(ids[0])
-    graph.set_shape(ids[0], shape)
-    for tensor in masks:
+    return ModelInputs(ids[0], masks, segments)
+
+
+def _inputs(graph: Graph) -> str:
+    described = zip(_described(graph, graph.inputs), graph.inputs, strict=True)
+    return ", ".join(f"{text} {graph.dtype(tensor)}" for text, tensor in described)
+
+
+def _one_input(graph: Graph, name: str, on_note: Callable[[str], None]) -> int:
+    """The input that takes an example, with operators that compute the others from it."""
+    inputs, described = model_inputs(graph, name), _inputs(graph)
+    ids: int = inputs.example
+    if not inputs.masks and not inputs.segments:
+        return ids
+    shape, dtype = [1, *graph.shape(ids)[1:]], graph.dtype(ids)
+    graph.set_shape(ids, shape)
+    for tensor in inputs.masks:
         graph.set_shape(tensor, shape)
-        present = graph.new_tensor(ids[0], "bool")
+        present = graph.new_tensor(ids, "bool")
         graph.compute_input("CAST", present, tensor)
-        graph.compute_input("NOT_EQUAL", ids[0], present, np.zeros(1, dtype))
-    for tensor in segments:
+        graph.compute_input("NOT_EQUAL", ids, present, np.zeros(1, dtype))
+    for tensor in inputs.segments:
         graph.set_shape(tensor, shape)
         graph.make_constant(tensor, np.zeros(shape, dtype))
     on_note(f"of the inputs ({described}), ids are given, the mask is 1 where an id is not 0, and segments are all 0")
-    return ids[0]
+    return ids

@@ -7,23 +7,18 @@ samples (1, N) from −1 to 1, or arrays as the manifest states; it gives float3
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from converters.external.choice import Choice
 from converters.external.embedding_part import keep_embedding
-from converters.external.input_spec import prepare_input
-from converters.options import ModelOptions
 from converters.tflite.edit_graph import Graph
 from converters.tflite.tail import DEQUANTIZE
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.inputs import InputSpec
-from edge_meta.runtime.backends import open_interpreter
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.subprocess_check import check_model
 
@@ -36,58 +31,40 @@ class ExternalEncoder:
     """encoder.tflite made of another maker's file, with fields of its manifest.
 
     Attributes:
-        source: the tensor that was the file's own input.
         dim: the size of the embedding.
         squared_norm: mean ‖f(x)‖² over synthetic examples.
     """
 
     model: bytes
     input_spec: InputSpec
-    source: int
     dim: int
     squared_norm: float
-    provenance: dict[str, Any]
 
 
-def external_encoder(content: bytes, name: str, options: ModelOptions, on_note: Callable[[str], None]) -> ExternalEncoder:
+def fit_encoder(content: bytes, choice: Choice, on_note: Callable[[str], None]) -> ExternalEncoder:
     """Fit a .tflite file to what devices expect and run it on synthetic examples, in a child process first.
 
     Args:
         content: of the file.
-        name: of the file, for messages.
+        choice: its embedding and its input.
         on_note: called with a line about each assumption.
 
     Raises:
         ExportError: it cannot be an encoder.
     """
+    name = choice.source_input.name
     graph = Graph(content, name)
-    source, embedding = keep_embedding(graph, name, options.output_tensor, on_note)
-    input_spec = prepare_input(graph, source, name, options, on_note)
+    source, _ = keep_embedding(graph, name, str(choice.tensor), on_note)
+    graph.set_shape(source, choice.source_input.shape)
+    input_spec = choice.source_input.fit(graph, source)
     model = _one_vector(graph, name, input_spec.noun)
     encoder = Encoder(model)
-    squared_norm = _try(encoder, input_spec, name)
-    provenance = {"source": name, "sha256": hashlib.sha256(content).hexdigest(), "tensor": graph.name(embedding)}
-    return ExternalEncoder(model, input_spec, source, encoder.dim, squared_norm, provenance)
-
-
-def source_inputs(external: ExternalEncoder, values: NDArray[Any]) -> list[NDArray[Any]]:
-    """Compute the file's own input for normalized examples (n, ...); each result has a batch of one."""
-    graph = Graph(external.model, "encoder.tflite")
-    if external.source in graph.inputs:
-        return [value[None] for value in values]
-    graph.make_output(external.source)
-    _, interpreter = open_interpreter(graph.save(external.input_spec.noun))
-    given, taken = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    computed = []
-    for value in values:
-        interpreter.set_tensor(given, value[None])
-        interpreter.invoke()
-        computed.append(interpreter.get_tensor(taken))
-    return computed
+    return ExternalEncoder(model, input_spec, encoder.dim, _try(encoder, input_spec, name))
 
 
 def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
     """Give the file a float32 vector (1, D) as its output, and run it in a child process."""
+    _drop_last_uint8(graph)
     (output,) = graph.outputs
     dtype, quantization = graph.dtype(output), graph.quantization(output)
     shape = _run(graph.save(input_name), name)
@@ -101,6 +78,10 @@ def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
         raise ExportError(
             f"{name} gives {described}; an embedding has 2 to 65536 values.", "Choose another --output-tensor."
         )
+    # Before it is dequantized, so that integers stay integers to the end.
+    if dtype in DEQUANTIZE and shape != (1, dim):
+        graph.append("RESHAPE", dtype, (1, dim), np.array([1, dim], np.int32))
+        shape = (1, dim)
     if dtype in DEQUANTIZE and quantization is not None:
         graph.append("DEQUANTIZE", "float32", shape, version=DEQUANTIZE[dtype])
     elif dtype == "float16":
@@ -114,6 +95,18 @@ def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
     model = graph.save(input_name)
     _run(model, name)
     return model
+
+
+def _drop_last_uint8(graph: Graph) -> None:
+    """Take the embedding before an operator that only turns int8 into uint8: the values are the same, and stay int8."""
+    (output,) = graph.outputs
+    made_by = next((step for step in graph.steps() if output in step.outputs), None)
+    if made_by is None or made_by.name != "QUANTIZE" or graph.dtype(output) != "uint8":
+        return
+    inner = made_by.inputs[0]
+    before, after = graph.quantization(inner), graph.quantization(output)
+    if graph.dtype(inner) == "int8" and before and after and (before[0], before[1] + 128) == after:
+        graph.make_output(inner)
 
 
 def _run(model: bytes, name: str) -> tuple[int, ...]:

@@ -1,19 +1,21 @@
-"""Convert other makers' Keras models and SavedModels to .tflite as they are."""
+"""Load other makers' Keras models and SavedModels, and convert them to .tflite."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from converters.conversion_errors import conversion_errors_named
 from converters.external.keras_file import in_float32
+from converters.quantization.formats import FORMATS
 from edge_meta.errors import ExportError
 
 
@@ -22,44 +24,111 @@ def is_saved_model(path: Path) -> bool:
     return (path / "saved_model.pb").is_file()
 
 
-def to_tflite(path: Path, samples: Sequence[NDArray[np.float32]] | None = None) -> bytes:
-    """Convert a SavedModel's folder or a .keras file.
-
-    No code in a .keras file is run: Keras's safe mode refuses such a file.
+def to_tflite(
+    path: Path, function: Any, quantize: str = "float32", samples: Sequence[Sequence[NDArray[Any]]] | None = None
+) -> bytes:
+    """Convert a function that `load_function` gave, or a part of one.
 
     Args:
-        samples: of its input, each with a batch of one, which int8 is calibrated on; None for float32.
+        path: of the model, for messages.
+        quantize: one of `FORMATS`.
+        samples: values of all its inputs, each with a batch of one, which formats that need them are calibrated on.
 
     Raises:
-        ExportError: it cannot be read, or has layers without operators of TFLite's own.
+        ExportError: it has layers without operators of TFLite's own.
     """
-    converter = _converter(path)
-    if samples is not None:
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    if quantize != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([sample] for sample in samples)
+        # Dense layers quantized per channel would need a newer operator than tflite-runtime 2.14 has.
+        converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize == "int16x8":
+        wide = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [wide, tf.lite.OpsSet.TFLITE_BUILTINS]
+    if FORMATS[quantize].calibrated and samples is not None:
+        converter.representative_dataset = lambda: (list(sample) for sample in samples)
     with conversion_errors_named(str(path)):
+        # Inputs stay float32, and need none.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
         model: bytes = converter.convert()
     return model
 
 
-def _converter(path: Path) -> Any:
+def load_function(path: Path, shape: tuple[int, ...] | None = None) -> tuple[Any, list[str]]:
+    """Load a SavedModel's folder or a .keras file as one function with its variables frozen.
+
+    No code in a .keras file is run: Keras's safe mode refuses such a file.
+
+    Args:
+        shape: of an input, without the batch, where the model leaves it open.
+
+    Returns:
+        The function, from inputs with a batch of one to a list of outputs, and the outputs' names in the SavedModel.
+
+    Raises:
+        ExportError: it cannot be read.
+    """
     try:
-        if path.suffix != ".keras":
-            return tf.lite.TFLiteConverter.from_saved_model(str(path))
-        # Keras names its safe mode as the reason when a file has code.
-        with in_float32(path) as wide:
-            model = keras.saving.load_model(wide, compile=False, safe_mode=True)
-        # Recurrent layers can be converted for a batch of one only; the user gives the other open sizes.
-        specs = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
-        traced = tf.function(lambda *inputs: model(list(inputs) if len(specs) > 1 else inputs[0], training=False))
-        constant = convert_variables_to_constants_v2(traced.get_concrete_function(*specs))
-        return tf.lite.TFLiteConverter.from_concrete_functions([constant])
+        called, specs, names = _keras_model(path) if path.suffix == ".keras" else _saved_model(path)
+        # Recurrent layers can be converted for a batch of one only.
+        specs = [tf.TensorSpec(_one(spec.shape, shape), spec.dtype, name=_plain(spec.name)) for spec in specs]
+        traced = tf.function(called).get_concrete_function(*specs)
+        return convert_variables_to_constants_v2(traced, lower_control_flow=False), names
     # Both loaders raise errors of any type when parsing fails.
     except Exception as error:
         raise ExportError(
             f"{path} is not a model that can be read ({_reason(error)}).",
-            "Save it again with layers of Keras's own, or convert it to .tflite where its code is.",
+            "Run model.export('folder') where its code is, and export that folder.",
         ) from None
+
+
+def _keras_model(path: Path) -> tuple[Callable[..., Any], list[Any], list[str]]:
+    # Keras names its safe mode as the reason when a file has code.
+    with in_float32(path) as wide:
+        model = keras.saving.load_model(wide, compile=False, safe_mode=True)
+    several = len(model.inputs) > 1
+    return (
+        lambda *inputs: tf.nest.flatten(model(list(inputs) if several else inputs[0], training=False)),
+        list(model.inputs),
+        list(getattr(model, "output_names", [])),
+    )
+
+
+def _saved_model(path: Path) -> tuple[Callable[..., Any], list[Any], list[str]]:
+    loaded = tf.saved_model.load(str(path))
+    signatures = dict(loaded.signatures)
+    key = next((key for key in ("embed", "serving_default") if key in signatures), None)
+    if key is None and len(signatures) != 1:
+        raise ValueError(f"it has the signatures {', '.join(signatures) or 'none'}, and nothing says which one embeds")
+    signature = signatures[key or next(iter(signatures))]
+    taken = signature.structured_input_signature[1]
+    names = sorted(signature.structured_outputs)
+
+    def called(*inputs: Any) -> list[Any]:
+        # Held by this function: the loaded model's variables live as long as the model.
+        given = loaded.signatures[key or next(iter(signatures))](**dict(zip(taken, inputs, strict=True)))
+        return [given[name] for name in names]
+
+    return called, [tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in taken.items()], names
+
+
+def _one(shape: Any, wanted: tuple[int, ...] | None) -> list[int | None]:
+    """A tensor's shape with a batch of one, and open sizes as asked."""
+    sizes = list(shape)
+    if not sizes:
+        return sizes
+    if sizes[0] is None and len(sizes) > 1:
+        sizes[0] = 1
+    if wanted is not None and len(sizes) == 1 + len(wanted):
+        sizes[1:] = [given if size is None else size for size, given in zip(sizes[1:], wanted, strict=True)]
+    return sizes
+
+
+def _plain(name: str | None) -> str | None:
+    """A name that TensorFlow takes for an argument."""
+    return None if name is None else re.sub(r"\W", "_", name)
 
 
 def _reason(error: Exception) -> str:

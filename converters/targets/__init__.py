@@ -16,9 +16,10 @@ from converters.bundle_writer import check_output, is_finished, write
 from converters.external.prepare import Source, name_of
 from converters.model_card import model_card
 from converters.options import ExportOptions
-from converters.pipeline import export_bundle
 from converters.targets import edgetpu, tflm, web
+from converters.targets.base import normalized_in_file
 from converters.targets.imprint import imprint
+from converters.targets.web.litert_js import LiteRtJs
 from converters.tflite.model import parse
 from converters.tflite.state import has_state
 from edge_meta.errors import ExportError
@@ -35,6 +36,7 @@ def export_target(
     target: str,
     overwrite: bool = False,
     on_note: Callable[[str], None] = lambda note: None,
+    litert_js: LiteRtJs | None = None,
 ) -> Bundle:
     """Make a bundle for a target from a finished bundle.
 
@@ -43,6 +45,7 @@ def export_target(
         output: the new bundle's folder; a name that ends in .zip makes one archive.
         target: one of `TARGETS`.
         overwrite: replace a bundle that is at `output`.
+        litert_js: where LiteRT.js is taken from, for the target web.
 
     Raises:
         ExportError: the target does not take this encoder, or `output` is taken; nothing is written.
@@ -59,7 +62,11 @@ def export_target(
             f"{bundle.path} has recurrent layers that keep their state, which {target} does not reset before each example.",
             "Use the bundle itself, or convert the model with its recurrent layers unrolled.",
         )
-    made = TARGETS[target](bundle, on_note)
+    if target == "web":
+        bundle = normalized_in_file(bundle)
+        made = web.make(bundle, on_note, litert_js)
+    else:
+        made = TARGETS[target](bundle, on_note)
     card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage
     files = {**made.files, MODEL_CARD: card.encode(), **({SEED: bundle.seed} if bundle.seed else {})}
     files |= {record.file: bundle.maps[record.encoder_id].to_bytes() for record in bundle.manifest.embedding_maps}
@@ -82,5 +89,7 @@ def opened(source: Source, options: ExportOptions, on_note: Callable[[str], None
     if isinstance(source, (str, Path)) and is_finished(source):
         yield Bundle.open(source)
         return
+    from converters.pipeline import export_bundle  # not before it is needed: it imports TensorFlow
+
     with tempfile.TemporaryDirectory() as scratch:
         yield export_bundle(source, Path(scratch) / f"{name_of(source)}.bundle", options, on_note)

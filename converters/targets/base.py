@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from converters.calibration.embedding_normalization import EmbeddingNormalization
+from converters.tflite.metadata import with_metadata
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
@@ -23,6 +27,21 @@ class TargetFiles:
     files: dict[str, bytes]
     facts: dict[str, Any]
     usage: str
+
+
+def normalized_in_file(bundle: Bundle) -> Bundle:
+    """The bundle with a file that normalizes its output itself, by operators in float32.
+
+    For programs that know nothing of the manifest's `embedding.centre` and `embedding.scale`.
+    """
+    outside, manifest = bundle.manifest.normalization, bundle.manifest
+    if outside is None:
+        return bundle
+    centre = None if outside.centre is None else np.array(outside.centre, np.float32)
+    model = EmbeddingNormalization(centre, outside.scale).add_to(bundle.model, manifest.input_spec.noun)
+    if isinstance(manifest.input_spec, ImageInput):
+        model = with_metadata(model, manifest.input_spec, manifest.dim, "not stated")
+    return replace(bundle, model=model, manifest=replace(manifest, normalization=None))
 
 
 def image_input(bundle: Bundle, target: str) -> ImageInput:

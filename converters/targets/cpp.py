@@ -13,6 +13,12 @@ TEXT = """\
 #ifndef EDGE_META_ENCODER_H_
 #define EDGE_META_ENCODER_H_
 
+// Without this macro, TfLiteTensor has another layout here than in TensorFlow Lite Micro's library, and all embeddings are
+// nonsense.
+#ifndef TF_LITE_STATIC_MEMORY
+#error "Define TF_LITE_STATIC_MEMORY for the whole program, as for TensorFlow Lite Micro."
+#endif
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>

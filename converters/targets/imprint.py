@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.data_licences import licence_of
-from converters.targets.base import image_input
+from converters.targets.base import image_input, normalized_in_file
 from converters.tflite.edit import add_constant, add_tensor, encoder_alone, new_operator, serialize
 from converters.tflite.metadata import with_labels
 from edge_meta.errors import ExportError, LabelError
@@ -63,7 +63,7 @@ def classifier(bundle: Bundle, snapshot: Snapshot) -> bytes:
         )
     input_spec = image_input(bundle, "imprint")
     weights, bias = linear.linear_from_columns(snapshot.prototypes, snapshot.columns)
-    model = encoder_alone(bundle.model)
+    model = encoder_alone(normalized_in_file(bundle).model)
     graph = model.subgraphs[0]
     count, embedding = len(snapshot.labels), int(graph.outputs[0])
     kernel = add_constant(model, "prototypes", weights.T.astype(np.float32))

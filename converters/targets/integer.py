@@ -15,29 +15,35 @@ from edge_meta.runtime.bundle import Bundle
 
 @dataclass(frozen=True)
 class End:
-    """An input or output in int8; its value q means (q − zero_point) · scale."""
+    """An input or output in integers; its value q means (q − zero_point) · scale.
+
+    Attributes:
+        dtype: int8, or uint8.
+    """
 
     scale: float
     zero_point: int
+    dtype: str = "int8"
 
     @classmethod
     def of(cls, tensor: TensorInfo) -> End:
         """Read the scale and zero point of a tensor that has one of each."""
-        return cls(tensor.scales[0], tensor.zero_points[0])
+        return cls(tensor.scales[0], tensor.zero_points[0], tensor.dtype)
 
-    def quantized(self, values: NDArray[np.float32]) -> NDArray[np.int8]:
+    def quantized(self, values: NDArray[np.float32]) -> NDArray[Any]:
         """Quantize values to the nearest steps."""
         steps = np.round(values / np.float32(self.scale)) + self.zero_point
-        rounded: NDArray[np.int8] = np.clip(steps, -128, 127).astype(np.int8)
+        limits = np.iinfo(self.dtype)
+        rounded: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(self.dtype)
         return rounded
 
-    def values(self, quantized: NDArray[np.int8]) -> NDArray[np.float32]:
+    def values(self, quantized: NDArray[Any]) -> NDArray[np.float32]:
         """Dequantize."""
         values: NDArray[np.float32] = (quantized.astype(np.float32) - self.zero_point) * np.float32(self.scale)
         return values
 
     def to_manifest(self) -> dict[str, Any]:
-        return {"dtype": "int8", "scale": self.scale, "zero_point": self.zero_point}
+        return {"dtype": self.dtype, "scale": self.scale, "zero_point": self.zero_point}
 
 
 @dataclass(frozen=True)

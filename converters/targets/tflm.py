@@ -7,6 +7,7 @@ the arena.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
-from converters.targets import cpp
+from converters.targets import board_config, cpp
 from converters.targets.base import TargetFiles, image_input
 from converters.targets.integer import IntegerEncoder
 from edge_meta.errors import BackendError, ExportError
@@ -35,6 +36,11 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
     """
     _runtime()
     input_spec, encoder = image_input(bundle, "tflm"), IntegerEncoder.of(bundle)
+    if encoder.input.dtype != "int8":
+        raise ExportError(
+            f"The encoder works in {encoder.input.dtype}, for which TensorFlow Lite Micro has no kernels.",
+            "Use a model that was quantized to int8.",
+        )
     on_note("running it in TensorFlow Lite Micro")
     cosine = require_agreement(encoder, bundle)
     arena = smallest_arena(encoder, input_spec.shape)
@@ -49,8 +55,18 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
         MODEL: encoder.model,
         cpp.HEADER: cpp.header(bundle.manifest, input_spec, encoder, arena).encode(),
         cpp.SOURCE: cpp.source(encoder.model).encode(),
+        **library(bundle, encoder),
     }
     return TargetFiles(files, facts, cpp.USAGE.format(arena=arena))
+
+
+def library(bundle: Bundle, encoder: IntegerEncoder) -> dict[str, bytes]:
+    """The C library of `board/`, with its configuration for this encoder, by file name."""
+    manifest = bundle.manifest
+    pixels = math.prod(image_input(bundle, "tflm").shape)
+    config = board_config.config(manifest.encoder_id, manifest.dim, encoder.output, manifest.rejection, pixels)
+    sources = {path.name: path.read_bytes() for path in sorted(board_config.LIBRARY.glob("*.[ch]*"))}
+    return {**sources, board_config.NAME: config.encode()}
 
 
 def embed(model: bytes, image: NDArray[np.int8], arena_bytes: int = LARGEST_ARENA) -> NDArray[np.int8]:

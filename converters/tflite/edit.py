@@ -124,27 +124,47 @@ def with_short_names(content: bytes) -> bytes:
     return serialize(model)
 
 
-def with_integer_ends(model: Any) -> Any:
-    """Give the encoder int8 inputs and outputs: remove the first QUANTIZE and the last DEQUANTIZE.
+def ends_in_integers(content: bytes) -> bool:
+    """Tell whether a file's encoder takes and gives int8 or uint8 behind operators that convert from and to float32."""
+    try:
+        with_integer_ends(encoder_alone(content))
+    except ExportError:
+        return False
+    return True
 
-    The program that runs the file does then what these two did.
+
+def with_integer_ends(model: Any) -> Any:
+    """Give the encoder int8 inputs and outputs, or uint8 where it works in uint8: remove what converts at either end.
+
+    That is each QUANTIZE in front, from float32 or between two integer types, and the DEQUANTIZE behind, with a QUANTIZE
+    between two integer types before it. The program that runs the file does then what these did.
 
     Raises:
         ExportError: the encoder does not begin and end so.
     """
     graph = model.subgraphs[0]
-    first, last = graph.operators[0], graph.operators[-1]
-    names = [operator_name(model, operator) for operator in (first, last)]
-    inner, result = int(first.outputs[0]), int(last.inputs[0])
-    types = {graph.tensors[index].type for index in (inner, result)}
-    if names != ["QUANTIZE", "DEQUANTIZE"] or types != {schema.TensorType.INT8}:
+    operators, given, taken = list(graph.operators), int(graph.inputs[0]), int(graph.outputs[0])
+    first, last = given, taken
+    while operators and operator_name(model, operators[0]) == "QUANTIZE" and int(operators[0].inputs[0]) == first:
+        first = int(operators.pop(0).outputs[0])
+    while operators and _converts_back(model, graph, operators[-1], last):
+        last = int(operators.pop().inputs[0])
+    types = {graph.tensors[index].type for index in (first, last)}
+    if first == given or last == taken or types not in ({schema.TensorType.INT8}, {schema.TensorType.UINT8}):
         raise ExportError("The encoder is not in int8 from end to end.", "Export it with --quantize int8.")
-    replaced = {int(first.inputs[0]): inner, int(last.outputs[0]): result}
-    graph.operators = graph.operators[1:-1]
+    graph.operators = operators
+    replaced = {given: first, taken: last}
     graph.inputs, graph.outputs = _renumbered(graph.inputs, replaced), _renumbered(graph.outputs, replaced)
     _renumber_signatures(model, replaced)
     _drop_tensors(model, graph)
     return model
+
+
+def _converts_back(model: Any, graph: Any, operator: Any, result: int) -> bool:
+    name, made_of = operator_name(model, operator), graph.tensors[int(operator.inputs[0])].type
+    if int(operator.outputs[0]) != result:
+        return False
+    return name == "DEQUANTIZE" or (name == "QUANTIZE" and made_of == schema.TensorType.INT8)
 
 
 def join(encoder: bytes, heads: bytes) -> bytes:

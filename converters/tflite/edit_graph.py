@@ -5,18 +5,35 @@ The file's weights and its own quantization stay.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from converters.tflite.edit import add_constant, add_metadata, add_tensor, new_operator, serialize, set_constant
-from converters.tflite.model import DTYPES, MIN_RUNTIME, metadata_entry, operator_name, parse
+from converters.tflite.model import DTYPES, MIN_RUNTIME, constant_data, metadata_entry, operator_name, parse
 from converters.tflite.repair import repair_quantization
 from converters.tflite.state import fold_variables
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.runtime.graph_check import read_graph
+
+CONSTANTS = ("float32", "float16", "int64", "int32", "int16", "int8", "uint8")  # dtypes of constants that can be read
+
+
+class Step(NamedTuple):
+    """An operator of a graph, with the tensors that it takes and gives; -1 stands for one that it does without.
+
+    Attributes:
+        activation: number of the function fused into it, 0 for none.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    activation: int
 
 
 class Graph:
@@ -68,6 +85,28 @@ class Graph:
     def options(self) -> list[tuple[str, Any]]:
         """Each operator's name and the schema's table of its options, in order."""
         return [(operator_name(self._model, operator), operator.builtinOptions) for operator in self._main.operators]
+
+    def steps(self) -> list[Step]:
+        """The operators in order, with their tensors."""
+        return [
+            Step(
+                operator_name(self._model, operator),
+                tuple(int(index) for index in operator.inputs),
+                tuple(int(index) for index in operator.outputs),
+                int(getattr(operator.builtinOptions, "fusedActivationFunction", 0)),
+            )
+            for operator in self._main.operators
+        ]
+
+    def constant(self, tensor: int) -> NDArray[Any] | None:
+        """A constant's values, dequantized where it has one scale; None for a tensor that is given or computed."""
+        dtype, found = self.dtype(tensor), self._main.tensors[tensor]
+        data = constant_data(self._model, found)
+        if not data or dtype not in CONSTANTS:
+            return None
+        values = np.frombuffer(data, dtype).reshape(self.shape(tensor))
+        quantization = self.quantization(tensor)
+        return values if quantization is None else (values.astype(np.float64) - quantization[1]) * quantization[0]
 
     def tensors(self) -> range:
         """All tensors."""
@@ -165,6 +204,9 @@ class Graph:
         """Put an operator behind the only output; returns the new output, of that dtype and shape."""
         (tensor,) = self.outputs
         new = add_tensor(self._model, f"{self.name(tensor)}/{operator.lower()}", dtype, shape)
+        if dtype == self.dtype(tensor):
+            # Integers mean the same in another shape.
+            self._main.tensors[new].quantization = copy.deepcopy(self._main.tensors[tensor].quantization)
         self._main.operators.append(self._operator(operator, tensor, new, operand, version))
         self._main.outputs = [new]
         return new
@@ -177,6 +219,10 @@ class Graph:
     def new_tensor(self, like: int, dtype: str) -> int:
         """Add a tensor of another one's shape."""
         return add_tensor(self._model, f"{self.name(like)}/{dtype}", dtype, self.shape(like))
+
+    def whole(self) -> bytes:
+        """The file as it is now, with its own signatures and metadata."""
+        return serialize(self._model)
 
     def save(self, input_name: str) -> bytes:
         """The file, with the one signature `embed`, from the input's name to `embedding`."""

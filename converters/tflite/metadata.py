@@ -26,6 +26,7 @@ LABELS = "labels.txt"
 
 # Members of the schema's unions and enums.
 IMAGE_PROPERTIES, FEATURE_PROPERTIES = 2, 1
+CONTENTS = {IMAGE_PROPERTIES: "image", 4: "audio"}
 RGB, GRAYSCALE = 1, 2
 NORMALIZATION = 1
 TENSOR_AXIS_LABELS = 2
@@ -86,6 +87,26 @@ def stated_normalization(metadata: bytes) -> tuple[NDArray[np.float32], NDArray[
                         mean, std = _floats(found, 0), _floats(found, 1)
                         usable = mean.size and std.size and np.isfinite(mean).all() and np.isfinite(std).all() and std.all()
                         return (mean, std) if usable else None
+    # Offsets of a damaged buffer lead anywhere.
+    except Exception:
+        return None
+    return None
+
+
+def stated_content(metadata: bytes) -> str | None:
+    """Read what the first input holds (ContentProperties): `image`, `audio`, or None where it is not stated.
+
+    Args:
+        metadata: the entry TFLITE_METADATA.
+    """
+    try:
+        root = Table(bytearray(metadata), flatbuffers.encode.Get(flatbuffers.packer.uoffset, metadata, 0))
+        for subgraph in _tables(root, 3):
+            for tensor in list(_tables(subgraph, 2))[:1]:
+                if place := _field(tensor, 3):
+                    content = Table(tensor.Bytes, tensor.Indirect(tensor.Pos + place))
+                    kind = _field(content, 0)
+                    return CONTENTS.get(content.Get(number_types.Uint8Flags, content.Pos + kind)) if kind else None
     # Offsets of a damaged buffer lead anywhere.
     except Exception:
         return None

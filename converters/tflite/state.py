@@ -46,8 +46,15 @@ def fold_variables(model: Any) -> None:
 
 
 def has_state(model: Any) -> bool:
-    """Tell whether any tensor keeps its value from one run to the next."""
+    """Tell whether any tensor keeps its value from one run to the next, until an interpreter resets it."""
     return any(tensor.isVariable for graph in model.subgraphs for tensor in graph.tensors)
+
+
+def has_variables(model: Any) -> bool:
+    """Tell whether any subgraph has variables that operators read and assign, which no interpreter resets."""
+    return any(
+        operator_name(model, operator) == "VAR_HANDLE" for graph in model.subgraphs for operator in graph.operators or []
+    )
 
 
 def _key(operator: Any) -> tuple[Any, Any]:

@@ -96,7 +96,7 @@ def _answers(questions: Iterator[str], bundle: Bundle) -> Iterator[dict[str, Any
                 with suppress(ImportError):  # loading raises it again, with a remedy
                     backend_module(str(options.backend))
                 started = time.perf_counter()
-                encoders[question["load"]] = Encoder(bundle.model, options)
+                encoders[question["load"]] = Encoder(bundle.model, options, bundle.manifest.normalization)
                 taken: Any = time.perf_counter() - started
                 encoders[question["load"]].embed(image)
             else:

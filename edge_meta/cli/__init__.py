@@ -31,6 +31,7 @@ SECTIONS = {
         "rename": "device",
         "inspect": "inspect",
         "benchmark": "benchmark",
+        "serve": "serve",
     },
     "Between stores": {
         "merge": "store",
@@ -46,6 +47,9 @@ SECTIONS = {
         "export": "export",
         "evaluate": "evaluate",
     },
+    "In a shell": {
+        "completion": "completion",
+    },
 }
 VERBS = {verb: module for verbs in SECTIONS.values() for verb, module in verbs.items()}
 
@@ -57,7 +61,14 @@ class LazyGroup(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return load(cmd_name) if cmd_name in VERBS else None
+        if cmd_name not in VERBS:
+            return None
+        command = load(cmd_name)
+        if ctx.resilient_parsing:  # for a shell that completes
+            from edge_meta.cli.completion import complete_files
+
+            complete_files(command)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section, verbs in SECTIONS.items():

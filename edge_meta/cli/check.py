@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edge_meta.cli.common import emit, json_option, runtime_options, store_option
-from edge_meta.cli.examples import Examples
+from edge_meta.cli.examples import Examples, note_domain
 from edge_meta.cli.progress import note
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.classifier import Classifier
@@ -56,6 +56,7 @@ def check(
             result = check_shots(classifier)
         else:
             result = check_examples(classifier, given.named(given.find_labels(folder)))
+        note_domain(classifier)
         are_images = isinstance(classifier.bundle.manifest.input_spec, ImageInput)
     unreadable = given.report()
     if report is not None:

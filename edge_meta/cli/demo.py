@@ -1,175 +1,53 @@
-"""edge-meta demo: the whole job, from nothing to a bundle that has learned classes it never saw."""
+"""edge-meta demo: the whole job, on drawings from training on, or on photos with the shipped bundle."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import click
 
-from edge_meta import files
-from edge_meta.benchmarking.runner import BenchmarkConfig, benchmark
-from edge_meta.cli.common import emit, json_option
-from edge_meta.cli.progress import TrainingProgress, duration, note
-from edge_meta.datasets import load_dataset
-from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.evaluation.accuracy import accuracies
-from edge_meta.evaluation.enrolled_task import TASK_SHOT, TASK_WAY, enroll_and_classify
-from edge_meta.evaluation.interval import Interval
-from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.classifier import Classifier
-from edge_meta.runtime.embedding import embed_all
-from edge_meta.types import Array
-
-CASES = {"5w1s": (5, 1), "5w5s": (5, 5), "20w1s": (20, 1)}
-SHOTS = (1, 2, 3, 5, 10)
-QUERIES = 10  # of each class in an episode that accuracy is measured on
-
-
-@dataclass(frozen=True)
-class DemoConfig:
-    """The amount of training and evaluation: a few minutes on two cores. A run for use takes ten times as long.
-
-    Attributes:
-        way, shot, query, episodes: of training.
-        evaluated_episodes: that each accuracy is measured on.
-        benchmark: how much the benchmark measures.
-    """
-
-    way: int = 60
-    shot: int = 1
-    query: int = 2
-    episodes: int = 320
-    evaluated_episodes: int = 600
-    benchmark: BenchmarkConfig = field(default_factory=lambda: BenchmarkConfig(sweep=False))
+from edge_meta.cli.common import emit, given, json_option
 
 
 @click.command()
+@click.option(
+    "--sense", default="drawings", show_default=True, type=click.Choice(["drawings", "photos"]),
+    help="Train on drawings and use what was trained, or teach the objects bundle things by their pictures.",
+)  # fmt: skip
 @click.option(
     "--dataset",
     default="glyphs",
     show_default=True,
     type=click.Choice(["glyphs", "omniglot"]),
-    help="Learn from this dataset.",
+    help="Learn from these drawings.",
 )
 @click.option("--output", default="demo", show_default=True, metavar="DIR", help="Where the results go.")
 @json_option
-def demo(dataset: str, output: str, as_json: bool) -> None:
+def demo(sense: str, dataset: str, output: str, as_json: bool) -> None:
     """Do the whole job in a few minutes: meta-learn an encoder, export it, enroll classes that it never saw, classify,
-    adapt, and time it all.
+    adapt, and time it all. On photos, in less than a minute: enroll things, classify, check, undo and forget.
 
     \b
     Examples:
       edge-meta demo
+      edge-meta demo --sense photos
       edge-meta demo --dataset omniglot --output demo-omniglot
 
     Look at DIR/report.html afterwards; DIR/NAME.bundle can be used with the other verbs.
+
+    With photos, nothing is trained: this needs no TensorFlow. No photos come with the package, so the pictures are computed,
+    and are in DIR too.
     """
-    result = run_demo(dataset, Path(output))
-    emit(result, as_json, account(result, Path(output)))
+    folder = Path(output)
+    if sense == "photos":
+        from edge_meta.cli.demo_photos import account_of_photos, run_photos
 
+        if given(["dataset"]):
+            raise click.UsageError("--dataset is of drawings; --sense photos has pictures of its own.")
+        result = run_photos(folder)
+        emit(result, as_json, account_of_photos(result, folder))
+        return
+    from edge_meta.cli.demo_drawings import account, run_demo
 
-def run_demo(dataset: str, folder: Path, config: DemoConfig | None = None) -> dict[str, Any]:
-    """Write run, bundle, report.html and result.json into a folder, and return the content of result.json."""
-    from converters import export_bundle
-    from edge_meta.reports import demo_page
-    from edge_meta.training.config import TrainingConfig
-    from edge_meta.training.embeddings import embed_images
-    from edge_meta.training.pipeline import train
-
-    started = time.monotonic()
-    config = config or DemoConfig()
-    for name in ("demo.db", "report.html", "result.json"):
-        files.writable(folder / name)  # say what is wrong with it before the work
-    remove_run(folder / "run")
-
-    episodes = f"{config.episodes} episodes of {config.way} classes, {config.shot} example each"
-    note(f"1/5  Meta-learning an encoder on {dataset}: {episodes}")
-    training = TrainingConfig(
-        dataset=dataset, way=config.way, shot=config.shot, query=config.query, episodes=config.episodes
-    )
-    run = train(training, folder / "run", on_progress=TrainingProgress())
-
-    note("2/5  Exporting it to int8 for devices")
-    bundle = export_bundle(run.path, folder / f"{dataset}.bundle", quantize="int8", overwrite=True, on_note=_detail)
-
-    note("3/5  Evaluating float32 and int8 on classes that neither has seen")
-    input_spec = training.input
-    test = load_dataset(dataset, "test", input_spec)
-    with _new_classifier(bundle, folder / "demo.db") as classifier:
-        embeddings = {
-            "float32": embed_images(run.load_encoder(), input_spec, test.examples),
-            "int8": embed_all(classifier.encoder, input_spec, test.examples),
-        }
-
-        def accuracy(values: Array, way: int, shot: int) -> Interval:
-            sampler = EpisodeSampler(test, min(way, len(test.class_names)), shot, QUERIES, seed=0)
-            return Interval.of(accuracies(values, sampler, config.evaluated_episodes))
-
-        by_case = {kind: {case: accuracy(values, *CASES[case]) for case in CASES} for kind, values in embeddings.items()}
-        by_shots = {shot: [accuracy(values, 20, shot) for values in embeddings.values()] for shot in SHOTS}
-
-        note(f"4/5  Enrolling {TASK_WAY} of those classes from {TASK_SHOT} examples each, on the device's side")
-        task = enroll_and_classify(classifier, test)
-    timing = benchmark([bundle], config.benchmark)
-
-    note("5/5  Drawing the report")
-    result: dict[str, Any] = {
-        "dataset": dataset,
-        "accuracy": {kind: {case: cell.mean for case, cell in cells.items()} for kind, cells in by_case.items()},
-        "ci95": {kind: {case: cell.ci95 for case, cell in cells.items()} for kind, cells in by_case.items()},
-        "protocol": f"test classes, {QUERIES} queries, {config.evaluated_episodes} episodes, prototypes, frozen batch norm",
-        "task": task.summary(),
-        "benchmark": timing.to_json(),
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    history = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
-    files.write_text(folder / "report.html", demo_page.render(result, timing, test, task, history, by_shots))
-    files.write_text(folder / "result.json", json.dumps(result, indent=1) + "\n")
-    return result
-
-
-def remove_run(path: Path) -> None:
-    """Remove the run of an earlier demo, and nothing that is not one."""
-    if (path / "run.json").exists():
-        shutil.rmtree(path)
-
-
-def account(result: Mapping[str, Any], folder: Path) -> Sequence[str]:
-    """Return the lines that sum up a demo for people."""
-    task, timing = result["task"], result["benchmark"]
-    lines = ["", f"{'accuracy on new classes':<26}{'float32':>18}{'int8':>18}"]
-    for case, (way, shot) in CASES.items():
-        cells = [f"{Interval(result['accuracy'][kind][case], result['ci95'][kind][case])}" for kind in ("float32", "int8")]
-        lines.append(f"{f'{way}-way {shot}-shot':<26}{cells[0]:>18}{cells[1]:>18}")
-    stages = timing["stages"]
-    return [
-        *lines,
-        "",
-        f"{task['way']} classes enrolled from {task['shot']} examples each, {task['query']} queries a class:",
-        f"  {task['closed_set']:.1%} right; {task['adapted']:.1%} after adapting the last layer "
-        f"(loss {task['loss_before']:.4f} → {task['loss_after']:.4f});",
-        f"  {task['rejected_strangers']:.0%} of strangers and {task['rejected_known']:.0%} of queries called unknown.",
-        f"One classification: {stages['total']['p50_us']:,.0f} µs, of which {stages['embed']['p50_us']:,.0f} µs in the "
-        f"encoder ({timing['backend']}, {timing['model_bytes']:,} bytes).",
-        "",
-        f"Took {duration(result['seconds'])}. Report: {folder / 'report.html'}",
-        f"Try it: edge-meta enroll {folder / result['dataset']}.bundle LABEL FILE...",
-    ]
-
-
-def _new_classifier(bundle: Bundle, store: Path) -> Classifier:
-    """Open a bundle with an empty store in place of an earlier demo's."""
-    store = files.writable(store)
-    for journal in ("", "-wal", "-shm"):
-        Path(f"{store}{journal}").unlink(missing_ok=True)
-    return Classifier.load(bundle, store)
-
-
-def _detail(text: str) -> None:
-    note(f"     {text}")
+    result = run_demo(dataset, folder)
+    emit(result, as_json, account(result, folder))

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option, store_option
-from edge_meta.cli.examples import Examples, label_and_paths
+from edge_meta.cli.examples import Examples, label_and_paths, note_domain
 from edge_meta.cli.progress import note
 from edge_meta.heads.adapted import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
+from edge_meta.store.labels import LabelForms
 from edge_meta.store.messages import SCRUB_PENDING
+from edge_meta.store.reader import NONE
+
+if TYPE_CHECKING:
+    from edge_meta.evaluation.doubtful_shots import Doubt
+
+MOST_ALIKE = 3  # notes of one kind
 
 
 @click.command()
 @click.argument("bundle")
 @click.argument("examples", nargs=-1, required=True, metavar="[LABEL] FILE|FOLDER...")
+@click.option("--none", is_flag=True, help="Show things that are no label: what lies near them is unknown.")
 @click.option("--no-shots", is_flag=True, help="Store only each class's sum and count, not its shots.")
 @store_option
 @runtime_options
@@ -27,6 +36,7 @@ from edge_meta.store.messages import SCRUB_PENDING
 def enroll(
     bundle: str,
     examples: tuple[str, ...],
+    none: bool,
     no_shots: bool,
     store: str | None,
     options: RuntimeOptions,
@@ -40,6 +50,7 @@ def enroll(
       edge-meta enroll letters.bundle mug photos/mug/ --store kitchen.db
       edge-meta enroll letters.bundle photos/      # each subfolder is a label
       edge-meta enroll sounds.bundle bell bell1.wav bell2.wav
+      edge-meta enroll letters.bundle --none photos/others/
 
     FILEs are images, .wav or .flac recordings, or .npy arrays, as the encoder takes them. If a FILE cannot be read, none is
     added. Only embeddings are stored, never the examples.
@@ -48,23 +59,31 @@ def enroll(
     label, and all labels are enrolled in one step. What cameras and file managers put beside photos is skipped. Other files
     in a FOLDER that cannot be read are left out, and listed.
 
-    Notes tell which examples were enrolled before, and which are nearer to another label than to the other shots of theirs.
+    With --none there is no LABEL: the examples are of things that belong to none. They are kept like shots, never answered,
+    and no head is fitted to them. Later, an example that lies nearer to one of them than to its label is unknown.
+
+    Notes tell which examples were enrolled before, and which are nearer to another label than to the other shots of theirs:
+    the first three of each kind. --json lists all.
 
     --no-shots is for a new store. Nothing in that store can be adapted, and no single shot can be forgotten.
     """
     from edge_meta.evaluation.doubtful_shots import doubtful_shots, enrolled_shots
 
-    label, paths = label_and_paths(examples)
+    label, paths = (NONE, list(examples)) if none else label_and_paths(examples)
     with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
         given = Examples(classifier)
-        files = given.find_labels(paths[0]) if label is None else {label: given.find(paths)}
+        if label is None:
+            files = given.find_labels(paths[0])
+        else:
+            files = {label if none else classifier.label(label): given.find(paths)}
         named = given.named(files)
         stored = enrolled_shots(classifier.store)
-        done = classifier.enroll_embeddings({label: np.stack([shot for _, shot in shots]) for label, shots in named.items()})
+        shots = {label: np.stack([shot for _, shot in found]) for label, found in named.items()}
+        done = [classifier.enroll_none_embeddings(shots[NONE])] if none else classifier.enroll_embeddings(shots)
         warnings = doubtful_shots(named, stored, classifier.store.snapshot())
+        note_domain(classifier)
     unreadable = given.report()
-    for doubt in warnings:
-        note(f"Note: {doubt.cause}")
+    _note_doubts(warnings)
     for missing in sorted(set(files) - {each.label for each in done}):
         note(f"Note: {missing} is not enrolled, since no file in it can be read.")
     if label is None:
@@ -72,8 +91,18 @@ def enroll(
         result = {"labels": labels, "added": sum(each.added for each in done), "classes": done[0].classes}
     else:
         result = done[0]._asdict()
-    lines = [f"{each.label}: {each.added} added, {each.shots} shots; {each.classes} classes" for each in done]
+    lines = [f"{each.label or 'none'}: {each.added} added, {each.shots} shots; {each.classes} classes" for each in done]
     emit({**result, "unreadable": unreadable, "warnings": [doubt._asdict() for doubt in warnings]}, as_json, lines)
+
+
+def _note_doubts(doubts: Sequence[Doubt]) -> None:
+    """Print the first few notes of each kind, and how many more there are."""
+    for kind in dict.fromkeys(doubt.kind for doubt in doubts):
+        alike = [doubt.cause for doubt in doubts if doubt.kind == kind]
+        for cause in alike[:MOST_ALIKE]:
+            note(f"Note: {cause}")
+        if len(alike) > MOST_ALIKE:
+            note(f"Note: … and {len(alike) - MOST_ALIKE} more like it; --json lists all.")
 
 
 @click.command()
@@ -108,15 +137,17 @@ def classify(
     A FOLDER stands for all examples in it and in its subfolders, in the order of their names. Files in it that cannot be
     read are left out, and listed.
     """
-    results = []
+    results, nearest = [], []
     with Classifier.load(bundle, store, false_accept, **vars(options)) as classifier:
         given = Examples(classifier)
         found = given.find(files)
         for file, embedding in given.embedded(found, given.progress(len(found))):
             result = classifier.classify_embedding(embedding, top_k)
+            nearest.append((str(result.top[0].label), result.top[0].distance))
             fields: dict[str, Any] = {"file": file, **result.best._asdict(), "known": result.known}
             results.append({**fields, "top": [{"label": near.label, "score": near.score} for near in result.top]})
         given.require(bool(results))
+        note_domain(classifier, nearest)
     unreadable = given.report()
     lines = []
     for entry in results:
@@ -152,57 +183,62 @@ def adapt(
 
 
 def _adaptation(done: Adapted) -> str:
-    """The result in one line: by which head, judged on which shots, and whether it is kept."""
-    fitted = f"{done.solver} on {done.shots} shots of {done.classes} classes"
-    if done.steps_allowed:
-        fitted = f"{done.steps} of {done.steps_allowed} steps by {fitted}"
-    prototypes = "The head is that of the prototypes"
-    if done.held_out_loss_after is None:
-        nothing = "no label has two shots, so none could be held out to judge by"
-        if done.changed:
-            return f"{fitted}: loss {done.loss_before:.4f} → {done.loss_after:.4f}; {nothing}"
-        return f"{prototypes}: {nothing}."
+    """The result in people's words: whether the head has changed, and how many held-out shots it gets right."""
+    steps = f"{done.steps} of {done.steps_allowed}" if done.changed else f"at most {done.steps_allowed}"
+    by = f"by {steps} steps" if done.steps_allowed else f"by {done.solver}"
+    fitted = f"to {done.shots} shots of {done.classes} labels {by}"
+    if done.held_out_accuracy_before is None or done.held_out_accuracy_after is None:
+        state = f"Adapted {fitted}" if done.changed else "Not adapted"
+        return f"{state}: no label has two shots, so none could be held out to judge by. Enroll more shots."
+    before, after = (round(share * done.held_out) for share in (done.held_out_accuracy_before, done.held_out_accuracy_after))
+    right = f"Right on {after} of {done.held_out} held-out shots"
+    better = "" if before == done.held_out else " Try more shots, or another bundle."
     if not done.changed:
-        return (
-            f"{prototypes}: on {done.held_out} held-out shots, {done.solver} did no better "
-            f"(loss {done.held_out_loss_before:.4f}, {done.held_out_accuracy_before:.1%} right)."
-        )
-    return (
-        f"{fitted}: on {done.held_out} held-out shots, "
-        f"loss {done.held_out_loss_before:.4f} → {done.held_out_loss_after:.4f}, "
-        f"{done.held_out_accuracy_before:.1%} → {done.held_out_accuracy_after:.1%} right"
-    )
+        return f"Not adapted: fitting {fitted} did no better. {right}, as before.{better}"
+    if after == before:
+        surer = f"surer (loss {done.held_out_loss_before:.4f} → {done.held_out_loss_after:.4f})"
+        return f"Adapted {fitted}. {right}, as before, but {surer}.{better}"
+    return f"Adapted {fitted}. {right}, {before} before."
 
 
 @click.command()
 @click.argument("bundle")
-@click.argument("label")
+@click.argument("label", required=False)
+@click.option("--none", is_flag=True, help="Remove the examples of none in place of a LABEL.")
 @click.option("--shot", metavar="ID", help="Remove only this shot; edge-meta inspect --shots lists their ids.")
 @store_option
 @json_option
-def forget(bundle: str, label: str, shot: str | None, store: str | None, as_json: bool) -> None:
+def forget(bundle: str, label: str | None, none: bool, shot: str | None, store: str | None, as_json: bool) -> None:
     """Remove LABEL, or one shot of it, for good.
 
     \b
     Examples:
       edge-meta forget omniglot alef
       edge-meta forget omniglot alef --shot 5f0c9a...
+      edge-meta forget omniglot --none
 
-    edge-meta undo does not bring it back. An adapted head, which was fitted to it, goes as well. Its bytes are written over
+    edge-meta undo does not bring it back. An adapted head, which was fitted to it, goes as well; to examples of none, no
+    head was fitted. Its bytes are written over
     before the command ends. If another program reads the store for longer than 10 seconds, or the disk is full, that is left
     to the next change or opening, and the result says so.
     """
+    if none == (label is not None):
+        raise click.UsageError("Give either a LABEL or --none.")
     with Bundle.open(bundle).open_store(store) as opened:
-        done = opened.forget(label, shot)
+        if label is None:
+            done = opened.forget_none(shot)
+        else:
+            label = LabelForms(known := opened.snapshot().labels, known.__contains__).name(label)
+            done = opened.forget(label, shot)
         classes = len(opened.snapshot().labels)
     emit(
         {
-            "label": label, "removed": done.shots, "classes": classes, "head_reset": done.head_reset,
+            "label": label or NONE, "removed": done.shots, "classes": classes, "head_reset": done.head_reset,
             "scrub_pending": done.scrub_pending,
         },
         as_json,
         [
-            f"{label}: {done.shots} shots removed; {classes} classes",
+            f"{label or 'none'}: {done.shots} shots removed; {classes} classes",
             *["The adapted head went with them; adapting starts anew."] * done.head_reset,
             *[SCRUB_PENDING] * done.scrub_pending,
         ],
@@ -226,6 +262,7 @@ def rename(bundle: str, old: str, new: str, store: str | None, as_json: bool) ->
     stays there. edge-meta undo gives the old name back.
     """
     with Bundle.open(bundle).open_store(store) as opened:
+        old, new = LabelForms(known := opened.snapshot().labels, known.__contains__).renamed(old, new)
         shots = opened.rename(old, new)
         classes = len(opened.snapshot().labels)
     emit(
@@ -250,7 +287,8 @@ def undo(bundle: str, store: str | None, as_json: bool) -> None:
     with Bundle.open(bundle).open_store(store) as opened:
         undone = opened.undo()
         classes = len(opened.snapshot().labels)
-    removed = f"{undone.shots} shots of {undone.label or 'several labels'}"
+    owner = {None: "several labels", NONE: "none"}.get(undone.label, undone.label)
+    removed = f"{undone.shots} shots of {owner}"
     if undone.action == "adapt":
         removed = "the adapted last layer"
     elif undone.action == "rename":

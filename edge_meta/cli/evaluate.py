@@ -11,6 +11,7 @@ from edge_meta.choices import HEADS, SPLITS_AND_ALL
 from edge_meta.cli.common import emit, given, json_option, runtime_options, solver_option
 from edge_meta.cli.progress import Counter
 from edge_meta.datasets import names
+from edge_meta.errors import RequirementError
 from edge_meta.evaluation.protocol import EpisodeProtocol
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from edge_meta.evaluation.open_set import OpenSet
 
 USUAL = EpisodeProtocol()
+SHARE = click.FloatRange(0.0, 1.0)
 
 
 @click.command()
@@ -45,9 +47,21 @@ USUAL = EpisodeProtocol()
 )  # fmt: skip
 @click.option("--strangers", metavar="D", help="Judge unknown, too, by strangers from this dataset, which may be the same.")
 @click.option("--false-accept", type=float, help="Share of strangers that may be accepted.  [default: the bundle's]")
+@click.option("--min-accuracy", type=SHARE, metavar="SHARE", help="Fail if the accuracy is lower, such as 0.9.")
+@click.option(
+    "--max-rejected-known", type=SHARE, metavar="SHARE",
+    help="Fail if a larger share of the known queries is rejected as unknown; needs --strangers.",
+)  # fmt: skip
 @runtime_options
 @json_option
-def evaluate(bundle: str, dataset: str, as_json: bool, **settings: Any) -> None:
+def evaluate(
+    bundle: str,
+    dataset: str,
+    min_accuracy: float | None,
+    max_rejected_known: float | None,
+    as_json: bool,
+    **settings: Any,
+) -> None:
     """Measure BUNDLE's accuracy over episodes, as a device runs it: its own file, in a device's interpreter.
 
     \b
@@ -58,6 +72,7 @@ def evaluate(bundle: str, dataset: str, as_json: bool, **settings: Any) -> None:
       edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear    # after adapting
       edge-meta evaluate omniglot --dataset omniglot --shot 5 --strangers omniglot --false-accept 0.05
       edge-meta evaluate letters.bundle --dataset folder:photos --split all --way 5 --shot 3 --query 5
+      edge-meta evaluate omniglot --dataset omniglot --way 5 --min-accuracy 0.9    # for CI
 
     Accuracy is closed-set (nothing is rejected as unknown): the mean over episodes, with its 95 % interval by the normal
     approximation. Strangers from the same dataset are of alphabets (groups) that the episode does not use; the threshold
@@ -65,10 +80,14 @@ def evaluate(bundle: str, dataset: str, as_json: bool, **settings: Any) -> None:
 
     lake fixes its episodes: it takes no option from --split to --seed, no --within-alphabet and no --strangers. It is for
     the final figure: choose nothing by it.
+
+    With --min-accuracy or --max-rejected-known, the result is printed as ever, and the exit code is 1 if it is worse.
     """
     from edge_meta.evaluation.evaluator import evaluate
     from edge_meta.runtime.bundle import Bundle
 
+    if max_rejected_known is not None and settings["strangers"] is None:
+        raise click.UsageError("--max-rejected-known needs --strangers.")
     episodes = {field.name: settings.pop(field.name) for field in fields(EpisodeProtocol)}
     protocol = EpisodeProtocol(**episodes) if given(episodes) else None
     done = evaluate(Bundle.open(bundle), dataset, protocol, **settings, on_progress=Counter("embedding"))
@@ -84,6 +103,20 @@ def evaluate(bundle: str, dataset: str, as_json: bool, **settings: Any) -> None:
             result |= {key: interval.mean, f"{key}_ci95": interval.ci95}
         lines.append(_strangers_summary(done.open_set, settings["strangers"]))
     emit(result, as_json, lines)
+    _require(done, min_accuracy, max_rejected_known)
+
+
+def _require(done: Evaluation, min_accuracy: float | None, max_rejected_known: float | None) -> None:
+    """Raise RequirementError if a mean is worse than what was asked for."""
+    missed = []
+    if min_accuracy is not None and done.accuracy.mean < min_accuracy:
+        missed.append(f"the accuracy, {done.accuracy}, is below {min_accuracy:.2%}")
+    if max_rejected_known is not None and done.open_set and done.open_set.rejected_known.mean > max_rejected_known:
+        rejected = done.open_set.rejected_known
+        missed.append(f"the share of known queries that is rejected, {rejected}, is above {max_rejected_known:.2%}")
+    if missed:
+        cause = " and ".join(missed)
+        raise RequirementError(f"{cause[0].upper()}{cause[1:]}.", "Find the change that made it worse, or ask for less.")
 
 
 def _summary(done: Evaluation) -> str:

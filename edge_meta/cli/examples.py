@@ -15,6 +15,7 @@ from edge_meta.cli.progress import Counter, note
 from edge_meta.errors import InputError
 from edge_meta.inputs.folders import Listing, list_labels, list_tree, no_examples
 from edge_meta.runtime.classifier import Classifier
+from edge_meta.runtime.domain_check import DomainCheck
 from edge_meta.types import Array
 
 
@@ -63,9 +64,12 @@ class Examples:
 
         Raises:
             InputError: see `folders.list_labels`.
+            LabelError: see `Classifier.label`.
         """
-        labels = list_labels(Path(folder), self._spec.suffixes, self._spec.noun)
-        return {label: self._listed(Path(folder) / label, listing) for label, listing in labels.items()}
+        files: dict[str, list[ExampleFile]] = {}
+        for name, listing in list_labels(Path(folder), self._spec.suffixes, self._spec.noun).items():
+            files.setdefault(self._classifier.label(name), []).extend(self._listed(Path(folder) / name, listing))
+        return files
 
     def embedded(self, files: Iterable[ExampleFile], progress: Callable[[], None]) -> Iterator[tuple[str, Array]]:
         """Embed files one by one: the path and the embedding (D,) of each that is read.
@@ -126,6 +130,18 @@ class Examples:
             cause = f"{other} is no {noun} file by its name ({kinds})."
             self.unreadable.append(Unreadable(str(other), cause, f"Convert it to one of {kinds}."))
         return [ExampleFile(str(path), in_folder=True) for path in listing.examples]
+
+
+def note_domain(classifier: Classifier, nearest: Sequence[tuple[str, float]] = ()) -> None:
+    """Say on stderr if the store, or queries, are of another kind than the bundle was calibrated on.
+
+    Args:
+        nearest: the nearest label of each query, and its squared distance.
+    """
+    domain = DomainCheck(classifier.store, classifier.bundle.manifest)
+    for sentence in (domain.of_store(), domain.of_queries(nearest)):
+        if sentence is not None:
+            note(f"Note: {sentence}")
 
 
 def label_and_paths(arguments: Sequence[str]) -> tuple[str | None, Sequence[str]]:

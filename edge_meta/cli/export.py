@@ -45,6 +45,10 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 )
 @click.option("--store", metavar="FILE", help="For imprint: the store's .db file.  [default: in the user's data folder]")
 @click.option(
+    "--litert-js", metavar="FOLDER|TGZ",
+    help="For web: where npm has installed LiteRT.js, or its archive.  [default: npm fetches it once]",
+)  # fmt: skip
+@click.option(
     "--quantize",
     type=click.Choice(QUANTIZATIONS),
     help="Format of the encoder's weights and arithmetic.  [default: int8; a .tflite file keeps its own]",
@@ -67,13 +71,20 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
     help="Largest loss of accuracy on validation classes; if the format loses more, nothing is written.",
 )  # fmt: skip
 @click.option("--explain", is_flag=True, help="Print the quantization noise of each layer, worst first.")
-@click.option("--output-tensor", metavar="T", help="Name or index of the embedding's tensor.  [default: the only output]")
-@click.option("--input-kind", type=click.Choice(INPUT_KINDS), help="[default: by the input's shape]")
+@click.option(
+    "--output-tensor", metavar="T", help="Name or index of the embedding's tensor, or a Keras layer.  [default: judged]"
+)
+@click.option("--input-kind", type=click.Choice(INPUT_KINDS), help="[default: by metadata, name and shape]")
 @click.option(
     "--input-shape", metavar="N,...", callback=_numbers(int), help="Shape without the batch, if the model leaves it open."
 )
 @click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="The model takes (x − mean) · scale.")
-@click.option("--scale", metavar="X[,...]", callback=_numbers(float), help="See --mean.  [default for both: by the file]")
+@click.option(
+    "--scale",
+    metavar="X[,...]",
+    callback=_numbers(float),
+    help="See --mean.  [default for both: as the file says, or by --calibration]",
+)
 @click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS), help="Order of colours.  [default: rgb]")
 @click.option("--sample-rate", type=int, metavar="HZ", help="Sample rate of audio.  [default: 16000]")
 @click.option(
@@ -95,6 +106,7 @@ def export(
     output: str,
     target: str,
     store: str | None,
+    litert_js: str | None,
     explain: bool,
     as_json: bool,
     **given: Any,
@@ -109,11 +121,12 @@ def export(
       edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
       edge-meta export mine.onnx --converter onnx2tf-venv --calibration folder:a --output mine.bundle
-      edge-meta export mobilenet.tflite --output-tensor pool --output mobilenet.bundle
+      edge-meta export mobilenet.tflite --calibration folder:photos --output mobilenet.bundle
       edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
-      edge-meta export spectrogram.tflite embedding.tflite --between x/10+2 --output words.bundle
+      edge-meta export spectrogram.tflite embedding.tflite --between x/10+2 --scale 1 --output words.bundle
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
+      edge-meta export omniglot --target web --output site
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
 
     Quantize the encoder and write it with its heads into one .tflite file. Calibrate the learning rate and rejection, and
@@ -131,6 +144,8 @@ def export(
     source = sources[0] if len(sources) == 1 else sources
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
+    if litert_js is not None and target != "web":
+        raise click.UsageError("--litert-js is for --target web.")
     if target != "litert":
         if explain:
             raise click.UsageError("--explain is for --target litert.")
@@ -139,7 +154,7 @@ def export(
     of_model = {name: value for name, value in stated.items() if value is not None}
     options = ExportOptions(**given, model_options=ModelOptions(**of_model) if of_model else None)
     if target != "litert":
-        result, lines = export_to_target(source, output, target, store, options)
+        result, lines = export_to_target(source, output, target, store, litert_js, options)
         emit(result, as_json, lines)
         return
     from converters import export_bundle
@@ -179,7 +194,7 @@ def _summary(bundle: Bundle) -> list[str]:
 def _noise(layers: Sequence[dict[str, Any]] | None) -> list[str]:
     """The quantization noise of each layer, worst first; None where it was not measured."""
     if layers is None:
-        return ["The noise of layers is not measured: that takes a run, or a Keras encoder of images with --calibration."]
+        return ["The noise of layers is not measured: that takes a run, or an encoder made here with --calibration."]
     if not layers:
         return ["No layer's quantization adds noise, or none can be told apart."]
     worst = layers[0]

@@ -8,14 +8,17 @@ from typing import Any
 import click
 
 from edge_meta.cli.common import emit, given, json_option, runtime_options, store_option
+from edge_meta.heads.scoring import ScoringHead
 from edge_meta.reports.inspect_text import lines
 from edge_meta.runtime import backend_comparison
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.interpreter import open_encoder
+from edge_meta.runtime.limits import Limits
 from edge_meta.runtime.machine import host
 from edge_meta.runtime.manifest import FORMAT, METRIC
 from edge_meta.runtime.subprocess_check import check_bundle
+from edge_meta.store.reader import NONE
 
 
 @click.command()
@@ -78,10 +81,15 @@ def _bundle(opened: Bundle) -> dict[str, Any]:
 
 
 def _store(bundle: Bundle, path: str | None, list_shots: bool) -> dict[str, Any]:
+    from edge_meta.evaluation.expected import expected_shares
+
+    rejection = bundle.manifest.rejection
     with bundle.open_store(path) as store:
-        snapshot, shots = store.snapshot(), store.shots() if list_shots else []
+        snapshot, none, shots = store.snapshot(), store.snapshot(NONE), store.shots() if list_shots else []
         used_path, migrated = store.path, store.migrated()
-    ids: dict[str, list[dict[str, Any]]] = {label: [] for label in snapshot.labels}
+        head = ScoringHead(snapshot)
+        expected = expected_shares(store, head, Limits(store, head, bundle.manifest).of_labels)
+    ids: dict[str, list[dict[str, Any]]] = {label: [] for label in (*snapshot.labels, NONE)}
     for label, shot, origin in shots:
         ids[label].append({"id": shot, "origin": origin, "migrated_from": migrated.get(origin)})
     classes: list[dict[str, Any]] = [
@@ -89,11 +97,15 @@ def _store(bundle: Bundle, path: str | None, list_shots: bool) -> dict[str, Any]
     ]
     if list_shots:
         classes = [{**entry, "ids": ids[entry["label"]]} for entry in classes]
+    of_none = {"none_shots": int(none.counts.sum())} | ({"none_ids": ids[NONE]} if list_shots else {})
     return {
         "store": str(used_path),
         "adapted": bool(snapshot.columns),
         "migrated_from": sorted(set(migrated.values())),
         "classes": classes,
+        **of_none,
+        "can_promise": rejection is not None and rejection.can_promise(len(classes)),
+        "expected": None if rejection is None or expected is None else expected.facts(),
     }
 
 

@@ -14,15 +14,24 @@ if TYPE_CHECKING:
     from edge_meta.training.progress import Progress
 
 
+MEASURED_STEPS = 4  # the first of a run is slower, in which it is compiled
+
+
 class TrainingProgress:
-    """Print a line at each validation; on a terminal, update a line in place between them."""
+    """Print the time left as soon as a few steps tell, and a line at each validation; on a terminal, update it between."""
 
     def __init__(self) -> None:
         self._shown = 0.0
         self._live = sys.stderr.isatty()
+        self._estimated = self._judged = False
 
     def __call__(self, progress: Progress) -> None:
+        if progress.steps >= MEASURED_STEPS and not self._estimated and progress.eta:
+            self._estimated = True
+            besides = "" if self._judged else ", and the validations"
+            click.echo(f"{self._start()}About {duration(progress.eta)} left on this machine{besides}", err=True)
         judged = progress.validation
+        self._judged = self._judged or judged is not None
         line = (
             f"episode {progress.episode:>{len(str(progress.episodes))}}/{progress.episodes}  loss {progress.loss:.3f}  "
             f"{progress.images_per_second:,.0f} images/s  {duration(progress.eta)} left"
@@ -38,8 +47,10 @@ class TrainingProgress:
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as people do: 45 s, 12 min 05 s."""
+    """Write seconds as people do: 45 s, 12 min 05 s, 9 h 05 min."""
     whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02d} s"
 
 

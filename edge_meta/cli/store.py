@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
+from edge_meta.choices import STORE_FORMATS
 from edge_meta.cli.common import emit, json_option, store_option
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.store_migration import migrate as migrate_store
 from edge_meta.store.archive import read_archive, write_archive
+from edge_meta.store.board_records import Steps
 from edge_meta.store.messages import SCRUB_PENDING
+
+format_option = click.option(
+    "--format", "file_format", type=click.Choice(STORE_FORMATS), default="npz", show_default=True,
+    help="Plain arrays, or what a board keeps in flash.",
+)  # fmt: skip
 
 
 @click.command()
@@ -29,7 +38,8 @@ def merge(bundle: str, stores: tuple[str, ...], store: str | None, as_json: bool
     """
     with Bundle.open(bundle).open_store(store) as opened:
         done = opened.merge(*stores)
-    lines = [f"{done.added} shots added, {done.removed} removed; {done.shots} shots of {done.classes} classes"]
+    kept = shots_of_classes(done.shots, done.classes, done.none_shots)
+    lines = [f"{done.added} shots added, {done.removed} removed; {kept}"]
     if done.head_reset:
         lines.append("The last layer was adapted to other shots: it is back at the prototypes. Adapt again if you like.")
     if done.undo_dropped:
@@ -58,9 +68,8 @@ def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> No
     forgotten in the new store stays in the old one.
     """
     done = migrate_store(Bundle.open(bundle), old_store, store)
-    lines = [
-        f"{done.store}: {done.shots} shots of {done.classes} classes, from encoder {done.embedding_map.encoder_id[:12]}"
-    ]
+    kept = shots_of_classes(done.shots, done.classes, done.none_shots)
+    lines = [f"{done.store}: {kept}, from encoder {done.embedding_map.encoder_id[:12]}"]
     lines.append(f"Measured when the bundle was made: {done.embedding_map.accuracy}")
     if done.head_reset:
         lines.append("The last layer was adapted: it is back at the prototypes. Adapt again if you like.")
@@ -72,6 +81,7 @@ def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> No
         "upgrade": done.embedding_map.to_manifest(),
         "classes": done.classes,
         "shots": done.shots,
+        "none_shots": done.none_shots,
         "head_reset": done.head_reset,
         "undo_dropped": list(done.undo_dropped),
     }
@@ -80,40 +90,75 @@ def migrate(bundle: str, old_store: str, store: str | None, as_json: bool) -> No
 
 @click.command("export-store")
 @click.argument("bundle")
-@click.argument("output", metavar="OUT.npz")
+@click.argument("output", metavar="OUT")
+@format_option
+@click.option(
+    "--sector-bytes", default=65536, show_default=True, metavar="N",
+    help="For --format board: the size of the board's two sectors.", type=click.IntRange(1024, 1 << 24),
+)  # fmt: skip
 @store_option
 @json_option
-def export_store(bundle: str, output: str, store: str | None, as_json: bool) -> None:
-    """Write the whole store of BUNDLE to an .npz file of plain arrays.
+def export_store(bundle: str, output: str, file_format: str, sector_bytes: int, store: str | None, as_json: bool) -> None:
+    """Write the whole store of BUNDLE to one file: an .npz file of plain arrays, or the flash of a board.
 
     \b
     Examples:
       edge-meta export-store omniglot backup.npz
       edge-meta export-store letters.bundle letters.npz --store kitchen.db
+      edge-meta export-store firmware letters.bin --format board --store kitchen.db
 
-    An OUT.npz that exists is replaced.
+    An OUT that exists is replaced. For a board, give the bundle that export --target tflm made for it.
     """
-    with Bundle.open(bundle).open_store(store) as opened:
-        done = write_archive(opened, output)
-    emit({"file": output, **done}, as_json, [f"{output}: {done['shots']} shots of {done['classes']} classes"])
+    opened_bundle = Bundle.open(bundle)
+    with opened_bundle.open_store(store) as opened:
+        if file_format == "board":
+            from edge_meta.store.board import write_board
+
+            done = write_board(opened, output, _steps(opened_bundle), sector_bytes)
+        else:
+            done = write_archive(opened, output)
+    emit({"file": output, **done}, as_json, [f"{output}: {_counts(done)}"])
 
 
 @click.command("import-store")
 @click.argument("bundle")
-@click.argument("source", metavar="IN.npz")
+@click.argument("source", metavar="IN")
+@format_option
 @store_option
 @json_option
-def import_store(bundle: str, source: str, store: str | None, as_json: bool) -> None:
-    """Make a new store for BUNDLE from a file of export-store.
+def import_store(bundle: str, source: str, file_format: str, store: str | None, as_json: bool) -> None:
+    """Make a new store for BUNDLE from a file of export-store, or from the flash of a board.
 
     \b
     Examples:
       edge-meta import-store omniglot backup.npz
       edge-meta import-store letters.bundle letters.npz --store kitchen.db
+      edge-meta import-store omniglot flash.bin --format board --store board.db
 
     A store that exists is not changed: import to another --store, then merge the two.
     """
     opened = Bundle.open(bundle)
     path = opened.store_path(store)
-    done = read_archive(source, path, opened.manifest.encoder_id, opened.manifest.dim)
-    emit({"store": str(path), **done}, as_json, [f"{path}: {done['shots']} shots of {done['classes']} classes"])
+    if file_format == "board":
+        from edge_meta.store.board import read_board as read
+    else:
+        read = read_archive
+    done = read(source, path, opened.manifest.encoder_id, opened.manifest.dim)
+    lines = [f"{path}: {_counts(done)}"]
+    lines += [f"Skipped a damaged record at byte {at:,}" for at in done.get("damaged", [])]
+    emit({"store": str(path), **done}, as_json, lines)
+
+
+def _steps(bundle: Bundle) -> Steps | None:
+    """The int8 values of a board's encoder; None for a bundle that is not for boards."""
+    output = bundle.manifest.target.get("output") if bundle.manifest.target else None
+    return Steps(output["scale"], output["zero_point"]) if output else None
+
+
+def _counts(done: dict[str, Any]) -> str:
+    return shots_of_classes(done["shots"], done["classes"], done.get("none_shots", 0))
+
+
+def shots_of_classes(shots: int, classes: int, none_shots: int) -> str:
+    """Return how many shots there are, and examples of none if there are any."""
+    return f"{shots} shots of {classes} classes" + (f", {none_shots} of none" if none_shots else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,17 +32,24 @@ def check_usage(source: str | tuple[str, ...], target: str) -> None:
 
 
 def export_to_target(
-    source: str | tuple[str, ...], output: str, target: str, store: str | None, options: ExportOptions
+    source: str | tuple[str, ...],
+    output: str,
+    target: str,
+    store: str | None,
+    litert_js: str | None,
+    options: ExportOptions,
 ) -> tuple[dict[str, Any], list[str]]:
     """Export a bundle, or a run by way of a temporary bundle, to a target; returns JSON fields and lines for people."""
     from converters.targets import export_target, imprint, opened
+    from converters.targets.web.litert_js import LiteRtJs
 
     with opened(source, options, note) as bundle:
         if target == "imprint":
             labels = imprint(bundle, store, output, options.overwrite)
             fields = {"file": output, "target": target, "encoder_id": bundle.manifest.encoder_id, "labels": list(labels)}
             return fields, [f"{output}: a classifier of {len(labels)} labels, {', '.join(labels)}; it never says unknown"]
-        made = export_target(bundle, output, target, options.overwrite, note)
+        library = LiteRtJs(Path(litert_js)) if litert_js else None
+        made = export_target(bundle, output, target, options.overwrite, note, library)
     manifest = made.manifest
     result: dict[str, Any] = {
         "bundle": str(made.path),

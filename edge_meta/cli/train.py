@@ -14,9 +14,15 @@ from edge_meta.errors import TrainingError
 
 
 @click.command()
-@click.option("--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH or npz:PATH.")
+@click.option(
+    "--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH, npz:PATH or csv:PATH."
+)
 @click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS), help="Train by this method.")
 @click.option("--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS), help="Train this network.")
+@click.option(
+    "--dim", type=int, metavar="VALUES",
+    help="End the encoder in a linear layer of so many values and unit length; for the encoders of photos.",
+)  # fmt: skip
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
 @click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
 @click.option("--way", default=100, show_default=True, help="Classes in a training episode.")
@@ -62,18 +68,23 @@ from edge_meta.errors import TrainingError
 @click.option(
     "--start",
     metavar="PATH",
-    help="Begin with the encoder of another run, or with the ImageNet weights (.pth) of an EfficientNet-Lite.",
+    help="Begin with the encoder of another run or of a .keras or .weights.h5 file, with the ImageNet weights (.pth) of an "
+    "EfficientNet-Lite, or, for a MobileNet, with those that Keras downloads: imagenet.",
 )
 @click.option(
     "--teacher", "teachers", multiple=True, metavar="PATH",
     help="Learn the embeddings of this run or .pth, with --method distill; several are joined.",
 )  # fmt: skip
 @click.option("--teacher-size", default=192, show_default=True, metavar="PIXELS", help="Image size of a .pth teacher.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0.0, min_open=True),
+    help="End after this time, judged and saved; --resume goes on. On one host only.",
+)  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Seed of weights, episodes and augmentation.")
 @click.option("--output", required=True, metavar="RUN", help="The run's folder; made if it is not there.")
 @click.option("--resume", is_flag=True, help="Go on with the run in RUN; its own settings count.")
 @json_option
-def train(output: str, resume: bool, as_json: bool, **settings: Any) -> None:
+def train(output: str, resume: bool, minutes: float | None, as_json: bool, **settings: Any) -> None:
     """Meta-train an encoder into the folder RUN.
 
     \b
@@ -83,10 +94,14 @@ def train(output: str, resume: bool, as_json: bool, **settings: Any) -> None:
       edge-meta train --dataset folder:photos --rgb --image-size 84 --way 5 --output runs/photos
       edge-meta train --method maml --way 5 --shot 1 --query 15 --tasks 4 --output runs/maml
       edge-meta train --output runs/omniglot --resume    # after an interruption
+      edge-meta train --output runs/omniglot --minutes 10
 
     The folder holds the encoder (best on validation classes), the curve, a checkpoint, and run.json, which says how it was
-    made. Ctrl-C saves a checkpoint first. Several GPUs share the tasks of a step (--tasks must be a multiple of them);
-    several hosts do, too, if each runs this command with its own TF_CONFIG and all see the folder RUN.
+    made. Ctrl-C saves a checkpoint first. After the first steps, the time that the others take is printed. The learning rate
+    decays over all --episodes, so ask for as many as the time allows.
+
+    Several GPUs share the tasks of a step (--tasks must be a multiple of them); several hosts do, too, if each runs this
+    command with its own TF_CONFIG and all see the folder RUN.
     """
     from edge_meta.training.config import TrainingConfig
     from edge_meta.training.pipeline import train
@@ -101,13 +116,18 @@ def train(output: str, resume: bool, as_json: bool, **settings: Any) -> None:
             )
         settings = asked | {key: settings[key] for key in given(settings)}
     if "TF_CONFIG" in os.environ:
+        if minutes is not None:
+            raise click.UsageError("--minutes is for one host: leave it out with TF_CONFIG.")
         note("Waiting until all workers of TF_CONFIG have started, an hour at most")
-    run = train(TrainingConfig(**settings), output, resume, TrainingProgress())
+    run = train(TrainingConfig(**settings), output, resume, TrainingProgress(), minutes=minutes)
+    done = settings["episodes"] if minutes is None else run.curve()[-1]["episode"]
+    if done < settings["episodes"]:
+        note(f"Ended after {minutes:g} min at episode {done} of {settings['episodes']}; saved. Go on with --resume.")
     best = run.best() or {}
     result = {
         "run": str(run.path),
         "encoder": str(run.encoder),
-        "episodes": settings["episodes"],
+        "episodes": done,
         "val_accuracy": best.get("val_accuracy"),
         "val_ci95": best.get("val_ci95"),
     }

@@ -36,10 +36,16 @@ def load_dataset(name: str, split: str, input_spec: InputSpec | None = None) -> 
         from edge_meta.datasets.user_data import load_npz
 
         return load_npz(Path(path), split, input_spec)
+    if kind == "csv" and path:
+        from edge_meta.datasets.csv_file import load_csv
+
+        return load_csv(Path(path), split, input_spec)
     if name not in ("omniglot", "lake", "glyphs"):
         raise DatasetError(f"There is no dataset {name!r}.", f"Use {names.NAMES}.")
     if not isinstance(input_spec, ImageInput):
-        raise DatasetError(f"{name} holds images; this encoder takes {input_spec.noun}s.", "Use folder:PATH or npz:PATH.")
+        raise DatasetError(
+            f"{name} holds images; this encoder takes {input_spec.noun}s.", "Use folder:PATH, npz:PATH or csv:PATH."
+        )
     if name == "omniglot":
         from edge_meta.datasets import omniglot
 

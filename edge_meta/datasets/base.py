@@ -48,6 +48,11 @@ class Dataset:
         if np.any(np.diff(self.labels) < 0):
             raise ValueError("labels are not in ascending order")
 
+    def __repr__(self) -> str:
+        classes, sizes = len(self.class_names), "×".join(map(str, self.examples.shape[1:]))
+        held = f"{len(self.examples):,} examples of {sizes} {self.examples.dtype}"
+        return f"<Dataset {self.name}, {self.split}: {classes:,} classes, {held}>"
+
     def with_rotations(self) -> Dataset:
         """Add each class turned by 90, 180 and 270 degrees as three more classes (Santoro et al. 2016; Snell et al. 2017).
 
@@ -94,7 +99,7 @@ class Dataset:
         """SHA-256 over class names, labels and examples: the same digest, the same data."""
         sha = hashlib.sha256("\0".join((*self.class_names, str(self.examples.shape))).encode())
         sha.update(self.labels.tobytes())
-        sha.update(self.examples.tobytes())
+        sha.update(np.ascontiguousarray(self.examples).data)  # no copy, since examples may be gigabytes
         return sha.hexdigest()
 
 

@@ -109,6 +109,9 @@ class EpisodeSampler:
         self._counts = counts
         self._starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
 
+    def __repr__(self) -> str:
+        return f"<EpisodeSampler {self.way}-way {self.shot}-shot, {self.query} queries of {self.dataset!r}>"
+
     def episode(self, index: int) -> Episode:
         """The episode of that number."""
         rng = np.random.default_rng((self.seed, index))

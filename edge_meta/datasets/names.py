@@ -10,6 +10,7 @@ DESCRIPTIONS = {
     "glyphs": "characters drawn from matplotlib's fonts; made on the spot",
     "folder:PATH": "your own: a folder of images, of .wav or .flac recordings, or of .npy arrays per class",
     "npz:PATH": "your own: arrays x, uint8 images (n, H, W[, C]), recordings (n, samples) or others, and y (n,)",
+    "csv:PATH": "your own: a .csv file with columns path and label, for files as in folder:PATH",
 }
 FETCHED = ("omniglot", "lake")
 

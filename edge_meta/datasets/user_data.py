@@ -16,7 +16,7 @@ from edge_meta.datasets.base import Dataset, require_classes, split_of_classes
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import InputSpec
 from edge_meta.inputs.array_files import read_npy
-from edge_meta.inputs.folders import list_folder
+from edge_meta.inputs.folders import did_you_mean, list_folder
 
 
 def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int = archive.MOST_BYTES) -> Dataset:
@@ -34,24 +34,27 @@ def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int =
     chosen = split_of_classes(names, split)
     require_classes(f"folder:{path}", split, len(chosen))
     class_names = tuple(names[index] for index in chosen)
-    examples = _read_all(f"folder:{path}", [file for name in class_names for file in classes[name]], input_spec, most_bytes)
+    files = [file for name in class_names for file in classes[name]]
+    examples = _read_all(f"folder:{path}", files, range(len(files)), input_spec, most_bytes)
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(classes[name]) for name in class_names])
     return Dataset(f"folder:{path}", split, examples, labels, class_names, ("",) * len(chosen))
 
 
-def _read_all(name: str, given: Sequence[Any] | NDArray[Any], input_spec: InputSpec, most_bytes: int) -> NDArray[Any]:
-    """Read paths or arrays into one array (n, *shape), if it takes no more than `most_bytes`."""
-    (first,) = input_spec.read_all(given[:1])
-    taken = len(given) * first.nbytes
+def _read_all(
+    name: str, given: Sequence[Any] | NDArray[Any], rows: Sequence[int], input_spec: InputSpec, most_bytes: int
+) -> NDArray[Any]:
+    """Read some of the paths or arrays into one array (rows, *shape), if it takes no more than `most_bytes`."""
+    first = input_spec.read(given[rows[0]])
+    taken = len(rows) * first.nbytes
     if taken > most_bytes:
         raise DatasetError(
-            f"{name} has {len(given):,} {input_spec.noun}s in this split, {taken:,} bytes as the encoder takes them; "
+            f"{name} has {len(rows):,} {input_spec.noun}s in this split, {taken:,} bytes as the encoder takes them; "
             f"at most {most_bytes:,} are read.",
             "Use fewer examples, or an encoder of smaller inputs.",
         )
-    examples = np.empty((len(given), *first.shape), first.dtype)
-    for row, example in enumerate(given):
-        examples[row] = input_spec.read(example)
+    examples = np.empty((len(rows), *first.shape), first.dtype)
+    for example, row in zip(examples, rows, strict=True):
+        example[...] = input_spec.read(given[row])
     return examples
 
 
@@ -70,7 +73,8 @@ def _class_files(path: Path, input_spec: InputSpec) -> dict[str, list[Path]]:
         where = f"{path / empty[0]}" if empty else f"{path}"
         raise DatasetError(
             f"{where} holds no {f'{noun}s' if empty else 'class folders'}.",
-            f"Put one subfolder per class into {path}, each with {noun} files ({', '.join(sorted(suffixes))}).",
+            f"{did_you_mean(path, suffixes)}Put one subfolder per class into {path}, "
+            f"each with {noun} files ({', '.join(sorted(suffixes))}).",
         )
     return classes
 
@@ -111,33 +115,54 @@ def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = ar
     x_fits = x.dtype == np.uint8 and x.ndim in (3, 4) if image else x.ndim == 1 + len(input_spec.shape)
     if not x_fits or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
         raise DatasetError(f"{path} has x {x.dtype} {x.shape} and y {y.dtype} {y.shape}.", remedy)
-    if splits is not None:
-        x, y = _rows_of_split(path, x, y, splits, split)
-    names, inverse = np.unique(y, return_inverse=True)
-    class_names = [str(name) for name in names]
+    return labelled(f"npz:{path}", split, x, y, splits, input_spec, most_bytes)
+
+
+def labelled(
+    name: str,
+    split: str,
+    given: Sequence[Any] | NDArray[Any],
+    y: NDArray[Any],
+    splits: NDArray[Any] | None,
+    input_spec: InputSpec,
+    most_bytes: int,
+) -> Dataset:
+    """A split of labelled paths or arrays; its classes are in the order of their labels.
+
+    Args:
+        name: of the dataset.
+        given: paths or arrays (n, ...).
+        y: the class of each, (n,).
+        splits: the split of each, (n,); None to deal classes to the splits.
+        most_bytes: as for `load_folder`.
+
+    Raises:
+        DatasetError: `splits` does not fit, the split has no classes, or examples of more than `most_bytes`.
+        InputError: an example is not what the encoder takes.
+    """
+    kept = np.arange(len(y)) if splits is None else _rows_of_split(name, y, splits, split)
+    names, inverse = np.unique(y[kept], return_inverse=True)
+    class_names = [str(each) for each in names]
     chosen = split_of_classes(class_names, split if splits is None else "all")
-    require_classes(f"npz:{path}", split, len(chosen))
-    rows = [np.flatnonzero(inverse == index) for index in chosen]
-    examples = _read_all(f"npz:{path}", x[np.concatenate(rows)], input_spec, most_bytes)
+    require_classes(name, split, len(chosen))
+    rows = [kept[inverse == index] for index in chosen]
+    examples = _read_all(name, given, np.concatenate(rows).tolist(), input_spec, most_bytes)
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(found) for found in rows])
     chosen_names = tuple(class_names[index] for index in chosen)
-    return Dataset(f"npz:{path}", split, examples, labels, chosen_names, ("",) * len(chosen))
+    return Dataset(name, split, examples, labels, chosen_names, ("",) * len(chosen))
 
 
-def _rows_of_split(
-    path: Path, x: NDArray[Any], y: NDArray[Any], splits: NDArray[Any], split: str
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The examples and classes of the rows that an .npz file gives to a split.
+def _rows_of_split(name: str, y: NDArray[Any], splits: NDArray[Any], split: str) -> NDArray[np.intp]:
+    """The rows that a dataset gives to a split.
 
     Raises:
         DatasetError: `splits` does not name a split for each example, or a class is in two splits.
     """
     if splits.shape != y.shape or not set(np.unique(splits).tolist()) <= set(SPLITS):
         raise DatasetError(
-            f"{path} has a `split` that is not one of {', '.join(SPLITS)} for each example.", "Save it again."
+            f"{name} has a `split` that is not one of {', '.join(SPLITS)} for each example.", "Save it again."
         )
     pairs = {(str(label), str(where)) for label, where in zip(y, splits, strict=True)}
     if len(pairs) > len({label for label, _ in pairs}):
-        raise DatasetError(f"{path} has a class in two splits.", "Give all examples of a class to one split.")
-    rows = np.ones(len(y), bool) if split == "all" else splits == split
-    return x[rows], y[rows]
+        raise DatasetError(f"{name} has a class in two splits.", "Give all examples of a class to one split.")
+    return np.flatnonzero(np.ones(len(y), bool) if split == "all" else splits == split)

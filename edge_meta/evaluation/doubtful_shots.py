@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_meta.evaluation.left_out import left_out_distances
 from edge_meta.evaluation.own_examples import Named
-from edge_meta.store.reader import Snapshot
+from edge_meta.store.reader import NONE, Snapshot
 from edge_meta.store.store import Store
 
 
@@ -31,7 +31,7 @@ class Doubt(NamedTuple):
 
 
 def enrolled_shots(store: Store) -> dict[bytes, str]:
-    """The bytes of each stored embedding → its label; empty for a store without single shots.
+    """The bytes of each stored embedding → its label, "" for none; empty for a store without single shots.
 
     Raises:
         StoreError: the store is damaged.
@@ -41,7 +41,8 @@ def enrolled_shots(store: Store) -> dict[bytes, str]:
     with store.everything() as reader:
         labels = reader.snapshot().labels
         embeddings, owners, _ = reader.shots()
-    return {shot.tobytes(): labels[owner] for shot, owner in zip(embeddings, owners, strict=True)}
+        none = dict.fromkeys((shot.tobytes() for shot in reader.none_shots().values()), NONE)
+    return none | {shot.tobytes(): labels[owner] for shot, owner in zip(embeddings, owners, strict=True)}
 
 
 def doubtful_shots(named: Mapping[str, Sequence[Named]], stored: Mapping[bytes, str], now: Snapshot) -> list[Doubt]:
@@ -63,7 +64,7 @@ def _repeated(named: Mapping[str, Sequence[Named]], stored: Mapping[bytes, str])
             if other is None:
                 seen[embedding.tobytes()] = label
             else:
-                cause = f"{path} is the same as a shot of {other} that is there already."
+                cause = f"{path} is the same as a shot of {other or 'none'} that is there already."
                 yield Doubt(path, label, "there_already", other, cause)
 
 

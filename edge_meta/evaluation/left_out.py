@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.heads.none_points import NonePoints, none_factors
 from edge_meta.types import Array, Array64, Integers
 
 
@@ -24,7 +25,7 @@ class Answers:
         truth: (M,), the index of each example's label; of strangers, that of their kind, and none of them is right.
         nearest: (M,), the index of the nearest label, known or not.
         distances: (M,), the squared distance to that label's prototype.
-        limits: (M,), the squared distance up to which that label is known.
+        limits: (M,), the squared distance up to which the example is known as that label.
     """
 
     truth: Integers
@@ -84,30 +85,54 @@ def left_out_distances(shots: Array, owners: Integers, sums: Array64, counts: In
     return distances
 
 
-def leave_shots_out(distances: Array64, owners: Integers, counts: Integers, limits: Array64) -> Answers:
+def leave_shots_out(distances: Array64, owners: Integers, counts: Integers, limits: Array64, to_none: Array64) -> Answers:
     """Classify each shot by the store without it. A label's only shot cannot be judged, and has no answer.
 
     Args:
-        distances: of all shots; see `left_out_distances`.
+        distances: of the shots; see `left_out_distances`.
         counts, limits: (N,).
+        to_none: (M,), squared distances of the shots to the nearest example of none; infinite where there is none.
     """
     judged = counts[owners] > 1
-    return _answers(distances[judged], owners[judged], limits)
+    return _answers(distances[judged], owners[judged], limits, counts, to_none[judged])
 
 
-def leave_labels_out(distances: Array64, owners: Integers, limits: Array64) -> Answers:
+def leave_labels_out(distances: Array64, owners: Integers, counts: Integers, limits: Array64, to_none: Array64) -> Answers:
     """Classify each shot as a stranger, by the store without its label. A sole label leaves none to be taken for.
 
     Args:
-        distances: of all shots; see `left_out_distances`.
-        limits: (N,).
+        distances: of the shots; see `left_out_distances`.
+        counts, limits, to_none: see `leave_shots_out`.
     """
     if len(limits) < 2:
-        distances, owners = distances[:0], owners[:0]
+        distances, owners, to_none = distances[:0], owners[:0], to_none[:0]
     others = np.where(owners[:, None] == np.arange(len(limits)), np.inf, distances)
-    return _answers(others, owners, limits)
+    return _answers(others, owners, limits, counts, to_none)
 
 
-def _answers(distances: Array64, truth: Integers, limits: Array64) -> Answers:
+def leave_none_out(examples: Array, prototypes: Array, counts: Integers, limits: Array64) -> Answers:
+    """Classify each example of none as a stranger, by the store without it.
+
+    Args:
+        examples: (K, D).
+        prototypes: (N, D), N at least 1.
+        counts, limits: (N,).
+
+    Returns:
+        Answers whose truth is N, which is no label.
+    """
+    distances = squared_distances(examples, prototypes)
+    left = [NonePoints(np.delete(examples, index, axis=0)).nearest(example) for index, example in enumerate(examples)]
+    return _answers(distances, np.full(len(examples), len(limits)), limits, counts, np.array(left, np.float64))
+
+
+def squared_distances(examples: Array, prototypes: Array) -> Array64:
+    """Squared distances (K, N) of examples (K, D) to prototypes (N, D)."""
+    columns = [((examples - prototype).astype(np.float64) ** 2).sum(axis=1) for prototype in prototypes]
+    return np.stack(columns, axis=1)
+
+
+def _answers(distances: Array64, truth: Integers, limits: Array64, counts: Integers, to_none: Array64) -> Answers:
     nearest = distances.argmin(axis=1)
-    return Answers(truth, nearest, distances[np.arange(len(truth)), nearest], limits[nearest])
+    known_up_to = np.minimum(limits[nearest], to_none / none_factors(counts[nearest]))
+    return Answers(truth, nearest, distances[np.arange(len(truth)), nearest], known_up_to)

@@ -11,9 +11,10 @@ from edge_meta.datasets.episodes import Episode, EpisodeSampler
 from edge_meta.errors import DatasetError
 from edge_meta.evaluation.episode_heads import EpisodeHead
 from edge_meta.evaluation.interval import Interval
+from edge_meta.heads.none_points import NonePoints
 from edge_meta.heads.prototypes import class_scatters
 from edge_meta.heads.rejection import Rejection
-from edge_meta.heads.store_evidence import MOST_SHOTS, spread_over
+from edge_meta.heads.store_evidence import MOST_SHOTS, Evidence, spread_over
 from edge_meta.types import Array, Array64
 
 
@@ -44,6 +45,7 @@ def judge_strangers(
     false_accept: float | None = None,
     elsewhere: Array | None = None,
     enrolled: Array | None = None,
+    none: int = 0,
 ) -> OpenSet:
     """Enroll each episode's support, then count which of its queries, and of as many strangers, are known.
 
@@ -55,6 +57,8 @@ def judge_strangers(
         elsewhere: (n, D), embeddings of strangers. Unless given, strangers are from the sampler's dataset, of groups that
             the episode does not use, or of its other classes where there is no such group.
         enrolled: as `embeddings`, for examples that are enrolled, if they were embedded in another way.
+        none: how many examples of none each episode is shown. They are of other classes than its strangers: the classes left
+            are dealt out in halves. Not with `elsewhere`.
 
     Raises:
         DatasetError: the episodes use all classes, so that no strangers are left.
@@ -65,16 +69,22 @@ def judge_strangers(
     counts = np.full(sampler.way, sampler.shot)
     chosen = spread_over(sampler.way)
     owners = np.repeat(chosen, min(sampler.shot, MOST_SHOTS))
-    for episode, strangers in _with_strangers(sampler, episodes, embeddings, elsewhere):
+    for episode, strangers, shown in _with_strangers(sampler, episodes, embeddings, elsewhere, none):
         support = enrolled[episode.support]
         prototypes = support.mean(axis=1)
-        limits = rejection.limits(counts, class_scatters(support, prototypes), false_accept)
+        scatters = class_scatters(support, prototypes)
         shots = support[chosen, :MOST_SHOTS].reshape(-1, support.shape[2])
-        limits = rejection.corrected(limits, shots, owners, prototypes, false_accept)
+        evidence = Evidence(shots, owners, prototypes, counts, scatters)
+        limits = rejection.corrected(rejection.limits(counts, scatters, false_accept), evidence, false_accept)
+        points = NonePoints(shown)
         for found, examples in ((known, embeddings[episode.query].reshape(-1, prototypes.shape[1])), (strange, strangers)):
             nearest = head(support, examples[None]).argmax(axis=1)
             distances = ((examples - prototypes[nearest]) ** 2).sum(axis=1)
-            found.append(distances / limits[nearest])  # above 1 is unknown
+            known_up_to = limits[nearest]
+            if none:
+                of_none = [points.limit(example, sampler.shot) for example in examples]
+                known_up_to = np.maximum(np.minimum(known_up_to, of_none), np.finfo(np.float64).tiny)
+            found.append(distances / known_up_to)  # above 1 is unknown
     return OpenSet(
         asked=rejection.false_accept if false_accept is None else false_accept,
         auroc=auroc(np.array(known), np.array(strange)),
@@ -106,19 +116,23 @@ def _share_below(values: Array64, at: Array64) -> Array64:
 
 
 def _with_strangers(
-    sampler: EpisodeSampler, episodes: int, embeddings: Array, elsewhere: Array | None
-) -> Iterator[tuple[Episode, Array]]:
-    """Yields each episode, and as many strangers' embeddings as it has queries, drawn with replacement."""
+    sampler: EpisodeSampler, episodes: int, embeddings: Array, elsewhere: Array | None, none: int
+) -> Iterator[tuple[Episode, Array, Array]]:
+    """Yields each episode, as many strangers' embeddings as it has queries, with replacement, and those of none."""
     data = sampler.dataset
     groups = np.array(data.groups)
     for index, episode in enumerate(sampler.episodes(episodes)):
         rng = np.random.default_rng((sampler.seed, index, 1))
-        pool = elsewhere
+        pool, shown = elsewhere, embeddings[:0]
         if pool is None:
             foreign = ~np.isin(groups, groups[episode.classes])
             if not foreign.any():
                 foreign = ~np.isin(np.arange(len(groups)), episode.classes)
+            if none:
+                aside = rng.permutation(np.flatnonzero(foreign))[: max(1, int(foreign.sum()) // 2)]
+                shown = rng.permutation(embeddings[np.isin(data.labels, aside)])[:none]
+                foreign[aside] = False
             pool = embeddings[foreign[data.labels]]
         if not len(pool):
             raise DatasetError("The episodes use all classes, so that no strangers are left.", "Use a smaller way.")
-        yield episode, pool[rng.integers(len(pool), size=sampler.way * sampler.query)]
+        yield episode, pool[rng.integers(len(pool), size=sampler.way * sampler.query)], shown

@@ -10,10 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import StoreError
+from edge_meta.evaluation.expected import Expected
 from edge_meta.evaluation.interval import Share
-from edge_meta.evaluation.left_out import Answers, label_sums, leave_labels_out, leave_shots_out, left_out_distances
+from edge_meta.evaluation.left_out import (
+    Answers,
+    label_sums,
+    leave_labels_out,
+    leave_none_out,
+    leave_shots_out,
+    left_out_distances,
+)
+from edge_meta.heads.none_points import NonePoints
 from edge_meta.runtime.classifier import Classifier
+from edge_meta.runtime.limits import none_points
 from edge_meta.store.messages import nothing_enrolled
+from edge_meta.store.reader import NONE
 from edge_meta.types import Array, Integers
 
 Named = tuple[str, Array]
@@ -101,12 +112,19 @@ class LeftOut:
     Attributes:
         shots: answers of the store without that shot.
         strangers: answers of the store without the shot's label.
+        none: answers to the examples of none, by the store without that example.
         single: labels with one shot, which cannot be judged.
     """
 
     shots: Judged
     strangers: Judged
+    none: Judged
     single: tuple[str, ...]
+
+    @property
+    def expected(self) -> Expected:
+        """The shares to be expected."""
+        return Expected(self.strangers.share("known"), self.shots.share("unknown"), self.none.share("known"))
 
 
 @dataclass(frozen=True)
@@ -118,6 +136,7 @@ class Check:
         strangers: the folder's examples of no enrolled label; None without a folder.
         left_out: None if the store keeps no single shots.
         says_unknown: whether the bundle is calibrated for unknown.
+        can_promise: whether the bundle's calibration and the store are enough to promise a share of false accepts.
         adapted: whether the head is adapted; only the folder's examples are judged by it, shots by prototypes.
     """
 
@@ -125,6 +144,7 @@ class Check:
     strangers: Judged | None
     left_out: LeftOut | None
     says_unknown: bool
+    can_promise: bool
     adapted: bool
 
     @property
@@ -166,10 +186,11 @@ def check_examples(classifier: Classifier, examples: Mapping[str, Sequence[Named
     if not labels:
         raise nothing_enrolled(classifier.store.path)
     limits = dict(zip(labels, classifier.limits(), strict=False))
+    none = none_points(classifier.store)
     strange = [label for label in examples if label not in limits]
 
     def judged(kinds: Sequence[str]) -> Judged:
-        truth, nearest, distances, names = [], [], [], []
+        truth, nearest, distances, known_up_to, names = [], [], [], [], []
         for kind, label in enumerate(kinds):
             for name, embedding in examples.get(label, ()):
                 best = classifier.classify_embedding(embedding, 1).top[0]
@@ -178,10 +199,11 @@ def check_examples(classifier: Classifier, examples: Mapping[str, Sequence[Named
                 truth.append(kind)
                 nearest.append(labels.index(best.label))
                 distances.append(best.distance)
+                known_up_to.append(min(limits[best.label], none.limit(embedding, classifier.shots(best.label))))
                 names.append(name)
-        known_up_to = np.array([limits[labels[index]] for index in nearest], np.float64)
         indices = np.array(truth, np.int64), np.array(nearest, np.int64)
-        return Judged(names, kinds, labels, Answers(*indices, np.array(distances, np.float64), known_up_to))
+        numbers = np.array(distances, np.float64), np.array(known_up_to, np.float64)
+        return Judged(names, kinds, labels, Answers(*indices, *numbers))
 
     left_out = leave_out(classifier) if classifier.store.database.keeps_shots else None
     return _check(classifier, judged(labels), judged(strange), left_out)
@@ -211,27 +233,34 @@ def leave_out(classifier: Classifier) -> LeftOut:
             f"{classifier.store.path} keeps no single shots to leave out.",
             "Give a folder of examples, one subfolder per label.",
         )
-    limits, ids = classifier.limits(), [shot for _, shot, _ in classifier.store.shots()]
+    limits, ids = classifier.limits(), [shot for label, shot, _ in classifier.store.shots() if label != NONE]
     with classifier.store.everything() as reader:
-        labels = reader.snapshot().labels
+        now, none_shots = reader.snapshot(), reader.none_shots()
         embeddings, owners, _ = reader.shots()
+    labels = now.labels
     if (len(labels), len(embeddings)) != (len(limits), len(ids)):
         raise _changed(classifier)
     sums, counts = label_sums(embeddings, owners, len(labels))
     distances = left_out_distances(embeddings, owners, sums, counts)
-    shots = leave_shots_out(distances, owners, counts, limits)
-    strangers = leave_labels_out(distances, owners, limits)
+    of_none = np.array(list(none_shots.values()), np.float32).reshape(-1, embeddings.shape[1])
+    to_none = np.array([NonePoints(of_none).nearest(embedding) for embedding in embeddings])
+    shots = leave_shots_out(distances, owners, counts, limits, to_none)
+    strangers = leave_labels_out(distances, owners, counts, limits, to_none)
+    none = leave_none_out(of_none, now.prototypes, counts, limits)
     judged = [shot for shot, owner in zip(ids, owners, strict=True) if counts[owner] > 1]
     return LeftOut(
         Judged(judged, labels, labels, shots),
         Judged(ids[: len(strangers.truth)], labels, labels, strangers),
+        Judged([shot.hex() for shot in none_shots], (*labels, NONE), labels, none),
         tuple(label for label, count in zip(labels, counts, strict=True) if count == 1),
     )
 
 
 def _check(classifier: Classifier, examples: Judged, strangers: Judged | None, left_out: LeftOut | None) -> Check:
-    says_unknown = classifier.bundle.manifest.rejection is not None
-    return Check(examples, strangers, left_out, says_unknown, bool(classifier.store.snapshot().columns))
+    rejection = classifier.bundle.manifest.rejection
+    can_promise = rejection is not None and rejection.can_promise(len(examples.labels))
+    adapted = bool(classifier.store.snapshot().columns)
+    return Check(examples, strangers, left_out, rejection is not None, can_promise, adapted)
 
 
 def _confusions(judged: Judged, chosen: NDArray[np.bool_]) -> Integers:

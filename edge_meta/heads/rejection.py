@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from edge_meta.errors import InputError
-from edge_meta.heads.store_evidence import correction
-from edge_meta.types import Array, Array64, Integers
+from edge_meta.heads.store_evidence import CERTAIN_LABELS, Evidence, correction
+from edge_meta.types import Array64, Integers
 
 # How many shots the calibration's spread weighs as, against a label's own shots. Chosen on Omniglot's validation alphabets,
 # where 4 to 16 do equally well and less than 2 does harm.
@@ -74,20 +74,19 @@ class Rejection:
         widths: Array64 = np.sqrt((PRIOR_SHOTS * self.spread + scatters) / usual)
         return widths
 
-    def corrected(
-        self,
-        limits: Array64,
-        shots: Array,
-        owners: Integers,
-        prototypes: Array,
-        false_accept: float | None = None,
-        within: Array64 | None = None,
-    ) -> Array64:
-        """Limits corrected by a store's own shots; see `store_evidence.correction` for the arguments."""
+    def corrected(self, limits: Array64, evidence: Evidence, false_accept: float | None = None) -> Array64:
+        """Limits (N,) corrected by a store's own shots; see `store_evidence`."""
         if self.prior_labels is None:
             return limits
         rate = self.false_accept if false_accept is None else false_accept
-        return limits * correction(shots, owners, prototypes, limits, rate, self.prior_labels, within)
+        return limits * correction(evidence, limits, rate, self.prior_labels, self.spread)
+
+    def can_promise(self, labels: int) -> bool:
+        """Whether the false-accept rate is promised for a number of labels.
+
+        A calibration that the store corrects promises nothing until the store's own labels tell enough of strangers.
+        """
+        return self.prior_labels is None or labels > CERTAIN_LABELS
 
     def _interpolated(self, table: tuple[tuple[float, ...], ...], labels: int, false_accept: float | None) -> float:
         """Interpolate a table (L, R) at a number of labels and a rate."""

@@ -49,6 +49,7 @@ class ArrayInput(InputSpec):
         Raises:
             InputError: the file is unreadable, or the array is of another shape, or has values that do not fit.
         """
+        self.require_one(example)
         name, array = _loaded(example)
         if array.shape != self.shape:
             raise InputError(

@@ -43,18 +43,21 @@ class AudioInput(InputSpec):
         """Read one recording, the path of a .wav or .flac file or mono samples (n,), as int16 (samples,).
 
         Raises:
-            InputError: the file is unreadable or over the limits of `audio_files` and `resampling`, or the array is not of
-                rank 1 and int16, or float from −1 to 1.
+            InputError: the file is unreadable or over the limits of `audio_files` and `resampling`, or the array is empty,
+                not of rank 1, or not int16 or float from −1 to 1.
             BackendError: it is a .flac file, and soundfile is not installed.
         """
         if isinstance(example, (str, Path)):
             recorded, rate = read_audio(example)
             return fit(resample(recorded, rate, self.sample_rate, str(example)), self.samples)
+        self.require_one(example)
         try:
             recorded = np.asarray(example)
         except ValueError:
             raise InputError("A recording is a list of rows of different lengths.", "Pass an int16 array.") from None
-        if recorded.ndim != 1 or recorded.size == 0:
+        if recorded.ndim == 1 and recorded.size == 0:
+            raise InputError("The recording has no samples.", "Check how it was recorded, or cut.")
+        if recorded.ndim != 1:
             raise InputError(
                 f"A recording of shape {recorded.shape} was given; the encoder takes mono samples, (n,).",
                 "Average its channels, and pass one recording at a time here.",

@@ -138,7 +138,7 @@ def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
     """Turn samples (n,), int16 or float from −1 to 1, into int16.
 
     Raises:
-        InputError: the dtype is another, or values lie far outside of that range.
+        InputError: the dtype is another, or values are not finite or lie far outside of that range.
     """
     if samples.dtype == np.int16:
         return samples
@@ -147,7 +147,9 @@ def to_int16(samples: NDArray[Any]) -> NDArray[np.int16]:
             f"A recording of dtype {samples.dtype} was given; the encoder takes int16, or float from -1 to 1.",
             "Convert it to int16.",
         )
+    if not np.isfinite(samples).all():
+        raise InputError("A recording has values that are not finite.", "Check how it was made; see numpy.isfinite.")
     # Decoders overshoot full scale a little. Values far beyond it are integers cast to float.
-    if not np.isfinite(samples).all() or np.abs(samples).max() > 2.0:
+    if np.abs(samples).max() > 2.0:
         raise InputError("A recording has values far outside of -1 to 1.", "Pass int16 samples, or divide them by 32768.")
     return np.clip(np.rint(samples * float(FULL_SCALE)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)

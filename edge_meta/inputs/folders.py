@@ -108,11 +108,28 @@ def list_labels(folder: Path, suffixes: Collection[str], noun: str) -> dict[str,
         if listing.folders:
             raise InputError(
                 f"{folder / name} holds subfolders, so the labels of what is in them are not clear.",
-                f"Give a label for all that is in it, before the folder, or move its {noun}s up into it.",
+                f"{did_you_mean(folder, suffixes)}Give a label for all that is in it, before the folder, or move its "
+                f"{noun}s up into it.",
             )
         if not listing.examples and not listing.others:
             raise no_examples(folder / name, suffixes, noun)
     return labels
+
+
+def did_you_mean(folder: Path, suffixes: Collection[str]) -> str:
+    """The question that helps who named a folder one level too high, and a blank; else nothing.
+
+    Args:
+        suffixes: as for `list_folder`.
+
+    Raises:
+        InputError: one of the folders cannot be read.
+    """
+    for child in list_folder(folder, suffixes).folders:
+        inner = list_folder(child, suffixes)
+        if not inner.examples and any(list_folder(label, suffixes).examples for label in inner.folders):
+            return f"Did you mean {child}? "
+    return ""
 
 
 def no_examples(folder: Path, suffixes: Collection[str], noun: str) -> InputError:

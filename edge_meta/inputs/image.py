@@ -63,6 +63,7 @@ class ImageInput(InputSpec):
         """
         if isinstance(example, (str, Path)) or is_pillow_image(example):
             return resize(read_image(example, self.channels), self.height, self.width)
+        self.require_one(example)
         try:
             pixels = np.asarray(example)
         except ValueError:

@@ -78,6 +78,14 @@ class InputSpec(ABC):
         several: Iterable[Any] = examples
         return several
 
+    def require_one(self, example: Any) -> None:
+        """Raise InputError if an example is several paths."""
+        if isinstance(example, (list, tuple)) and example and isinstance(example[0], (str, Path)):
+            raise InputError(
+                f"A list of {len(example)} path{'s' * (len(example) > 1)} was given where one {self.noun} is taken.",
+                "Give one path at a time, in a loop.",
+            )
+
     def _check_stack(self, stack: NDArray[Any]) -> None:
         """Raise InputError if an array is not several examples."""
         if stack.ndim != 1 + len(self.shape):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 
 import numpy as np
@@ -10,13 +9,13 @@ import numpy as np
 from edge_meta.evaluation.own_examples import Check, Judged, Outcome
 from edge_meta.reports.check_text import notes, pair_text, what_it_is
 from edge_meta.reports.confusion import RIGHT, WRONG
-from edge_meta.reports.page import escaped, page, section
+from edge_meta.reports.page import escaped, page, picture_uri, section
 from edge_meta.types import Integers
 
 MOST_MISTAKES, MOST_LABELS, MOST_EXAMPLES = 100, 40, 24  # that are shown: in all; in the matrix; of each label
 
 Thumbnails = Callable[[str], bytes]
-"""From an example's file to a small copy of it, a JPEG file's content."""
+"""From an example's file to a small copy of it, a JPEG or PNG file's content."""
 
 
 def render(check: Check, bundle: str, folder: str | None, thumbnails: Thumbnails | None = None) -> str:
@@ -27,10 +26,15 @@ def render(check: Check, bundle: str, folder: str | None, thumbnails: Thumbnails
         thumbnails: for examples that are image files; without it, none are shown.
     """
     what = "its enrolled shots, each left out" if folder is None else folder
+    head = [f"<h1>{escaped(bundle)} on {escaped(what)}</h1>"]
+    head += [f'<p class="quiet">{escaped(text)}.</p>' for text in notes(check)]
+    return page(f"edge_meta: {bundle}", head + sections_of(check, thumbnails))
+
+
+def sections_of(check: Check, thumbnails: Thumbnails | None) -> list[str]:
+    """Return the sections below the heading; see `render`."""
     mistakes, pairs = check.mistakes, check.pairs
     sections = [
-        f"<h1>{escaped(bundle)} on {escaped(what)}</h1>",
-        *(f'<p class="quiet">{escaped(text)}.</p>' for text in notes(check)),
         section("Results", "In brackets: 95 % intervals.", _results(check)),
         section("Confusion matrix", _matrix_text(check), _matrix(check)),
     ]
@@ -47,7 +51,7 @@ def render(check: Check, bundle: str, folder: str | None, thumbnails: Thumbnails
         for title, judged in (("Examples", check.examples), ("Strangers", check.strangers)):
             if judged:
                 sections.append(section(title, text, _examples(judged.outcomes(), thumbnails)))
-    return page(f"edge_meta: {bundle}", sections)
+    return sections
 
 
 def _results(check: Check) -> str:
@@ -141,5 +145,4 @@ def _picture(thumbnails: Thumbnails, outcome: Outcome) -> str:
     answer = "unknown" if outcome.taken_for is None else outcome.taken_for
     kind = "" if outcome.taken_for is None else "right" if outcome.taken_for == outcome.label else "wrong"
     told = escaped(f"{outcome.name}: {answer}")
-    uri = "data:image/jpeg;base64," + base64.b64encode(thumbnails(outcome.name)).decode()
-    return f'<img class="{kind}" src="{uri}" alt="{told}" title="{told}">'
+    return f'<img class="{kind}" src="{picture_uri(thumbnails(outcome.name))}" alt="{told}" title="{told}">'

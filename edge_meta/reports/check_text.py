@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge_meta.evaluation.interval import Share
-from edge_meta.evaluation.own_examples import Check, Judged, LeftOut, Outcome, Pair
+from edge_meta.evaluation.own_examples import Check, Judged, Outcome, Pair
+from edge_meta.reports.unknown_text import NEVER_UNKNOWN, no_promise
 
 MOST = 10  # mistakes, and pairs, at most, in text
 
@@ -19,11 +20,13 @@ def facts(check: Check, folder: str | None) -> dict[str, Any]:
         **_counts(examples),
         "labels": [{"label": label, **_counts(examples, kind)} for kind, label in _present(examples)],
         "strangers": None if check.strangers is None else _strangers(check.strangers),
-        "expected": None if left_out is None else _expected(left_out),
+        "expected": None if left_out is None else left_out.expected.facts(),
         "single_shots": None if left_out is None else list(left_out.single),
         "pairs": [pair._asdict() for pair in check.pairs],
         "mistakes": [_mistake(mistake, "shot" if folder is None else "file") for mistake in check.mistakes],
+        "none_shots": None if left_out is None else len(left_out.none),
         "says_unknown": check.says_unknown,
+        "can_promise": check.can_promise,
         "adapted": check.adapted,
     }
 
@@ -51,14 +54,13 @@ def lines(check: Check, folder: str | None) -> Iterator[str]:
 def notes(check: Check) -> Iterator[str]:
     """Sentences on what to expect, and on what could not be judged."""
     if check.left_out is not None:
-        yield (
-            f"To expect, by the enrolled shots: strangers accepted {check.left_out.strangers.share('known')}; "
-            f"known examples called unknown {check.left_out.shots.share('unknown')}"
-        )
+        yield from check.left_out.expected.sentences()
         for label in check.left_out.single:
             yield f"{label} has one shot, which cannot be left out: add more"
     if not check.says_unknown:
-        yield "The bundle is not calibrated for unknown: it calls nothing unknown"
+        yield NEVER_UNKNOWN
+    elif not check.can_promise:
+        yield no_promise(len(check.examples.labels))
     if check.adapted and check.left_out is not None:
         yield "Shots that are left out are judged by the prototypes, not by the adapted last layer"
 
@@ -109,16 +111,6 @@ def _strangers(strangers: Judged) -> dict[str, Any]:
 
 def _accepted(share: Share) -> dict[str, Any]:
     return {"examples": share.out_of, "accepted": share.count, "false_accept": share.share, "ci95": share.ci95}
-
-
-def _expected(left_out: LeftOut) -> dict[str, Any]:
-    accepted, lost = left_out.strangers.share("known"), left_out.shots.share("unknown")
-    return {
-        "false_accept": accepted.share,
-        "false_accept_ci95": accepted.ci95,
-        "rejected_known": lost.share,
-        "rejected_known_ci95": lost.ci95,
-    }
 
 
 def _mistake(mistake: Outcome, name: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from edge_meta.reports.accuracy_charts import curve, intervals
 from edge_meta.reports.benchmark_page import stage_chart
 from edge_meta.reports.benchmark_text import machine, memory, runtime
 from edge_meta.reports.confusion import confusion_matrix
-from edge_meta.reports.page import escaped, page, section
+from edge_meta.reports.page import escaped, page, picture_uri, section
 from edge_meta.reports.svg import COLOURS
 
 KINDS = ("float32", "int8")
@@ -68,7 +67,7 @@ def render(
 
 def _picture(image: NDArray[np.uint8]) -> str:
     """Return an image (height, width, channels) as a data URI."""
-    return "data:image/png;base64," + base64.b64encode(write_png(image)).decode()
+    return picture_uri(write_png(image))
 
 
 def _episode(test: Dataset, task: EnrolledTask, classes: int = 6, queries: int = 9) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge_meta.inputs import input_from_manifest
+from edge_meta.reports.unknown_text import expected_lines, no_promise
 from edge_meta.runtime.embedding_map_record import MigrationAccuracy
 
 
@@ -39,6 +40,14 @@ def _store(facts: Mapping[str, Any]) -> Iterator[str]:
         for shot in entry.get("ids", []):
             migrated = f", migrated from encoder {shot['migrated_from'][:12]}" if shot["migrated_from"] else ""
             yield f"    {shot['id']}  from {shot['origin'][:8]}{migrated}"
+    if facts["none_shots"]:
+        yield f"  none of these, never answered: {facts['none_shots']} shots"
+        for shot in facts.get("none_ids", []):
+            yield f"    {shot['id']}  from {shot['origin'][:8]}"
+    if facts["expected"] is not None:
+        yield from expected_lines(facts["expected"])
+    if facts["says_unknown"] and facts["classes"] and not facts["can_promise"]:
+        yield no_promise(len(facts["classes"]))
 
 
 def _runtime(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Iterable
 
@@ -38,6 +39,12 @@ def page(title: str, sections: Iterable[str]) -> str:
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{escaped(title)}</title><style>{_STYLE}</style>{''.join(sections)}</html>\n"
     )
+
+
+def picture_uri(content: bytes) -> str:
+    """Return the content of a PNG or JPEG file as a data URI."""
+    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def section(title: str, text: str, figure: str) -> str:

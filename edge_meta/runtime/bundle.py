@@ -54,9 +54,13 @@ class Bundle:
     path: Path
     name: str
     manifest: Manifest
-    model: bytes = field(repr=False)
-    seed: bytes | None = field(repr=False)
-    maps: Mapping[str, EmbeddingMap] = field(default_factory=dict, repr=False)
+    model: bytes
+    seed: bytes | None
+    maps: Mapping[str, EmbeddingMap] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        made = self.manifest
+        return f"<Bundle {self.name}: {made.input_spec} to {made.dim} values, {made.quantization}, {made.encoder_id[:12]}>"
 
     @classmethod
     def open(cls, source: str | Path, largest: int = LARGEST_BUNDLE) -> Bundle:
@@ -71,6 +75,7 @@ class Bundle:
         """
         try:
             path = _find(source)
+            _require_no_model(path)
             if path.is_dir():
                 return cls._read(path, largest, lambda name, most: _read_file(path / name, most))
             no_zip = f"{source} is neither a bundle's folder nor its zip, or it is cut short."
@@ -197,6 +202,18 @@ def _data_folder() -> Path:
 def shipped() -> list[str]:
     """List the names of the bundles that come with edge_meta."""
     return sorted(path.name.removesuffix(".bundle") for path in SHIPPED.glob("*.bundle"))
+
+
+def _require_no_model(path: Path) -> None:
+    """Raise BundleError for a model, or for a folder of `edge-meta train`, of which a bundle can be made."""
+    is_model = path.suffix in (".tflite", ".keras") and path.is_file()
+    if is_model or (
+        not (path / MANIFEST).exists() and any((path / name).is_file() for name in ("run.json", "saved_model.pb"))
+    ):
+        raise BundleError(
+            f"{path} is a plain model, not a bundle.",
+            f"Make a bundle first: edge-meta export {path} --output {path.with_suffix('.bundle')}",
+        )
 
 
 def _find(source: str | Path) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -11,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_meta.blas import Limited
-from edge_meta.errors import InputError, LabelError
+from edge_meta.errors import LabelError
 from edge_meta.heads.rejection import check_rate
-from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.colour_check import ColourCheck
+from edge_meta.runtime.embedding_checks import one_embedding, require_resolution
+from edge_meta.runtime.example_embedder import ExampleEmbedder
+from edge_meta.runtime.followed_store import FollowedStore
 from edge_meta.runtime.interpreter import Encoder, open_encoder
-from edge_meta.runtime.limits import known_up_to
 from edge_meta.runtime.results import Enrolled, Prediction, Result
+from edge_meta.store.forget import Forgotten
 from edge_meta.store.messages import nothing_enrolled
-from edge_meta.store.store import Forgotten, Store
+from edge_meta.store.reader import NONE
+from edge_meta.store.store import Store
 from edge_meta.store.undo import Undone
 from edge_meta.types import Array, Array64
 
@@ -38,14 +41,11 @@ class Classifier:
 
     def __init__(self, bundle: Bundle, encoder: Encoder, store: Store, false_accept: float | None = None) -> None:
         self.bundle, self.encoder, self.store = bundle, encoder, store
-        self._false_accept = false_accept
-        self._colour_check = ColourCheck(bundle.manifest)
         self._lock = threading.RLock()
         self._limited = Limited(encoder.options.threads)
-        self._version = store.version()
+        self._examples = ExampleEmbedder(bundle.manifest, encoder, self._lock, self._limited)
         with self._limited:
-            self._head = ScoringHead(store.snapshot())
-        self._limits: Array64 | None = None  # of the head, once they are asked for
+            self._now = FollowedStore(store, bundle.manifest, false_accept)
 
     @classmethod
     def load(
@@ -80,12 +80,24 @@ class Classifier:
     def labels(self) -> list[str]:
         """The enrolled labels, in the order of their first enrollment."""
         with self._lock, self._limited:
-            return list(self._current().labels)
+            return list(self._now.current().labels)
 
     def shots(self, label: str) -> int:
         """The number of shots of a label; 0 if it is not enrolled."""
         with self._lock, self._limited:
-            return self._current().shots(label)
+            return self._now.current().shots(self._now.forms.name(label))
+
+    def label(self, text: str) -> str:
+        """The label that a text stands for: as it is enrolled, or would be.
+
+        Texts that look the same, such as é of one character or two, are one label. A new one is in NFC, stripped of blanks.
+
+        Raises:
+            LabelError: it is no text, is empty, or has several lines.
+        """
+        with self._lock, self._limited:
+            self._now.current()
+            return self._now.forms.name(text)
 
     def limits(self) -> Array64:
         """The squared distance up to which each label is known, float64 (N,), in the order of `labels`.
@@ -93,8 +105,14 @@ class Classifier:
         Infinite where the bundle is not calibrated for unknown.
         """
         with self._lock, self._limited:
-            self._current()
-            return np.array(self._known_up_to())
+            self._now.current()
+            return np.array(self._now.limits.of_labels)
+
+    @property
+    def none_shots(self) -> int:
+        """The number of examples of none; see `enroll_none`."""
+        with self._lock, self._limited:
+            return int(self.store.snapshot(NONE).counts.sum())
 
     def embed(self, image: Any) -> Array:
         """Embed one example as float32 (D,).
@@ -106,54 +124,75 @@ class Classifier:
             InputError: it is not what the encoder takes.
             BackendError: see `Encoder.embed`.
         """
-        input_spec = self.bundle.manifest.input_spec
-        with self._limited:
-            example = input_spec.read(image)
-            self._colour_check(image)
-        with self._lock:
-            return self.encoder.embed(input_spec.normalize(example)[None])
+        return self._examples.embed(image)
 
     def enroll(self, label: str, images: Any) -> Enrolled:
         """Add examples to a label, creating it if it is new. All of them are added, or none.
 
         Args:
-            label: any text that is not empty.
+            label: one line of text; see `label`.
             images: examples, as the bundle's input says: an array (n, ...), for images uint8 (n, H, W[, C]), or a list of
                 paths, arrays and Pillow's images.
 
         Raises:
             InputError: one of them is not what the encoder takes, or there are none.
-            LabelError: the label is empty or no text.
-            StoreError: the store cannot be written.
+            LabelError: see `label`.
+            StoreError: see `enroll_embeddings`.
             BackendError: see `Encoder.embed`.
         """
-        input_spec = self.bundle.manifest.input_spec
-        embeddings = [self.embed(image) for image in input_spec.several(images)]
-        if not embeddings:
-            raise InputError(f"No {input_spec.noun}s were given for {label!r}.", "Give at least one.")
-        (enrolled,) = self.enroll_embeddings({label: np.stack(embeddings)})
+        (enrolled,) = self.enroll_embeddings({label: self._examples.embed_several(images, repr(label))})
         return enrolled
+
+    def enroll_none(self, images: Any) -> Enrolled:
+        """Show examples of things that are no label: what lies nearer to one of them than to a label is unknown.
+
+        They are kept like shots, but never answered, and an adapted head stays as it is. Undo takes them back.
+
+        Args:
+            images: as for `enroll`.
+
+        Returns:
+            How many were added and are there now; its label is empty.
+
+        Raises:
+            InputError, StoreError, BackendError: see `enroll`.
+        """
+        return self.enroll_none_embeddings(self._examples.embed_several(images, "none"))
+
+    def enroll_none_embeddings(self, embeddings: Array) -> Enrolled:
+        """As `enroll_none`, from embeddings, float32 (n, D); raises as `enroll_embeddings` does."""
+        with self._lock, self._limited:
+            require_resolution(embeddings)
+            self.store.enroll_none(embeddings)
+            labels = len(self._now.refresh().labels)
+            return Enrolled(NONE, len(embeddings), self.none_shots, labels)
 
     def enroll_embeddings(self, shots: Mapping[str, Array]) -> list[Enrolled]:
         """Add embeddings, float32 (n, D), to each of several labels: all of them, or none.
 
-        Undo takes all of them back in one step; in a store without single shots, in one step per label.
+        Undo takes all of them back in one step; in a store without single shots, in one step per label. A label given in
+        several forms has one result.
 
         Raises:
-            LabelError: a label is empty or no text.
-            StoreError: the store cannot be written, or an embedding has values that it does not hold.
+            LabelError: see `label`.
+            StoreError: the store cannot be written, or an embedding has values too large or too small for it.
             ValueError: embeddings are not (n, D) with n at least 1.
         """
         with self._lock, self._limited:
-            self.store.enroll_many(shots)
-            head = self._follow(*shots) if len(shots) == 1 else self._refresh()
+            self._now.current()
+            added = self._now.forms.by_name(shots)
+            require_resolution(*added.values())
+            self.store.enroll_many(added)
+            head = self._now.follow(*added) if len(added) == 1 else self._now.refresh()
             # Another process may have forgotten a label already.
             return [
-                Enrolled(label, len(embeddings), head.shots(label), len(head.labels)) for label, embeddings in shots.items()
+                Enrolled(label, len(embeddings), head.shots(label), len(head.labels)) for label, embeddings in added.items()
             ]
 
     def classify(self, image: Any, top_k: int = 3) -> Result:
-        """Find the nearest enrolled labels, and whether the example is near enough to be known.
+        """Find the nearest enrolled labels, and whether the example is known.
+
+        It is within the limit of its label, and not nearer to an example of none.
 
         Args:
             image: an example, as the bundle's input says: a path, or an array, for images uint8 (H, W[, C]).
@@ -170,15 +209,17 @@ class Classifier:
         """Classify as `classify` does, from an embedding, float32 (D,).
 
         Raises:
+            InputError: it is not (D,), or not finite.
             LabelError: nothing is enrolled.
         """
+        embedding = one_embedding(embedding, self.bundle.manifest.dim)
         with self._lock, self._limited:
-            head = self._current()
+            head = self._now.current()
             if not head.labels:
                 raise nothing_enrolled(self.store.path)
             top = head.rank(embedding, top_k)
             ranked = [Prediction(head.labels[near.label], near.score, near.distance) for near in top]
-            known = ranked[0].distance <= self._known_up_to()[top[0].label]
+            known = self._now.limits.known(top[0], embedding)
         best = ranked[0]
         if not known:
             best = best._replace(label=None)
@@ -207,32 +248,37 @@ class Classifier:
         manifest = self.bundle.manifest
         config = AdaptationConfig.of(manifest.learning_rates, manifest.rates_learned, solver, steps, learning_rate)
         with self._lock, self._limited:
-            if len(self._current().labels) < 2:
+            if len(self._now.current().labels) < 2:
                 raise LabelError("Adapting needs at least two labels.", "Enroll more classes first.")
             with self.store.adapting() as change:
                 adapted = adapt_head(change, config)
-            self._refresh()
+            self._now.refresh()
             return adapted
 
     def forget(self, label: str, shot: str | None = None) -> Forgotten:
         """Remove a label for good, or one shot of it by its id.
 
         Returns:
-            The number of shots removed, whether an adapted head went with them, and whether their bytes may still be on
-            the disk; see `Store.forget`.
+            How many shots, whether an adapted head went with them, and whether bytes may be left; see `Store.forget`.
 
         Raises:
             LabelError: there is no such label or shot.
             StoreError: the store cannot be written; nothing has changed.
         """
         with self._lock, self._limited:
+            label = self.label(label)
             try:
                 forgotten = self.store.forget(label, shot)
             except BaseException:  # perhaps an interrupt after the removal, while it waited for another program
-                self._refresh()
+                self._now.refresh()
                 raise
-            self._follow(label)
+            self._now.follow(label)
             return forgotten
+
+    def forget_none(self, shot: str | None = None) -> Forgotten:
+        """As `forget`, the examples of none, or one of them."""
+        with self._changing():
+            return self.store.forget_none(shot)
 
     def rename(self, old: str, new: str) -> int:
         """Rename a label, keeping its shots and an adapted head; returns how many shots it has.
@@ -240,11 +286,10 @@ class Classifier:
         Raises:
             LabelError: the old one is not enrolled, or the new one is, or is no label.
         """
-        with self._lock, self._limited:
-            try:
-                return self.store.rename(old, new)
-            finally:
-                self._refresh()
+        with self._changing():
+            self._now.current()
+            old, new = self._now.forms.renamed(old, new)
+            return self.store.rename(old, new)
 
     def undo(self) -> Undone:
         """Take back the last enroll, adapt or rename.
@@ -252,19 +297,17 @@ class Classifier:
         Raises:
             LabelError: there is nothing to take back.
         """
-        with self._lock, self._limited:
-            try:
-                return self.store.undo()
-            finally:
-                self._refresh()
+        with self._changing():
+            return self.store.undo()
 
     def merge(self, *stores: str | Path) -> Merged:
         """Take over the shots and removals of other stores of the same encoder; see `Store.merge`."""
-        with self._lock, self._limited:
-            try:
-                return self.store.merge(*stores)
-            finally:
-                self._refresh()
+        with self._changing():
+            return self.store.merge(*stores)
+
+    def __repr__(self) -> str:
+        head, path = self._now.head, self.store.path
+        return f"<Classifier {self.bundle.name}: {len(head.labels)} labels, {head.counts.sum()} shots, {path.name}>"
 
     def close(self) -> None:
         """Close the store; its file can then be copied as it is."""
@@ -277,26 +320,11 @@ class Classifier:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _known_up_to(self) -> Array64:
-        """As `limits`, of the head."""
-        if self._limits is None:
-            self._limits = known_up_to(self.store, self._head, self.bundle.manifest, self._false_accept)
-        return self._limits
-
-    def _current(self) -> ScoringHead:
-        """The head, read again if another process has changed the store."""
-        return self._head if self.store.version() == self._version else self._refresh()
-
-    def _follow(self, label: str) -> ScoringHead:
-        """The head after a change of one label, which alone is read again unless another process has changed the store."""
-        now = self.store.snapshot(label)
-        if self.store.version() != self._version or self._head.adapted:
-            return self._refresh()
-        self._head.update(label, now)
-        self._limits = None
-        return self._head
-
-    def _refresh(self) -> ScoringHead:
-        self._version = self.store.version()
-        self._head, self._limits = ScoringHead(self.store.snapshot()), None
-        return self._head
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Keep other threads out, and read the store again after a change, or an error in the midst of one."""
+        with self._lock, self._limited:
+            try:
+                yield
+            finally:
+                self._now.refresh()

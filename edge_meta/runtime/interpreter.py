@@ -11,6 +11,7 @@ from edge_meta.errors import BackendError, BundleError
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions, first_line, open_interpreter
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.first_run import check_first_run
+from edge_meta.runtime.output_normalization import OutputNormalization
 
 
 class Encoder:
@@ -21,11 +22,14 @@ class Encoder:
         interpreter: the backend's own object, with tensors allocated.
     """
 
-    def __init__(self, model: bytes, options: RuntimeOptions = DEFAULT) -> None:
+    def __init__(
+        self, model: bytes, options: RuntimeOptions = DEFAULT, normalization: OutputNormalization | None = None
+    ) -> None:
         """Load a model.
 
         Args:
             model: the content of encoder.tflite; subgraph 0 is the encoder.
+            normalization: of its output, where the manifest says so.
 
         Raises:
             BackendError: the backend is not installed, or the delegate failed and there is no fallback.
@@ -43,7 +47,7 @@ class Encoder:
                 f"encoder.tflite gives {name} values of shape {shape}, not one vector in float32.",
                 "Export the bundle again.",
             )
-        self._input, self._output = given["index"], taken["index"]
+        self._input, self._output, self._normalization = given["index"], taken["index"], normalization
 
     @property
     def backend(self) -> str:
@@ -71,7 +75,7 @@ class Encoder:
                 "Check the values that were given, or use another --backend, or no --delegate.",
             ) from None
         embedding: NDArray[np.float32] = self.interpreter.get_tensor(self._output)[0]
-        return embedding
+        return embedding if self._normalization is None else self._normalization.apply(embedding)
 
 
 def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
@@ -83,7 +87,7 @@ def open_encoder(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> Encoder:
     """
     check_first_run(bundle, options)
     with bundle.naming_errors():
-        encoder = Encoder(bundle.model, options)
+        encoder = Encoder(bundle.model, options, bundle.manifest.normalization)
     manifest = bundle.manifest
     shape, dtype = (1, *manifest.input_spec.shape), manifest.input_spec.tensor_dtype
     if (encoder.input_shape, encoder.input_dtype, encoder.dim) != (shape, dtype, manifest.dim):

@@ -13,6 +13,7 @@ from edge_meta.errors import BundleError
 from edge_meta.heads.rejection import Rejection
 from edge_meta.inputs import InputSpec, input_from_manifest
 from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord
+from edge_meta.runtime.output_normalization import OutputNormalization
 from edge_meta.store.schema import ENCODER_ID
 
 FORMAT = 1
@@ -32,6 +33,7 @@ class Manifest:
         rejection: None if the bundle is not calibrated; then every query is known.
         runtimes: those that the converted file was checked for.
         target: the `name` of the bundle's target other than LiteRT, and measurements on it.
+        normalization: of the file's output, which is done outside of the file; None where the output is the embedding.
         embedding_maps: from the older encoders whose stores can be migrated to this one; `upgrades` in the JSON.
     """
 
@@ -49,6 +51,7 @@ class Manifest:
     rates_learned: bool = False
     target: Mapping[str, Any] = field(default_factory=dict)
     embedding_maps: tuple[EmbeddingMapRecord, ...] = ()
+    normalization: OutputNormalization | None = None
 
     def to_json(self) -> str:
         """Write the manifest as JSON text."""
@@ -57,7 +60,11 @@ class Manifest:
             "encoder_id": self.encoder_id,
             "files": dict(self.files),
             "input": self.input_spec.to_manifest(),
-            "embedding": {"dim": self.dim, "metric": METRIC},
+            "embedding": {
+                "dim": self.dim,
+                "metric": METRIC,
+                **(self.normalization.to_manifest() if self.normalization else {}),
+            },
             "quantization": self.quantization,
             "runtimes": list(self.runtimes),
             "signatures": dict(self.signatures),
@@ -134,6 +141,7 @@ class Manifest:
             rates_learned=fields["head"].get("learned", False) is True,
             target=dict(fields.get("target", {})),
             embedding_maps=embedding_maps,
+            normalization=OutputNormalization.from_manifest(fields["embedding"], dim),
         )
 
 

@@ -23,7 +23,7 @@ class Result(NamedTuple):
     """The result of `classify`.
 
     Attributes:
-        best: the answer; its label is None for an example that is too far from the nearest label.
+        best: the answer; its label is None for an example that is too far from the nearest label, or near to one of none.
         top: the nearest labels in order, known or not.
     """
 
@@ -39,6 +39,7 @@ class Enrolled(NamedTuple):
     """The result of `enroll`.
 
     Attributes:
+        label: empty for examples of none.
         added: the number of shots added.
         shots: the number of shots that the label has now.
         classes: the number of labels in the store.

@@ -14,7 +14,7 @@ from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord
 from edge_meta.store.database import Copy
 from edge_meta.store.exact_sums import Sums
 from edge_meta.store.placement import create_atomically
-from edge_meta.store.reader import Reader
+from edge_meta.store.reader import NONE, Reader
 from edge_meta.store.store import Store
 from edge_meta.store.store_check import check_store
 from edge_meta.store.writer import to_blob
@@ -27,7 +27,7 @@ class Migrated:
     Attributes:
         store: the new file.
         embedding_map: the record of the map: from which encoder, and what it keeps of the accuracy.
-        classes, shots: numbers migrated, which are all that there were.
+        classes, shots, none_shots: numbers migrated, which are all that there were; the last, examples of none.
         head_reset: whether the old store had an adapted head; the new one starts at the prototypes.
         undo_dropped: the actions that undo can take back in the old store but not in the new one, newest first.
     """
@@ -36,6 +36,7 @@ class Migrated:
     embedding_map: EmbeddingMapRecord
     classes: int
     shots: int
+    none_shots: int
     head_reset: bool
     undo_dropped: tuple[str, ...]
 
@@ -66,7 +67,7 @@ def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None)
         rows = Reader(old, old.record.dim)
         with old.reading():
             check_store(rows)
-            now = rows.snapshot()
+            now, none_shots = rows.snapshot(), rows.shots_of(NONE)
             tables = _mapped(rows, bundle.maps[old.record.encoder_id], old.record)
             steps = tuple(str(action) for (action,) in rows.query("SELECT action FROM log ORDER BY id DESC"))
     finally:
@@ -78,7 +79,8 @@ def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None)
 
     if not create_atomically(path, fill):
         raise taken
-    return Migrated(path, old.record, len(now.labels), int(now.counts.sum()), bool(now.columns), steps)
+    shots = int(now.counts.sum())
+    return Migrated(path, old.record, len(now.labels), shots, none_shots, bool(now.columns), steps)
 
 
 class _OldStore(Copy):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from edge_meta import files
 from edge_meta.errors import StoreError
 from edge_meta.store.placement import create_atomically
+from edge_meta.store.reader import NONE, Snapshot
 from edge_meta.store.schema import FORMAT
 from edge_meta.store.store import Store
 from edge_meta.store.store_check import check_store
@@ -54,7 +55,7 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
     """Write all of a store into one .npz, whole or not at all; replace a file that is there.
 
     Returns:
-        How many `classes` and `shots` there are.
+        How many `classes`, their `shots`, and `none_shots` (examples of none) there are.
 
     Raises:
         LabelError: nothing is enrolled.
@@ -73,7 +74,7 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
             found = rows.query(f"SELECT {', '.join(columns)} FROM {table} ORDER BY {order}").fetchall()
             for index, (column, kind) in enumerate(columns.items()):
                 arrays |= _column(f"{table}.{column}", kind, [row[index] for row in found], store.dim)
-        now = rows.snapshot()
+        counts = _counts(rows.snapshot(), rows.snapshot(NONE))
     content = io.BytesIO()  # NumPy's writer would write on when the disk is full
     np.savez(content, **arrays)
     try:
@@ -83,14 +84,14 @@ def write_archive(store: Store, path: str | Path) -> dict[str, int]:
             file.write(content.getbuffer())
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error}).", "Choose another file.") from error
-    return {"classes": len(now.labels), "shots": int(now.counts.sum())}
+    return counts
 
 
 def read_archive(source: str | Path, path: Path, encoder_id: str, dim: int) -> dict[str, int]:
     """Make a new store at `path` from a file that `write_archive` wrote, whole or not at all.
 
     Returns:
-        How many `classes` and `shots` there are.
+        How many `classes`, their `shots`, and `none_shots` (examples of none) there are.
 
     Raises:
         StoreError: there is a store already; or the file is no such archive, damaged, or of another encoder.
@@ -125,12 +126,15 @@ def read_archive(source: str | Path, path: Path, encoder_id: str, dim: int) -> d
 
     def fill(new: Path) -> None:
         with Store(new, encoder_id, dim, keep_shots=header["keeps_shots"] == [1]) as store:
-            now = store.restore(tables, source)
-            made.update(classes=len(now.labels), shots=int(now.counts.sum()))
+            made.update(_counts(store.restore(tables, source), store.snapshot(NONE)))
 
     if not create_atomically(path, fill):
         raise taken
     return made
+
+
+def _counts(labels: Snapshot, none: Snapshot) -> dict[str, int]:
+    return {"classes": len(labels.labels), "shots": int(labels.counts.sum()), "none_shots": int(none.counts.sum())}
 
 
 def _column(name: str, kind: str, values: list[Any], dim: int) -> dict[str, NDArray[Any]]:

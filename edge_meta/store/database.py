@@ -67,6 +67,7 @@ class Database:
         self._copied: tuple[object, ...] | None = None  # the state of the files that are read by way of a copy
         self._copies = 0
         self._swept = False  # whether leftovers of killed processes were removed
+        self._log_begins = False  # whether the log still lacks the value that tells whose it is; see log_link.py
         self._closed = False
         self.connected()
 
@@ -155,13 +156,17 @@ class Database:
             self._removes = False
             log = log_header(self._file)
             with self._transaction("IMMEDIATE"):
-                if log is None:
+                if log is None or self._log_begins:
                     begin_log(self._connected)
                 yield
                 self.require_same_file()
-            if log is not None and log_header(self._file) != log:  # SQLite has begun the log anew with this change
-                with self._transaction("IMMEDIATE"):
-                    begin_log(self._connected)
+            # From here on the change is made: what fails is left to the next one.
+            self._log_begins = log is not None and log_header(self._file) != log  # SQLite has begun it with this change
+            if self._log_begins:
+                with suppress(sqlite3.OperationalError):
+                    with self._transaction("IMMEDIATE"):
+                        begin_log(self._connected)
+                    self._log_begins = False
             self._scrub(self.busy_seconds if self._removes else 0.0)
             self.require_same_file()
 

@@ -7,58 +7,113 @@ The undo log says which sums each of the last enrolls added, and so what the row
 an undo. Say the older row is `apart` enrolls away from a state that both have been in, and the newer one `since`. If
 the newer row goes back to the older one, each of the `apart` enrolls was undone, which is one revision each, and each of the
 `since` is one more. So if there are fewer revisions between the two rows, they went on apart.
+
+A rename moves a row to another id, without a revision. The log names the label from before; and the new id, which is derived
+from the old one, tells whether another store's row is the one that was moved.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from edge_meta.errors import StoreError
 from edge_meta.store.reader import Reader
+from edge_meta.store.rename import moved_id
 
 Sums = tuple[int, bytes, bytes]  # count, sum, squares
-Row = tuple[int, int, bytes, bytes]  # with the revision before them
+
+
+class Row(NamedTuple):
+    """A row of sums of a store; see schema.sql."""
+
+    store: Reader
+    id: bytes
+    label: str
+    origin: bytes
+    revision: int
+    sums: Sums
+
+
+class _Rows:
+    """The rows of sums of a store, as far as copies of them can tell anything.
+
+    Attributes:
+        rows: by their ids.
+        removed: the ids of those that were removed.
+        renamed: rows that a rename has moved, and the label from before, as far as the undo log knows.
+    """
+
+    def __init__(self, store: Reader) -> None:
+        asked = "SELECT sums.id, label, origin, revision, count, sum, squares FROM sums JOIN labels ON labels.id = label_id"
+        # Nobody enrolls into a migrated row; its copies may differ in the last bit of what different machines computed.
+        asked += " WHERE origin NOT IN (SELECT origin FROM migrated)"
+        self.rows = {
+            row_id: Row(store, row_id, label, origin, revision, (count, total, squares))
+            for row_id, label, origin, revision, count, total, squares in store.query(asked)
+        }
+        self.removed = {removed for (removed,) in store.query("SELECT id FROM removed")}
+        steps = "SELECT sums.id, log_renames.label FROM log_renames JOIN sums ON sums.label_id = log_renames.label_id"
+        self.renamed = [(self.rows[row_id], label) for row_id, label in store.query(steps) if row_id in self.rows]
 
 
 def require_one_history(one: Reader, other: Reader) -> None:
     """Check that no row of sums of two stores was enrolled into by both since one was copied from the other.
+
+    Nor by one of them, where the other has renamed the label.
 
     Raises:
         StoreError: one was; nothing has changed.
     """
     if one.keeps_shots:
         return
-    gone = {removed for store in (one, other) for (removed,) in store.query("SELECT id FROM removed")}
-    # Nobody enrolls into a migrated row; its copies may differ in the last bit of what different machines computed.
-    migrated = {origin for store in (one, other) for (origin,) in store.query("SELECT origin FROM migrated")}
-    rows = "SELECT sums.id, label, origin, revision, count, sum, squares FROM sums JOIN labels ON labels.id = label_id"
-    known = {sum_id: tuple(row) for sum_id, _, _, *row in one.query(rows)}
-    for sum_id, label, origin, *row in other.query(rows).fetchall():
-        if sum_id not in known or sum_id in gone or origin in migrated:
-            continue
-        if _diverged(one, other, sum_id, known[sum_id], tuple(row)):
-            raise StoreError(
-                f"{one.path} and {other.path} are copies of one store without single shots, and both have enrolled "
-                f"{label!r} since they were copied: merging would lose what one of them enrolled. Nothing was changed.",
-                "Enroll the examples of one of them again, into a new --store, and merge that one.",
-            )
+    mine, theirs = _Rows(one), _Rows(other)
+    gone = mine.removed | theirs.removed
+    for row in theirs.rows.values():
+        if row.id in mine.rows and row.id not in gone and _diverged(mine.rows[row.id], row):
+            what = repr(row.label) if row.label else "examples of none"
+            raise _apart(one, other, f"both have enrolled {what} since they were copied", "lose what one of them")
+    for renaming, enrolling in ((mine, theirs), (theirs, mine)):
+        for row, label in renaming.renamed:
+            for old in enrolling.rows.values():
+                if old.label == label and _moved(renaming.removed & {old.id}, row) and not _before(old, row):
+                    how = f"one has enrolled {label!r} since they were copied, which the other has renamed"
+                    raise _apart(one, other, how, "lose what it")
+    common = mine.removed & theirs.removed
+    for row, _ in mine.renamed:
+        for like, _ in theirs.renamed:
+            if like.label == row.label and like.id != row.id and _moved(common, row) & _moved(common, like):
+                how = f"one has enrolled {row.label!r} before both renamed it to that"
+                raise _apart(one, other, how, "count twice what both")
 
 
-def _diverged(one: Reader, other: Reader, sum_id: bytes, row_of_one: Row, row_of_other: Row) -> bool:
+def _apart(one: Reader, other: Reader, how: str, then: str) -> StoreError:
+    return StoreError(
+        f"{one.path} and {other.path} are copies of one store without single shots, and {how}: merging would {then} "
+        "enrolled. Nothing was changed.",
+        "Enroll the examples of one of them again, into a new --store, and merge that one.",
+    )
+
+
+def _moved(ids: set[bytes], row: Row) -> set[bytes]:
+    """Return those of the ids from which a rename has moved a row to where it is."""
+    totals = [total for _, total, _ in _states(row)] if ids else []
+    return {old_id for old_id in ids if any(moved_id(old_id, row.label, total) == row.id for total in totals)}
+
+
+def _before(old: Row, row: Row) -> bool:
+    """Whether a row is an older state of another, which a rename has moved since."""
+    return old.revision <= row.revision and not _diverged(old, row)
+
+
+def _diverged(one: Row, other: Row) -> bool:
     """Whether it is certain that two copies of a row of sums went on apart.
 
     Not all that did can be told from an undo: not if the newer one has undone something since, nor beyond the undo log.
-
-    Args:
-        one, other: the stores.
-        sum_id: the row's id.
-        row_of_one, row_of_other: revision, count, sum and squares of each.
     """
-    if row_of_one == row_of_other:
-        return False
-    if row_of_one[0] == row_of_other[0]:
-        return True
-    stores = sorted(((row_of_one, one), (row_of_other, other)), key=lambda entry: entry[0][0])
-    older, newer = (_states(store, sum_id, row[1:]) for row, store in stores)
-    revisions = abs(row_of_one[0] - row_of_other[0])
+    if one.revision == other.revision:
+        return one.sums != other.sums
+    older, newer = (_states(row) for row in sorted((one, other), key=lambda row: row.revision))
+    revisions = abs(one.revision - other.revision)
     for apart, state in enumerate(older):
         if state in newer:
             return apart > 0 and apart + newer.index(state) > revisions
@@ -77,13 +132,13 @@ def _explained(older: list[Sums], newer: list[Sums], revisions: int) -> bool:
     return False
 
 
-def _states(store: Reader, sum_id: bytes, row: Sums) -> list[Sums]:
+def _states(row: Row) -> list[Sums]:
     """A row's count, sum and squares, and what they were before each of the enrolls that undo can take back."""
-    now, states = store.sums(row), [row]
-    for added in store.query(
-        "SELECT count, sum, squares FROM log_sums WHERE sum_id = ? ORDER BY log_id DESC", (sum_id,)
+    now, states = row.store.sums(row.sums), [row.sums]
+    for added in row.store.query(
+        "SELECT count, sum, squares FROM log_sums WHERE sum_id = ? ORDER BY log_id DESC", (row.id,)
     ).fetchall():
-        now -= store.sums(added)
+        now -= row.store.sums(added)
         if now.count < 1 or now.squares < 0:
             break
         states.append(now.to_row())

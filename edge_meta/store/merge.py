@@ -17,7 +17,7 @@ from pathlib import Path
 from edge_meta.errors import StoreError
 from edge_meta.store.database import Copy, Database
 from edge_meta.store.divergence import require_one_history
-from edge_meta.store.reader import Reader
+from edge_meta.store.reader import NONE, Reader
 from edge_meta.store.store_check import check_store
 from edge_meta.store.writer import Writer
 
@@ -29,7 +29,8 @@ class Merged:
     Attributes:
         stores: how many were merged into this one.
         added, removed: shots that came and went.
-        shots, classes: how many there are now.
+        shots, classes: how many there are now, without the examples of none.
+        none_shots: how many examples of none there are now.
         head_reset: whether an adapted head was dropped, since it was fitted to other shots.
         undo_dropped: the changes that undo can no longer take back, newest first: each `adapt`, and each `enroll` whose
             shots went.
@@ -43,6 +44,7 @@ class Merged:
     classes: int
     head_reset: bool
     undo_dropped: tuple[str, ...]
+    none_shots: int = 0
     scrub_pending: bool = False
 
 
@@ -120,6 +122,7 @@ def _merge(writer: Writer, sources: Sequence[Reader]) -> Merged:
         classes=len(now.labels),
         head_reset=changed and adapted,
         undo_dropped=tuple(action for log_id, action in steps.items() if log_id not in left),
+        none_shots=writer.shots_of(NONE),
     )
 
 

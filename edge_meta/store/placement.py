@@ -25,6 +25,7 @@ def create_atomically(path: Path, make: Callable[[Path], object]) -> bool:
 
     Raises:
         OutputError: see `files.writable`.
+        StoreError: the file does not fit on the disk; see also what `make` raises.
     """
     named, path = path, files.writable(path)
     files.make_folder(path.parent)
@@ -35,6 +36,8 @@ def create_atomically(path: Path, make: Callable[[Path], object]) -> bool:
             make(made)
         except StoreError as error:  # the file that is made is nothing that the user knows
             raise StoreError(error.cause.replace(str(made), str(named)), error.remedy) from error
+        if Path(f"{made}-wal").exists():  # SQLite raises no error when a store that is closed does not take in its log
+            raise StoreError(f"{named} does not fit on the disk.", "Nothing was changed. Free some space and try again.")
         _remove_old_journals(path)
         return files.create_unless_there(made, path)
 

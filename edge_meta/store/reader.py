@@ -21,6 +21,7 @@ from edge_meta.store.messages import RESTORE
 from edge_meta.types import Array, Integers
 
 Column = tuple[Array, float]
+NONE = ""  # the reserved label of examples of none: no snapshot of all labels has it, and no head a column for it
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,25 @@ class Reader:
     def keeps_shots(self) -> bool:
         return self._database.keeps_shots
 
+    def require_shots(self, purpose: str) -> None:
+        """Raise StoreError if the store keeps no single shots."""
+        if not self.keeps_shots:
+            raise StoreError(
+                f"{self.path} keeps no single shots to {purpose}.",
+                "Enroll into another --store, without --no-shots, if you need that.",
+            )
+
+    def shots_of(self, label: str) -> int:
+        """The number of shots of a label; 0 if it is not enrolled."""
+        asked = "SELECT IFNULL(SUM(count), 0) FROM sums JOIN labels ON labels.id = label_id WHERE label = ?"
+        return int(self.query(asked, (label,)).fetchone()[0])
+
     def snapshot(self, label: str | None = None) -> Snapshot:
-        """The snapshot of all labels, or of one alone: without rows if it is not enrolled."""
-        one, of_one = "", ""
-        values: tuple[str, ...] = ()
+        """The snapshot of all labels, or of one alone, which may be `NONE`: without rows if it is not enrolled."""
+        one, of_one = "WHERE label != ?", "WHERE label_id NOT IN (SELECT id FROM labels WHERE label = ?)"
+        values = (NONE if label is None else label,)
         if label is not None:
-            one, of_one, values = "WHERE label = ?", "WHERE label_id = (SELECT id FROM labels WHERE label = ?)", (label,)
+            one, of_one = "WHERE label = ?", "WHERE label_id = (SELECT id FROM labels WHERE label = ?)"
         labels = self.query(f"SELECT id, label FROM labels {one} ORDER BY id", values).fetchall()
         sums = self.query(f"SELECT label_id, count, sum, squares FROM sums {of_one}", values).fetchall()
         columns = self.query(f"SELECT label_id, weights, bias FROM columns {of_one}", values).fetchall()
@@ -100,10 +114,12 @@ class Reader:
         )
 
     def shots(self) -> tuple[Array, NDArray[np.int64], list[int]]:
-        """All shots (M, D), the index of each one's label (M,), and the labels' row ids, in the order of the snapshot."""
-        label_ids = [label_id for (label_id,) in self.query("SELECT id FROM labels ORDER BY id")]
+        """All labels' shots (M, D), the index of each one's label (M,), and the labels' row ids, in the snapshot's order."""
+        label_ids = [label_id for (label_id,) in self.query("SELECT id FROM labels WHERE label != ? ORDER BY id", (NONE,))]
         rows = self.query(
-            "SELECT label_id, embedding FROM shots JOIN sums ON sums.id = sum_id ORDER BY label_id, shots.rowid"
+            "SELECT label_id, embedding FROM shots JOIN sums ON sums.id = sum_id "
+            "WHERE label_id NOT IN (SELECT id FROM labels WHERE label = ?) ORDER BY label_id, shots.rowid",
+            (NONE,),
         ).fetchall()
         index = {label_id: position for position, label_id in enumerate(label_ids)}
         owners = np.array([index[label_id] for label_id, _ in rows], np.int64)
@@ -121,6 +137,15 @@ class Reader:
         ]
         owners = np.repeat(np.arange(len(labels)), [len(rows) for rows in found])
         return self.embeddings([embedding for rows in found for (embedding,) in rows]), owners
+
+    def none_shots(self) -> dict[bytes, Array]:
+        """The id and the embedding (D,) of each example of none, in a store that keeps single shots."""
+        rows = self.query(
+            "SELECT shots.id, embedding FROM shots JOIN sums ON sums.id = sum_id "
+            "WHERE label_id = (SELECT id FROM labels WHERE label = ?) ORDER BY shots.rowid",
+            (NONE,),
+        ).fetchall()
+        return dict(zip([shot for shot, _ in rows], self.embeddings([embedding for _, embedding in rows]), strict=True))
 
     def sums(self, row: tuple[int, bytes, bytes]) -> Sums:
         """The sums of one row (count, sum, squares), checked."""

@@ -58,7 +58,7 @@ def _move(writer: Writer, label_id: int, new: str) -> int:
             _move_shots(writer, sum_id, new)
         else:
             writer.query("INSERT OR IGNORE INTO removed VALUES (?)", (sum_id,))
-        moved = _new_id(sum_id, new, total)
+        moved = moved_id(sum_id, new, total)
         writer.query("UPDATE sums SET id = ? WHERE id = ?", (moved, sum_id))
         for table in ("shots", "log_sums"):
             writer.query(f"UPDATE {table} SET sum_id = ? WHERE sum_id = ?", (moved, sum_id))
@@ -68,8 +68,9 @@ def _move(writer: Writer, label_id: int, new: str) -> int:
 def _move_shots(writer: Writer, sum_id: bytes, new: str) -> None:
     for shot_id, embedding in writer.query("SELECT id, embedding FROM shots WHERE sum_id = ?", (sum_id,)).fetchall():
         writer.query("INSERT OR IGNORE INTO removed VALUES (?)", (shot_id,))
-        writer.query("UPDATE shots SET id = ? WHERE id = ?", (_new_id(shot_id, new, embedding), shot_id))
+        writer.query("UPDATE shots SET id = ? WHERE id = ?", (moved_id(shot_id, new, embedding), shot_id))
 
 
-def _new_id(old_id: bytes, label: str, values: bytes) -> bytes:
+def moved_id(old_id: bytes, label: str, values: bytes) -> bytes:
+    """The id that a shot, or a row of sums, gets under a new label; `values` is its embedding, or its sum."""
     return hashlib.sha256(old_id + values + label.encode()).digest()[:16]

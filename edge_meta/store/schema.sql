@@ -11,7 +11,8 @@ CREATE TABLE store (
     keeps_shots INTEGER NOT NULL
 );
 
--- Every label is text that is not empty. The empty label is reserved for shots of nothing in particular.
+-- Every label is text that is not empty. The empty label holds the examples of none: things that are no label. It is never
+-- answered, has no column, and is not renamed.
 CREATE TABLE labels (
     id    INTEGER PRIMARY KEY,
     label TEXT NOT NULL UNIQUE

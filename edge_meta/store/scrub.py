@@ -35,9 +35,16 @@ def scrub(connection: sqlite3.Connection, seconds: float) -> bool:
     Raises:
         sqlite3.DatabaseError: the file is damaged.
     """
-    due = connection.execute("SELECT id FROM scrubs").fetchone()
-    if due is None:
-        return True
+    try:
+        due = connection.execute("SELECT id FROM scrubs").fetchone()
+        return due is None or _scrub(connection, due, seconds)
+    except sqlite3.OperationalError:
+        with suppress(sqlite3.OperationalError):
+            empty_log(connection)  # of what did not fit on the disk
+        return False
+
+
+def _scrub(connection: sqlite3.Connection, due: tuple[bytes], seconds: float) -> bool:
     steps: tuple[Callable[[], bool], ...] = (
         # First see that nobody reads, since each VACUUM adds the whole store to the log; this also makes room for it.
         lambda: empty_log(connection),
@@ -47,12 +54,7 @@ def scrub(connection: sqlite3.Connection, seconds: float) -> bool:
         lambda: _ran(connection, "DELETE FROM scrubs WHERE id IS ?", due, begins_log=True),
     )
     end = time.monotonic() + seconds
-    try:
-        return all(_done(step, end) for step in steps)
-    except sqlite3.OperationalError:
-        with suppress(sqlite3.OperationalError):
-            empty_log(connection)  # of what did not fit on the disk
-        return False
+    return all(_done(step, end) for step in steps)
 
 
 def empty_log(connection: sqlite3.Connection) -> bool:

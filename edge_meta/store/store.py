@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.store.database import BUSY_SECONDS, Database
 from edge_meta.store.exact_sums import check_embeddings
+from edge_meta.store.forget import Forgotten, forget, forget_none
 from edge_meta.store.head_change import HeadChange
 from edge_meta.store.messages import LONGEST_LABEL, nothing_enrolled
-from edge_meta.store.reader import Reader, Snapshot
+from edge_meta.store.reader import NONE, Reader, Snapshot
 from edge_meta.store.rename import rename
 from edge_meta.store.store_check import check_store
 from edge_meta.store.undo import Undone, undo
@@ -26,20 +29,6 @@ from edge_meta.types import Array, Integers
 
 if TYPE_CHECKING:
     from edge_meta.store.merge import Merged
-
-
-class Forgotten(NamedTuple):
-    """The result of `forget`.
-
-    Attributes:
-        shots: how many were removed.
-        head_reset: whether an adapted head went with them, so that adapting starts anew.
-        scrub_pending: whether their bytes may still be on the disk; see `Store.scrub_pending`.
-    """
-
-    shots: int
-    head_reset: bool
-    scrub_pending: bool
 
 
 class Store:
@@ -95,21 +84,24 @@ class Store:
         return self.database.version()
 
     def snapshot(self, label: str | None = None) -> Snapshot:
-        """Read all that classifying needs in one transaction; or of one label, with no rows if it is not enrolled."""
+        """Read all that classifying needs in one transaction; or of one label, with no rows if it is not enrolled.
+
+        All labels are without the examples of none; those are the label `NONE` ("").
+        """
         if not self.database.connected():
             return Snapshot.empty(self.dim)
         with self.database.reading():
             return self._writer.snapshot(label)
 
     def shots(self) -> list[tuple[str, str, str]]:
-        """(label, shot id, origin) of every shot, ids in hexadecimal.
+        """(label, shot id, origin) of every shot, ids in hexadecimal. The label of an example of none is "".
 
         Raises:
             StoreError: the store keeps no shots, or is damaged.
         """
         if not self.database.connected():
             return []
-        self._require_shots("list")
+        self._writer.require_shots("list")
         with self.database.reading():
             check_store(self._writer)
             rows = self.database.query(
@@ -130,6 +122,13 @@ class Store:
         """
         with self.database.reading():
             return self._writer.first_shots(labels, most)
+
+    def none_shots(self) -> Array:
+        """The examples of none, (K, D), in a store that keeps single shots."""
+        if not self.database.connected():
+            return np.zeros((0, self.dim), np.float32)
+        with self.database.reading():
+            return np.array(list(self._writer.none_shots().values()), np.float32).reshape(-1, self.dim)
 
     def migrated(self) -> dict[str, str]:
         """The origins (hexadecimal) whose shots came by `migrate` → the id of the older encoder that embedded them."""
@@ -158,8 +157,21 @@ class Store:
             LabelError: a label is empty, longer than 1,000 characters, or is not text that can be stored.
             ValueError: the embeddings are not (n, D) with n at least 1.
         """
-        for label, embeddings in shots.items():
+        for label in shots:
             _check_label(label)
+        self._enroll(shots)
+
+    def enroll_none(self, embeddings: Array) -> None:
+        """Add shots (n, D) of things that are no label. An adapted head stays as it is.
+
+        Raises:
+            StoreError, ValueError: see `enroll_many`.
+        """
+        self._enroll({NONE: embeddings})
+
+    def _enroll(self, shots: Mapping[str, Array]) -> None:
+        """Add shots to labels, which are checked, or to `NONE`; see `enroll_many`."""
+        for embeddings in shots.values():
             check_embeddings(embeddings, self.dim)
         with self.database.change(create=True):
             self._require_kind_asked_for()
@@ -189,22 +201,21 @@ class Store:
         """
         _check_label(label)
         with self.database.change(removing=True):
-            check_store(self._writer)
-            label_id, head_reset = self._writer.label_id(label), self._writer.adapted()
-            self._writer.drop_heads()
-            of_label = "sum_id IN (SELECT id FROM sums WHERE label_id = ?)"
-            if shot is not None:
-                self._require_shots("forget")
-                removed = self._writer.remove_shots(f"{of_label} AND lower(hex(id)) = ?", (label_id, shot.lower()))
-                if not removed:
-                    raise LabelError(
-                        f"{label!r} has no shot {shot!r}.", "List the shots with: edge-meta inspect BUNDLE --shots"
-                    )
-            elif self.database.keeps_shots:
-                removed = self._writer.remove_shots(of_label, (label_id,))
-            else:
-                removed = self._writer.remove_sums("label_id = ?", (label_id,))
-        return Forgotten(removed, head_reset, self.database.scrub_pending)
+            forgotten = forget(self._writer, label, shot)
+        return forgotten._replace(scrub_pending=self.database.scrub_pending)
+
+    def forget_none(self, shot: str | None = None) -> Forgotten:
+        """Remove the examples of none for good, or one of them by its id, as `forget` does.
+
+        An adapted head stays: none was ever fitted to them.
+
+        Raises:
+            LabelError: there are none, or no such one.
+            StoreError: see `forget`.
+        """
+        with self.database.change(removing=True):
+            forgotten = forget_none(self._writer, shot)
+        return forgotten._replace(scrub_pending=self.database.scrub_pending)
 
     def rename(self, old: str, new: str) -> int:
         """Rename a label, keeping its shots and its column of an adapted head; returns how many shots it has.
@@ -212,7 +223,8 @@ class Store:
         Raises:
             LabelError: the old one is not enrolled, or the new one is, is empty, or is not text that can be stored.
         """
-        _check_label(new)
+        for label in (old, new):
+            _check_label(label)
         with self.database.change(removing=True):
             return rename(self._writer, old, new)
 
@@ -224,7 +236,7 @@ class Store:
             StoreError: the store keeps no shots.
         """
         with self.database.change():
-            self._require_shots("adapt to")
+            self._writer.require_shots("adapt to")
             yield HeadChange(self._writer)
 
     def undo(self) -> Undone:
@@ -283,13 +295,6 @@ class Store:
             raise StoreError(f"{self.path} keeps single shots.", "Enroll without --no-shots, or into another --store.")
         if self.keep_shots and not self.database.keeps_shots:
             raise StoreError(f"{self.path} keeps no single shots.", "Enroll with --no-shots, or into another --store.")
-
-    def _require_shots(self, purpose: str) -> None:
-        if not self.database.keeps_shots:
-            raise StoreError(
-                f"{self.path} keeps no single shots to {purpose}.",
-                "Enroll into another --store, without --no-shots, if you need that.",
-            )
 
 
 def _check_label(label: str) -> None:

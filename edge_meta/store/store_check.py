@@ -1,4 +1,4 @@
-"""The check of every row of a store: one from elsewhere, or one's own before rows are removed or exported.
+"""The check of every page and row of a store: one from elsewhere, or one's own before rows are removed or exported.
 
 Each value has its type and range, rows belong together, and sums are those of their shots. So a store that passes
 can be read and changed by every verb.
@@ -10,7 +10,7 @@ from collections import Counter
 
 from edge_meta.store.exact_sums import Sums
 from edge_meta.store.messages import LONGEST_LABEL
-from edge_meta.store.reader import Reader
+from edge_meta.store.reader import NONE, Reader
 from edge_meta.store.schema import ENCODER_ID
 
 LARGEST_NUMBER = 1 << 48  # of a row id or a revision, so that changes can go on counting
@@ -33,6 +33,10 @@ CONTRADICTIONS = {
     "an enroll has more shots than there are": (
         "SELECT 1 FROM log_sums JOIN sums ON sums.id = sum_id GROUP BY sum_id HAVING sum(log_sums.count) > max(sums.count)"
     ),
+    "the examples of none have a column or a name": (
+        "SELECT 1 FROM labels WHERE label = '' AND id IN (SELECT label_id FROM columns "
+        "UNION SELECT label_id FROM log_columns UNION SELECT label_id FROM log_renames)"
+    ),
     "a shot is there and removed": (
         "SELECT 1 FROM removed WHERE id IN (SELECT id FROM shots UNION ALL SELECT id FROM sums)"
     ),
@@ -40,11 +44,15 @@ CONTRADICTIONS = {
 
 
 def check_store(rows: Reader) -> None:
-    """Check every row of a store.
+    """Check every page and row of a store.
 
     Raises:
         StoreError: the store is damaged.
     """
+    # It reads the whole file, so opening does without. Here it adds a tenth to the time at most (26 MB: 27 ms of 360).
+    (answer,) = rows.row("PRAGMA quick_check(1)")
+    if answer != "ok":
+        raise rows.damaged(str(answer).replace("\n", " "))
     for table, column in IDS:
         if rows.query(
             f"SELECT 1 FROM {table} WHERE typeof({column}) != 'blob' OR length({column}) != 16 LIMIT 1"
@@ -60,7 +68,8 @@ def check_store(rows: Reader) -> None:
         if rows.query(f"{query} LIMIT 1").fetchone():
             raise rows.damaged(how)
     _check_texts(rows)
-    rows.snapshot()
+    for label in (None, NONE):
+        rows.snapshot(label)
     rows.check_columns(rows.query("SELECT weights, bias FROM log_columns").fetchall())
     for table in ("log_sums",) if rows.keeps_shots else ("log_sums", "sums"):
         for row in rows.query(f"SELECT count, sum, squares FROM {table}").fetchall():
@@ -70,7 +79,7 @@ def check_store(rows: Reader) -> None:
 
 def _check_texts(rows: Reader) -> None:
     for (label,) in rows.query("SELECT label FROM labels").fetchall():
-        # The empty label is reserved; see schema.sql.
+        # The empty label holds the examples of none.
         if not isinstance(label, str) or len(label) > LONGEST_LABEL or (label and not label.strip()):
             raise rows.damaged(f"a label is not text, or longer than {LONGEST_LABEL:,} characters")
     for (label,) in rows.query("SELECT label FROM log_renames").fetchall():

@@ -14,7 +14,8 @@ class Undone:
 
     Attributes:
         action: `enroll`, `adapt` or `rename`.
-        label: None for `adapt`, and for an enroll of several labels. Of a rename, the name that the label has again.
+        label: None for `adapt`, and for an enroll of several labels; "" for an enroll of examples of none. Of a rename, the
+            name that the label has again.
         shots: how many went; of a rename, those that the label has.
         scrub_pending: whether removed bytes may still be on the disk.
     """

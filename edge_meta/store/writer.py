@@ -15,7 +15,7 @@ import numpy as np
 from edge_meta.errors import LabelError, StoreError
 from edge_meta.store.exact_sums import MOST_SHOTS, Sums
 from edge_meta.store.messages import ENROLL_FIRST
-from edge_meta.store.reader import Reader
+from edge_meta.store.reader import NONE, Reader
 from edge_meta.types import Array
 
 UNDO_STEPS = 100  # that the log keeps at most; a step of `adapt` is a copy of the head, so that all would grow without end
@@ -32,7 +32,9 @@ class Writer(Reader):
         """
         row = self.query("SELECT id FROM labels WHERE label = ?", (label,)).fetchone()
         if row is None:
-            enrolled = [name for (name,) in self.query("SELECT label FROM labels ORDER BY id LIMIT 8")]
+            enrolled = [
+                name for (name,) in self.query("SELECT label FROM labels WHERE label != ? ORDER BY id LIMIT 8", (NONE,))
+            ]
             raise LabelError(
                 f"{label!r} is not enrolled.", f"Enrolled are: {', '.join(enrolled)}." if enrolled else ENROLL_FIRST
             )

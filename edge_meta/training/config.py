@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_meta.choices import ENCODERS, METHODS, PRECISIONS, TRANSDUCTIVE
+from edge_meta.choices import ENCODERS, METHODS, PRECISIONS, TRANSDUCTIVE, WITH_DIM
 from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
 
@@ -27,6 +27,7 @@ class TrainingConfig:
     dataset: str = "omniglot"
     method: str = "protonet"
     encoder: str = "conv4"
+    dim: int | None = None
     image_size: int = 28
     rgb: bool = False
     way: int = 100
@@ -54,6 +55,11 @@ class TrainingConfig:
         _check_choice(self.method, METHODS)
         _check_choice(self.encoder, ENCODERS)
         _check_choice(self.precision, PRECISIONS)
+        if self.dim is not None and (self.encoder not in WITH_DIM or self.dim < 1):
+            raise TrainingError(
+                f"{self.encoder} does not give embeddings of {self.dim} values.",
+                f"Leave --dim out, or use it above zero with --encoder {', '.join(WITH_DIM)}.",
+            )
         if self.transductive and self.method not in TRANSDUCTIVE:
             raise TrainingError(
                 f"{self.method} does not judge queries by their own batch's statistics.",

@@ -8,20 +8,24 @@ from numpy.typing import NDArray
 
 from edge_meta.inputs import ImageInput
 
+BATCH, BATCH_PIXELS = 500, 1 << 20  # at most: activations of larger batches leave training's heap in pieces
+
 
 def embed_images(
-    encoder: keras.Model, input_spec: ImageInput, images: NDArray[np.uint8], batch: int = 500
+    encoder: keras.Model, input_spec: ImageInput, images: NDArray[np.uint8], batch: int | None = None
 ) -> NDArray[np.float32]:
     """Embed images with frozen batch-norm statistics.
 
     Args:
         input_spec: how images are normalized.
         images: uint8 (n, height, width, channels), n at least 1.
-        batch: images that go through the encoder at once; it bounds the memory, and changes no more than rounding.
+        batch: images that go through the encoder at once; by default as many as memory is no matter for. It changes no more
+            than rounding.
 
     Returns:
         float32 (n, dim).
     """
+    batch = batch or max(1, min(BATCH, BATCH_PIXELS // (input_spec.height * input_spec.width)))
     batches = [
         encoder(input_spec.normalize(images[start : start + batch]), training=False).numpy()
         for start in range(0, len(images), batch)

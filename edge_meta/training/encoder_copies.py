@@ -29,6 +29,11 @@ def for_device(encoder: keras.Model) -> keras.Model:
     return _copy(encoder, FLOAT32, {FusedBatchNormalization: layers.BatchNormalization})
 
 
+def with_fused_norms(encoder: keras.Model, momentum: float) -> keras.Model:
+    """Copy an encoder of Keras's so that it trains as ours do: with fused batch norm, of that momentum."""
+    return _copy(encoder, FLOAT32, {layers.BatchNormalization: FusedBatchNormalization}, momentum)
+
+
 def ends_in_unit_length(encoder: keras.Model) -> bool:
     """Whether all embeddings have length 1."""
     return isinstance(encoder.layers[-1], UnitLength)
@@ -53,13 +58,18 @@ def mirrored(encoder: keras.Model) -> keras.Model:
     return keras.Model(image, scaled, name=f"{encoder.name}_mirrored")
 
 
-def _copy(encoder: keras.Model, policy: str, replaced: dict[type[keras.Layer], type[keras.Layer]]) -> keras.Model:
-    """A copy for one device, with layers of other classes."""
+def _copy(
+    encoder: keras.Model, policy: str, replaced: dict[type[keras.Layer], type[keras.Layer]], momentum: float | None = None
+) -> keras.Model:
+    """A copy for one device, with layers of other classes, and batch norm of another momentum."""
 
-    def changed(layer: keras.Layer) -> keras.Layer:
+    def changed(layer: keras.Layer | keras.Operation) -> keras.Layer | keras.Operation:
+        if not isinstance(layer, layers.Layer):  # arithmetic between layers, which has no precision of its own
+            return type(layer).from_config(layer.get_config())
         config = layer.get_config() | {"dtype": FLOAT32 if layer is encoder.layers[-1] else policy}
         if isinstance(layer, layers.BatchNormalization):
             config["synchronized"] = False
+            config["momentum"] = momentum or config["momentum"]
         return replaced.get(type(layer), type(layer)).from_config(config)
 
     copy = keras.models.clone_model(encoder, clone_function=changed)

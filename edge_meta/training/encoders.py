@@ -9,6 +9,7 @@ from keras import layers
 
 from edge_meta.training.batch_norm import FusedBatchNormalization
 from edge_meta.training.efficientnet_lite import efficientnet_lite
+from edge_meta.training.mobilenet import mobilenet_v2, mobilenet_v3_small
 
 Shape = tuple[int, int, int]
 
@@ -86,12 +87,15 @@ def photo12(input_shape: Shape = (128, 128, 3), dim: int = 256) -> keras.Model:
     return efficientnet_lite(input_shape, blocks=12, dim=dim, name="photo12")
 
 
-ENCODERS: dict[str, Callable[[Shape], keras.Model]] = {
+# From an image's shape to a new encoder; those of `choices.WITH_DIM` also take `dim`.
+ENCODERS: dict[str, Callable[..., keras.Model]] = {
     "conv4": conv4,
     "resnet7": resnet7,
     "resnet8": resnet8,
     "photo12": photo12,
     "efficientnet_lite0": efficientnet_lite,
+    "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v3_small": mobilenet_v3_small,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 import keras
 import tensorflow as tf
 
+from edge_meta.datasets.base import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.interval import Interval
 from edge_meta.inputs import ImageInput
@@ -33,8 +34,10 @@ class Learner(Protocol):
     @property
     def variables(self) -> list[keras.Variable]: ...
 
+    def targets_of(self, training: Dataset) -> tf.Tensor | None: ...
+
     def gradients(
-        self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor
+        self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor, *targets: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]: ...
 
     def learning_rates(self) -> tuple[float, ...] | None: ...

@@ -15,7 +15,6 @@ from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
 from edge_meta.training import devices
 from edge_meta.training.config import TrainingConfig
-from edge_meta.training.efficientnet_lite import start_from_port
 from edge_meta.training.encoder_copies import BFLOAT16, in_precision
 from edge_meta.training.encoders import ENCODERS
 from edge_meta.training.methods.adapting import AdaptingMethod
@@ -23,6 +22,7 @@ from edge_meta.training.methods.base import Method
 from edge_meta.training.progress import Progress
 from edge_meta.training.registry import METHODS
 from edge_meta.training.run import RunFolder
+from edge_meta.training.start import start_from
 from edge_meta.training.step import require_step
 
 VALIDATION_SEED = 1_000_003  # apart from the seeds that people choose for training
@@ -34,6 +34,7 @@ def train(
     resume: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
     strategy: tf.distribute.Strategy | None = None,
+    minutes: float | None = None,
 ) -> RunFolder:
     """Train as configured, into the folder `output`.
 
@@ -44,6 +45,7 @@ def train(
         resume: go on with the run in the folder, which was started with the same configuration.
         on_progress: called after each step.
         strategy: the devices to train on; by default those that `devices.strategy` finds.
+        minutes: end after this time, with a validation and a checkpoint that `resume` goes on from; on one host only.
 
     Raises:
         DatasetError: the dataset is missing, or too small for the episodes asked for.
@@ -75,7 +77,7 @@ def train(
     with devices.lost_workers(strategy):
         learner.fit(
             sampler, config.episodes, judge, run if resume or chief else None, on_progress,
-            config.augment, config.tasks, config.xla,
+            config.augment, config.tasks, config.xla, minutes=minutes,
         )  # fmt: skip
     return run
 
@@ -94,31 +96,15 @@ def _with_more_classes(data: Dataset, config: TrainingConfig) -> Dataset:
 
 def _compiled(config: TrainingConfig, classes: int, is_start: bool) -> Method:
     """The method around its encoder; at the start of a run, with the weights that the run is to start from."""
-    encoder = ENCODERS[config.encoder](config.input.shape)
+    encoder = ENCODERS[config.encoder](config.input.shape, **({} if config.dim is None else {"dim": config.dim}))
     if config.precision == "bfloat16":
         encoder = in_precision(encoder, BFLOAT16)
     if config.start is not None and is_start:
-        _start_from(config.start, encoder)
+        start_from(config.start, encoder, config.encoder)
     learner = METHODS[config.method](encoder, config, classes)
     steps = config.episodes // config.tasks
     learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)))
     return learner
-
-
-def _start_from(start: str, encoder: keras.Model) -> None:
-    """Set an encoder's weights to those of the encoder that another run kept, or of the `.pth` of an EfficientNet-Lite."""
-    if Path(start).suffix == ".pth":
-        start_from_port(encoder, start)
-        return
-    run = RunFolder(start)
-    run.facts()
-    try:
-        encoder.set_weights(run.load_encoder().get_weights())
-    except ValueError:
-        raise TrainingError(
-            f"The encoder of {run.path} has other layers than the one to be trained.",
-            "Start from a run of the same encoder, image size and colours.",
-        ) from None
 
 
 def _validation_sampler(data: Dataset, config: TrainingConfig, learner: Method) -> EpisodeSampler:

@@ -16,7 +16,9 @@ class Progress:
         episode: episodes done, of `episodes`.
         loss, accuracy: means over the steps since the last validation.
         images_per_second: support and query images of training, since the run was started or resumed.
-        eta: seconds of training left.
+        eta: seconds left, those of validations included as soon as one has been timed.
+        steps: taken since the run was started or resumed. The first, in which TensorFlow compiles the step, does not count
+            for the speed and the time left once there are others.
         validation: the accuracy on validation episodes, after the step that ends an interval.
     """
 
@@ -27,6 +29,7 @@ class Progress:
     images_per_second: float
     eta: float
     validation: Interval | None = None
+    steps: int = 0
 
 
 class Meter:
@@ -36,11 +39,13 @@ class Meter:
         episodes: in the whole run.
         start: episodes done before this process.
         images_per_episode: support and query images.
+        interval: episodes between two validations.
     """
 
-    def __init__(self, episodes: int, start: int, images_per_episode: int) -> None:
-        self.episodes, self.start, self.images_per_episode = episodes, start, images_per_episode
-        self.seconds = 0.0
+    def __init__(self, episodes: int, start: int, images_per_episode: int, interval: int) -> None:
+        self.episodes, self.start, self.images_per_episode, self.interval = episodes, start, images_per_episode, interval
+        self.seconds: list[float] = []
+        self.judging: list[float] = []
         self.losses: list[float] = []
         self.accuracies: list[float] = []
 
@@ -48,18 +53,26 @@ class Meter:
         """Count a step."""
         self.losses.append(loss)
         self.accuracies.append(accuracy)
-        self.seconds += seconds
+        self.seconds.append(seconds)
+
+    def add_validation(self, seconds: float) -> None:
+        """Count a validation."""
+        self.judging.append(seconds)
 
     def progress(self, episode: int) -> Progress:
         """The progress when that many episodes are done."""
-        rate = (episode - self.start) / self.seconds
+        steps = len(self.seconds)
+        step = fmean(self.seconds[1:] or self.seconds)
+        rate = (episode - self.start) / (steps * step)
+        validations = -(-self.episodes // self.interval) - episode // self.interval if episode < self.episodes else 0
         return Progress(
             episode,
             self.episodes,
             fmean(self.losses),
             fmean(self.accuracies),
             images_per_second=rate * self.images_per_episode,
-            eta=(self.episodes - episode) / rate,
+            eta=(self.episodes - episode) / rate + (validations * fmean(self.judging) if self.judging else 0.0),
+            steps=steps,
         )
 
     def clear(self) -> None:

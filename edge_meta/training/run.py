@@ -191,4 +191,7 @@ def load_encoder(path: Path) -> keras.Model:
         return keras.saving.load_model(path, custom_objects={UnitLength.__name__: UnitLength}, compile=False)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0]
-        raise TrainingError(f"{path} is not an encoder that can be read ({reason}).", "Train again.") from None
+        raise TrainingError(
+            f"{path} is not an encoder that can be read ({reason}).",
+            "Train again; or if its code is elsewhere, run model.export('folder') there, and export that folder.",
+        ) from None

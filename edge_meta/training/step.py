@@ -55,6 +55,7 @@ def train_step(
     images = tf.constant(sampler.dataset.examples)
     change = distort_photos if images.shape[-1] == 3 else distort
     mean, scale = learner.input_spec.mean, learner.input_spec.scale
+    targets = None if augment else learner.targets_of(sampler.dataset)
 
     def gather(indices: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         gathered = tf.cast(tf.gather(images, tf.reshape(indices, [-1])), tf.float32)
@@ -64,7 +65,9 @@ def train_step(
 
     def learn(support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         seeds = tf.random.split(tf.stack([sampler.seed, number]), 2)
-        loss, accuracy, gradients = learner.gradients(gather(support, seeds[0]), gather(query, seeds[1]), classes)
+        images_of = gather(support, seeds[0]), gather(query, seeds[1])
+        targets_of = () if targets is None else (tf.gather(targets, support), tf.gather(targets, query))
+        loss, accuracy, gradients = learner.gradients(*images_of, classes, *targets_of)
         # Keras adds up the gradients of all replicas; the loss is the mean over them.
         shares = [gradient / replicas for gradient in gradients]
         learner.optimizer.apply_gradients(zip(shares, learner.trainable_variables, strict=True))

@@ -32,6 +32,7 @@ def fit(
     xla: bool,
     validations: int,
     validation_episodes: int,
+    minutes: float | None = None,
 ) -> list[dict[str, Any]]:
     """Minimize the learner's loss over the sampler's episodes 0 to `episodes` − 1; see `Method.fit` for the arguments.
 
@@ -39,6 +40,8 @@ def fit(
     where it is the best so far (without validation, always). A run with a checkpoint in its folder goes on from there. With
     op determinism on it ends with the same weights as one that was never interrupted, since episodes depend only on their
     number.
+
+    When `minutes` are over, the step that is being taken is the last of this call; it ends like a whole interval.
 
     Returns:
         The history, a dict for each interval, those before a resume included.
@@ -53,7 +56,8 @@ def fit(
     checkpoints = Checkpoints(learner, run)
     step = train_step(learner, sampler, augment, xla)
     interval = max(1, -(-episodes // validations))
-    meter = Meter(episodes, checkpoints.episode, sampler.way * (sampler.shot + sampler.query))
+    meter = Meter(episodes, checkpoints.episode, sampler.way * (sampler.shot + sampler.query), interval)
+    deadline = math.inf if minutes is None else time.perf_counter() + 60.0 * minutes
 
     with stop_requests() as stop:
         for episode in range(checkpoints.episode, episodes, tasks):
@@ -61,18 +65,23 @@ def fit(
             loss, accuracy = step([sampler.episode(episode + task) for task in range(tasks)], episode)
             meter.add(loss, accuracy, time.perf_counter() - began)
             progress = meter.progress(episode + tasks)
-            complete = progress.episode // interval > episode // interval or progress.episode == episodes
+            over = time.perf_counter() >= deadline
+            complete = progress.episode // interval > episode // interval or progress.episode == episodes or over
             stopping = stop.is_set() and progress.episode < episodes
             if complete or stopping:
                 _require_finite(progress)
                 if complete and validation:
+                    began = time.perf_counter()
                     progress = replace(progress, validation=learner.evaluate(validation, validation_episodes))
+                    meter.add_validation(time.perf_counter() - began)
                 checkpoints.add(_row(progress), complete)
                 meter.clear()
             if on_progress:
                 on_progress(progress)
             if stopping:
                 raise _stopped(progress, run, is_chief(learner.strategy))
+            if over:
+                break
     return checkpoints.history
 
 

@@ -21,7 +21,7 @@ CLASSES = {"caltech": 10, "groceries": 10, "tiny": 3}
 @pytest.fixture
 def scripts(monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in ("collect", "judge"):
+    for name in ("collect", "judge", "fine_tune"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     return FOLDER
 
@@ -76,6 +76,33 @@ def test_collected_photos_are_of_training_and_validation(archives: Path) -> None
     assert not (train & val) | ((train | val) & held_back)
     assert {"samples/00", "samples/01", "tiny/class 0"} <= train
     assert not any("Faces_easy" in label for label in train | val | held_back)
+
+
+def test_fine_tuning_sees_no_test_class_of_groceries(archives: Path) -> None:
+    import collect
+    import fine_tune
+
+    fine_tune.collect_groceries(archives / "groceries.npz")
+    with np.load(archives / "groceries.npz") as written:
+        named = set(zip(written["split"].tolist(), written["y"].tolist(), strict=True))
+        assert written["x"].shape == (8 * 12, 128, 128, 3)
+    held_back = {label for label, _ in collect.photos_of(collect.SOURCES["groceries"], "test")}
+    assert len(held_back) == 2
+    assert not held_back & {label for _, label in named}
+    assert [sum(split == each for split, _ in named) for each in ("train", "val")] == [6, 2]
+
+
+def test_fine_tuning_starts_from_the_encoder_of_the_bundle(scripts: Path) -> None:
+    import fine_tune
+
+    from edge_meta.training.encoders import photo12
+    from edge_meta.training.run import RunFolder
+    from edge_meta.training.start import start_from
+
+    encoder = photo12((128, 128, 3))
+    start_from(str(fine_tune.START), encoder, "photo12")
+    kept = RunFolder(scripts).load_encoder().get_weights()
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(encoder.get_weights(), kept, strict=True))
 
 
 def test_a_bundle_is_judged_on_held_back_classes(archives: Path) -> None:

@@ -1,4 +1,4 @@
-"""The demo, with fewer episodes than a person gets."""
+"""The demo on drawings, with fewer episodes than a person gets."""
 
 import contextlib
 import io
@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from edge_meta.benchmarking.runner import BenchmarkConfig
 from edge_meta.cli import main
-from edge_meta.cli.demo import DemoConfig, account, remove_run, run_demo
+from edge_meta.cli.demo_drawings import DemoConfig, account, run_demo
+from edge_meta.cli.demo_folder import remove_run
 from edge_meta.runtime.bundle import Bundle
 
 LITTLE = DemoConfig(
@@ -83,7 +84,9 @@ def test_only_an_earlier_demos_run_is_removed(tmp_path):
 
 
 def test_verb_prints_one_object(monkeypatch, tmp_path):
-    monkeypatch.setattr("edge_meta.cli.demo.run_demo", lambda dataset, folder: {"dataset": dataset, "folder": str(folder)})
-    monkeypatch.setattr("edge_meta.cli.demo.account", lambda result, folder: [])
+    monkeypatch.setattr(
+        "edge_meta.cli.demo_drawings.run_demo", lambda dataset, folder: {"dataset": dataset, "folder": str(folder)}
+    )
+    monkeypatch.setattr("edge_meta.cli.demo_drawings.account", lambda result, folder: [])
     run = CliRunner().invoke(main, ["demo", "--output", str(tmp_path), "--json"], catch_exceptions=False)
     assert json.loads(run.stdout) == {"dataset": "glyphs", "folder": str(tmp_path)}

@@ -16,7 +16,7 @@ import pytest
 from support.device import cli
 from support.workstation import save_npz
 
-from edge_meta.cli.progress import duration
+from edge_meta.cli.progress import TrainingProgress, duration
 from edge_meta.errors import TrainingError
 from edge_meta.training.config import TrainingConfig
 from edge_meta.training.pipeline import train
@@ -218,6 +218,32 @@ def test_xla_compiles_a_conv4(data: str, tmp_path: Path) -> None:
     assert RunFolder(tmp_path / "run").facts()["asked"]["xla"] is True
 
 
+def test_minutes_end_a_run_judged_and_saved(data: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    arguments = ("train", "--dataset", data, *SMALL, "--output", run, "--json")
+    ended = cli(*arguments, "--minutes", 1e-6)
+    result = json.loads(ended.stdout)
+    assert (result["episodes"], result["val_accuracy"]) == (1, best(run))
+    assert ended.stderr.endswith("Ended after 1e-06 min at episode 1 of 4; saved. Go on with --resume.\n")
+    assert (run / "encoder.keras").exists()
+    gone_on = cli("train", "--output", run, "--resume", "--minutes", 60, "--json")
+    assert json.loads(gone_on.stdout)["episodes"] == 4
+    assert "Ended" not in gone_on.stderr
+
+
+def test_minutes_are_for_one_host(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    said = cli("train", "--dataset", data, *SMALL, "--output", tmp_path / "run", "--minutes", 1, code=2).stderr
+    assert "--minutes is for one host" in said
+
+
+def test_the_time_that_all_takes_is_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
+    show = TrainingProgress()
+    for steps in range(1, 9):
+        show(Progress(steps, 9000, 1.0, 0.5, 100.0, eta=32_400.0, steps=steps))
+    assert capsys.readouterr().err == "About 9 h 00 min left on this machine, and the validations\n"
+
+
 def test_an_output_is_required() -> None:
     assert "--output" in cli("train", code=2).stderr
 
@@ -247,7 +273,8 @@ def test_ctrl_c_saves_a_checkpoint_and_exits_with_1(data: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0 s"), (44.6, "45 s"), (59.7, "1 min 00 s"), (725, "12 min 05 s"), (7260, "121 min 00 s")]
+    ("seconds", "said"),
+    [(0, "0 s"), (44.6, "45 s"), (59.7, "1 min 00 s"), (725, "12 min 05 s"), (3599.6, "1 h 00 min"), (7290, "2 h 01 min")],
 )
 def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert duration(seconds) == said

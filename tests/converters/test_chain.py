@@ -101,9 +101,8 @@ def run(path: Path, values: np.ndarray) -> np.ndarray:
 
 def chained(tmp_path: Path, *files: Path, samples: int = 4000, **options: Any) -> Bundle:
     shape = {} if samples == 16000 else {"input_shape": (samples,)}
-    return export_bundle(
-        files, tmp_path / "made.bundle", model_options=ModelOptions(sample_rate=16000, **shape, **options), overwrite=True
-    )
+    stated = ModelOptions(sample_rate=16000, scale=(1.0,), **shape, **options)
+    return export_bundle(files, tmp_path / "made.bundle", model_options=stated, overwrite=True)
 
 
 def embedding(bundle: Bundle) -> np.ndarray:
@@ -209,9 +208,10 @@ def test_an_expression_is_given_for_every_joint_or_none(convert: Convert, front:
 
 def test_the_command_line_joins_files(convert: Convert, front: Path, tmp_path: Path) -> None:
     back, output = convert("strided", strided, (1, 12, 8, 1)), tmp_path / "words.bundle"
-    done = cli("export", front, back, "--between", "x/10+2", "--sample-rate", "8000", "--output", output, "--json")
+    done = cli("export", front, back, "--between", "x/10+2", "--scale", "1", "--output", output, "--json")
     assert json.loads(done.stdout)["dim"] == 4
-    assert "runs on 18 windows of 12 frames, 4 apart" in done.stderr
+    assert Bundle.open(output).manifest.input_spec == AudioInput(16000, 16000)
+    assert "runs on 38 windows of 12 frames, 4 apart" in done.stderr
     assert "1 s are taken at a time" in done.stderr
     assert "front+strided.tflite" in (output / "README.md").read_text()
     assert "is no bundle" in cli("export", front, back, "--target", "imprint", "--output", output, code=2).stderr

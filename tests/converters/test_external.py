@@ -26,7 +26,7 @@ from converters.tflite.edit import serialize
 from converters.tflite.model import parse
 from edge_meta import Classifier
 from edge_meta.datasets.episodes import EpisodeSampler
-from edge_meta.errors import BackendError, ExportError, InputError
+from edge_meta.errors import BackendError, EdgeMetaError, ExportError, InputError
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.episode_heads import prototype_head
 from edge_meta.heads import linear
@@ -39,6 +39,7 @@ WEIGHTS = RNG.normal(size=(192, 16)).astype("f4") / 8
 SOUND = RNG.normal(size=(100, 16)).astype("f4") / 1000
 WORDS = RNG.normal(size=(10, 16)).astype("f4")
 PIXELS = RNG.integers(0, 256, (8, 8, 3), np.uint8)
+SIGNED: dict[str, Any] = {"mean": (127.5,), "scale": (1 / 127.5,)}
 
 
 def image(x: Any) -> Any:
@@ -130,13 +131,13 @@ def export(path: Path, tmp_path: Path, **options: Any) -> Bundle:
 @pytest.mark.parametrize("shape", [(1, 8, 8, 3), (None, 8, 8, 3), (8, 8, 3)])
 def test_a_float_image_model_embeds_as_it_does_itself(convert: Callable[..., Path], tmp_path: Path, shape: Any) -> None:
     path = convert(stacked, shape)
-    bundle = export(path, tmp_path, input_kind="image")
+    bundle = export(path, tmp_path, input_kind="image", **SIGNED)
     wanted = run(path, (PIXELS.astype("f4") / 127.5 - 1.0).reshape([size or 1 for size in shape]))
     np.testing.assert_allclose(embedding(bundle, PIXELS, tmp_path), wanted, atol=1e-5)
     manifest = json.loads((bundle.path / "manifest.json").read_text())
     assert ImageInput.from_manifest(manifest["input"]) == ImageInput(8, 8, 3, 127.5, 1 / 127.5)
     assert manifest["signatures"] == {"embed": {"inputs": {"image": [1, 8, 8, 3]}, "outputs": {"embedding": [1, 16]}}}
-    assert (manifest["rejection"], manifest["parity"], manifest["quantization"]) == (None, {}, "float32")
+    assert (manifest["rejection"], manifest["quantization"]) == (None, "float32")
 
 
 @pytest.mark.parametrize("ends", [tf.uint8, tf.int8])
@@ -177,11 +178,12 @@ def test_an_inner_tensor_needs_no_operator_behind_it(convert: Callable[..., Path
     path = convert(lambda x: tf.nn.softmax(image(x) @ np.eye(16, 4000, dtype="f4")), (1, 8, 8, 3))
     interpreter = Interpreter(str(path))
     inner = next(d for d in interpreter.get_tensor_details() if list(d["shape"]) == [1, 16] and "Tanh" in d["name"])
-    bundle = export(path, tmp_path, output_tensor=inner["name"])
+    bundle = export(path, tmp_path, output_tensor=inner["name"], **SIGNED)
     wanted = run(convert(image, (1, 8, 8, 3)), PIXELS[None].astype("f4") / np.float32(127.5) - 1)
     np.testing.assert_allclose(embedding(bundle, PIXELS, tmp_path), wanted, atol=1e-5)
     assert len(bundle.model) < path.stat().st_size - 4000 * 15 * 4
-    by_index = export_bundle(path, tmp_path / "index.bundle", model_options=ModelOptions(output_tensor=str(inner["index"])))
+    options = ModelOptions(output_tensor=str(inner["index"]), **SIGNED)
+    by_index = export_bundle(path, tmp_path / "index.bundle", model_options=options)
     assert by_index.manifest.encoder_id == bundle.manifest.encoder_id
 
 
@@ -266,7 +268,8 @@ def refused(path: Path, tmp_path: Path, **options: Any) -> str:
 def test_what_gives_no_embedding_is_refused(
     convert: Callable[..., Path], tmp_path: Path, function: Any, shapes: Any, says: str
 ) -> None:
-    assert re.search(says, refused(convert(function, *shapes), tmp_path))
+    options = SIGNED if shapes[0] == (1, 8, 8, 3) else {"sample_rate": 8000, "scale": (1.0,)}
+    assert re.search(says, refused(convert(function, *shapes), tmp_path, **options))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +281,7 @@ def test_operators_that_devices_lack_are_named(convert: Callable[..., Path], tmp
     tanh = model.operatorCodes[model.subgraphs[0].operators[-1].opcodeIndex]
     tanh.builtinCode, tanh.deprecatedBuiltinCode, tanh.customCode = 32, 32, code
     (tmp_path / "custom.tflite").write_bytes(serialize(model))
-    assert says in refused(tmp_path / "custom.tflite", tmp_path)
+    assert says in refused(tmp_path / "custom.tflite", tmp_path, **SIGNED)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x1c\0\0\0TFL3" + bytes(100)])
@@ -304,11 +307,12 @@ def test_a_file_cut_short_or_damaged_is_refused_or_embeds(convert: Callable[...,
         ({"scale": (0.0,)}, "leaves nothing"),
         ({"channel_order": "grb"}, "no channel order"),
         ({"sample_rate": 0}, "no sample rate"),
+        ({"sample_rate": 8000}, "may be an image"),
         ({"input_kind": "array", "sample_rate": 8000}, "no sample rate"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(convert: Callable[..., Path], tmp_path: Path, options: dict, says: str) -> None:
-    assert says in refused(convert(image, (1, 8, 8, 3)), tmp_path, **options)
+    assert says in refused(convert(image, (1, 8, 8, 3)), tmp_path, **{**SIGNED, **options})
 
 
 # --- Keras models and SavedModels -------------------------------------------------------------------------------------
@@ -325,7 +329,9 @@ def series(tmp_path: Path) -> str:
 
 def convolution() -> Any:
     inputs = keras.Input((12, 3))
-    return keras.Model(inputs, keras.layers.Dense(8)(keras.layers.Conv1D(6, 3, activation="relu")(inputs)[:, -1]))
+    return keras.Model(
+        inputs, keras.layers.Dense(8, name="embedding")(keras.layers.Conv1D(6, 3, activation="relu")(inputs)[:, -1])
+    )
 
 
 @pytest.mark.parametrize("kind", ["keras", "savedmodel"])
@@ -341,7 +347,7 @@ def test_a_keras_model_or_a_savedmodel_is_converted(tmp_path: Path, series: str,
     wanted = model(example[None], training=False).numpy()[0]
     np.testing.assert_allclose(embedding(exact, example, tmp_path / "exact"), wanted, atol=1e-5)
     if kind == "savedmodel":
-        options = ModelOptions(mean=(0.5,), scale=(2.0,))
+        options = ModelOptions(mean=(0.5,), scale=(2.0,), output_tensor="output_0")
         small = export_bundle(source, tmp_path / "small.bundle", calibration=series, model_options=options)
         assert small.manifest.quantization == "int8"
         plain = export_bundle(
@@ -386,6 +392,23 @@ def test_unknown_layers_and_damaged_models_are_refused(tmp_path: Path) -> None:
         export_bundle(tmp_path / "bad", tmp_path / "made.bundle", quantize="float32")
 
 
+def test_a_subclassed_model_that_keras_cannot_rebuild_is_refused(tmp_path: Path) -> None:
+    class Own(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(4)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+    model = Own()
+    model(np.zeros((1, 8), "f4"))
+    model.save(tmp_path / "own.keras")
+    for options in ({"quantize": "float32"}, {"calibration": "glyphs"}):
+        with pytest.raises(EdgeMetaError, match=r"own\.keras is not .* [Rr]un model\.export\('folder'\)"):
+            export_bundle(tmp_path / "own.keras", tmp_path / "made.bundle", **options)
+
+
 # --- the metric -------------------------------------------------------------------------------------------------------
 
 
@@ -422,7 +445,7 @@ def test_scores_are_as_sure_as_they_are_right_at_any_scale(spread: float) -> Non
 
 
 def test_the_file_does_what_the_metric_says(convert: Callable[..., Path], tmp_path: Path) -> None:
-    plain = export(convert(image, (1, 8, 8, 3)), tmp_path)
+    plain = export(convert(image, (1, 8, 8, 3)), tmp_path, **SIGNED)
     metric = EmbeddingNormalization(np.linspace(-1, 1, 16).astype("f4"), 2.5)
     encoder = Encoder(metric.add_to(plain.model, "image"))
     before = embedding(plain, PIXELS, tmp_path)
@@ -466,7 +489,8 @@ def test_a_folder_of_images_calibrates_and_evaluates(convert: Callable[..., Path
             noisy = np.clip(np.random.default_rng(label).integers(0, 256, (8, 8, 3)) + RNG.normal(0, 20, (8, 8, 3)), 0, 255)
             Image.fromarray(noisy.astype(np.uint8)).save(tmp_path / "photos" / f"class{label}" / f"{take}.png")
     dataset, output = f"folder:{tmp_path / 'photos'}", tmp_path / "made.bundle"
-    cli("export", convert(image, (1, 8, 8, 3)), "--calibration", dataset, "--output", output)
+    ends = ("--mean", "127.5", "--scale", "0.0078431")
+    cli("export", convert(image, (1, 8, 8, 3)), *ends, "--calibration", dataset, "--output", output)
     rejection = json.loads((output / "manifest.json").read_text())["rejection"]
     assert rejection["false_accept"] == 0.05
     done = cli("evaluate", output, "--dataset", dataset, "--way", 4, "--query", 5, "--episodes", 50, "--json")

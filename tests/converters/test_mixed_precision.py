@@ -27,7 +27,7 @@ def small(policy: str) -> Any:
         inputs = keras.Input((16, 16, 1))
         inner = keras.layers.Conv2D(6, 3, activation="relu", name="inner")(inputs)
         pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(inner))
-        return keras.Model(inputs, keras.layers.Dense(8, dtype="float32")(pooled))
+        return keras.Model(inputs, keras.layers.Dense(8, dtype="float32", name="embedding")(pooled))
     finally:
         keras.config.set_dtype_policy(before)
 

@@ -1,7 +1,7 @@
-"""Exports in other programs: MediaPipe, and LiteRT.js in node. `make check-targets` runs this.
+"""Exports in other programs: MediaPipe. `make check-targets` runs this.
 
-Both are too large for the environment that the other tests run in, so each has its own, named by an environment variable;
-without it the test is skipped.
+It is too large for the environment that the other tests run in, so it has its own, named by an environment variable;
+without it the tests are skipped. web/test_browser.py runs exports in LiteRT.js.
 """
 
 from __future__ import annotations
@@ -17,18 +17,16 @@ import numpy as np
 import pytest
 
 from converters import export_bundle
-from converters.targets import export_target, imprint
+from converters.targets import imprint
 from edge_meta import Classifier
 from edge_meta.datasets import cache
-from edge_meta.inputs.image_files import read_image
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.training import conv4
 
 CLASSES, EXAMPLES, SIZE = 16, 12, 64
 
 pytestmark = pytest.mark.skipif(
-    not {"EDGE_META_MEDIAPIPE", "EDGE_META_LITERTJS"} & set(os.environ),
-    reason="no other reader is installed; run: make check-targets",
+    "EDGE_META_MEDIAPIPE" not in os.environ, reason="MediaPipe is not installed; run: make check-targets"
 )
 
 
@@ -149,53 +147,3 @@ def test_mediapipes_image_classifier_names_what_was_enrolled(
     assert len(clear) > len(images) / 2
     assert [found[index][0] for index in clear] == [expected[index][0].label for index in clear]
     np.testing.assert_allclose([score for _, score in found], [top[0].score for top in expected], atol=0.01)
-
-
-BROWSER = """
-import {once} from 'node:events';
-import {readFileSync} from 'node:fs';
-import {createServer} from 'node:http';
-import {createRequire} from 'node:module';
-import {dirname} from 'node:path';
-import vm from 'node:vm';
-import {Encoder} from './edge_meta.js';
-
-// LiteRT.js loads its runtime as a web worker does; node has the rest.
-globalThis.self = globalThis;
-globalThis.importScripts = (file) => {
-  Object.assign(globalThis, {require: createRequire(import.meta.url), __filename: file, __dirname: dirname(file)});
-  vm.runInThisContext(`${readFileSync(file, 'utf8')};globalThis.ModuleFactory = ModuleFactory;`, {filename: file});
-};
-const litert = await import('@litertjs/core');
-await litert.loadLiteRt(new URL('./node_modules/@litertjs/core/wasm/', import.meta.url).pathname);
-const server = createServer((asked, answer) => answer.end(readFileSync(`.${asked.url}`))).listen(0, '127.0.0.1');
-await once(server, 'listening');
-const encoder = await Encoder.load(litert, `http://127.0.0.1:${server.address().port}/`);
-const embeddings = [];
-for (const {rgba, height, width} of JSON.parse(readFileSync('images.json', 'utf8')))
-  embeddings.push(Array.from(await encoder.embed({data: Uint8ClampedArray.from(rgba), height, width})));
-console.log(`\\n${JSON.stringify(embeddings)}`);
-process.exit(0);
-"""
-
-
-@pytest.mark.parametrize("source", ["photos", "omniglot"])
-def test_litert_js_gives_the_runtimes_embeddings(bundle: Bundle, photos: Path, tmp_path: Path, source: str) -> None:
-    node_modules = environment("EDGE_META_LITERTJS") / "node_modules"
-    made = export_target(bundle if source == "photos" else Bundle.open(source), tmp_path / "web.bundle", "web")
-    files = [sorted(label.iterdir())[0] for label in sorted(photos.iterdir())[:6]]  # of another size than the encoder's
-    asked = []
-    for file in files:
-        pixels = read_image(file, 3)
-        rgba = np.concatenate([pixels, np.full((*pixels.shape[:2], 1), 255, np.uint8)], axis=2)
-        asked.append({"rgba": rgba.ravel().tolist(), "height": pixels.shape[0], "width": pixels.shape[1]})
-    (made.path / "images.json").write_text(json.dumps(asked))
-    (made.path / "run.mjs").write_text(BROWSER)
-    (made.path / "package.json").write_text('{"type": "module"}')
-    (made.path / "node_modules").symlink_to(node_modules.resolve())
-    done = subprocess.run(["node", "run.mjs"], cwd=made.path, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    found = np.array(json.loads(done.stdout.splitlines()[-1]))
-    with Classifier.load(made, tmp_path / "web.db") as loaded:
-        expected = np.stack([loaded.embed(file) for file in files])
-    assert cosines(found, expected).min() >= 0.999

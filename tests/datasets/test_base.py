@@ -10,6 +10,7 @@ from support.workstation import synthetic
 
 from edge_meta.datasets import SPLITS
 from edge_meta.datasets.base import split_of_classes
+from edge_meta.datasets.episodes import EpisodeSampler
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 10, 33, 200])
@@ -137,3 +138,10 @@ def test_a_dataset_whose_parts_do_not_belong_together_is_refused() -> None:
         replace(data, groups=("",))
     with pytest.raises(ValueError, match="ascending"):
         replace(data, labels=data.labels[::-1])
+
+
+def test_a_dataset_and_a_sampler_are_shown_in_a_line() -> None:
+    data = synthetic(12, 10)
+    shown = repr(data)
+    assert shown == f"<Dataset {data.name}, {data.split}: 12 classes, 120 examples of 16×16×1 uint8>"
+    assert repr(EpisodeSampler(data, 5, 1, 4)) == f"<EpisodeSampler 5-way 1-shot, 4 queries of {shown}>"

@@ -49,7 +49,9 @@ def assert_splits_partition_the_classes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["nonsense", "", "folder", "folder:", "npz:", "omniglot:PATH", "Omniglot"])
 def test_a_name_outside_of_the_grammar_is_refused(name: str) -> None:
-    with pytest.raises(DatasetError, match=r"There is no dataset .* Use omniglot, lake, glyphs, folder:PATH or npz:PATH"):
+    with pytest.raises(
+        DatasetError, match=r"There is no dataset .* Use omniglot, lake, glyphs, folder:PATH, npz:PATH or csv:PATH"
+    ):
         load_dataset(name, "train")
 
 
@@ -68,6 +70,11 @@ def test_a_folder_gives_a_class_for_each_subfolder(folder: Path) -> None:
     data = load_dataset(f"folder:{folder}", "all", INPUT)
     assert data.examples.shape == (29, 16, 16, 1)
     assert grays(data) == {f"class{k}": [20 * k + example for example in range(2 + k % 3)] for k in range(10)}
+
+
+def test_a_folder_one_level_too_high_gets_the_one_below(folder: Path) -> None:
+    with pytest.raises(DatasetError, match=rf"Did you mean {folder}\? Put one subfolder per class"):
+        load_dataset(f"folder:{folder.parent}", "all", INPUT)
 
 
 def test_a_folders_splits_partition_its_classes(folder: Path) -> None:

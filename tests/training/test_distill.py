@@ -67,6 +67,20 @@ def test_training_brings_embeddings_nearer_to_the_target():
     assert history[-1]["accuracy"] == pytest.approx(1 - history[-1]["loss"], abs=1e-5)  # the mean cosine
 
 
+def test_targets_asked_once_teach_as_a_teacher_at_each_step():
+    data, made = synthetic(10, 10), learner()
+    made.prepare(data)
+    examples = np.array([[[[3], [47]]], [[[90], [12]]]])  # support and query of one task, two classes
+    support, query = (SPEC.normalize(data.examples[of]) for of in examples)
+    targets = made.targets_of(data).numpy()
+    classes = np.array([[0, 1]])
+    asked = made.gradients(support, query, classes)
+    kept = made.gradients(support, query, classes, *(targets[of] for of in examples))
+    np.testing.assert_allclose(asked[0], kept[0], rtol=1e-5)
+    for ours, theirs in zip(kept[2], asked[2], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
+
+
 def test_a_teacher_sees_images_of_its_own_size():
     larger = Teacher(network(5, 1), ImageInput(SIZE, SIZE, 1, mean=10.0, scale=0.5))
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 2 * SIZE, 2 * SIZE, 1)).astype(np.float32)

@@ -14,7 +14,7 @@ from edge_meta.training.encoders import ENCODERS, conv4, resnet7, resnet8
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_has_the_name_it_goes_by(name: str) -> None:
-    assert ENCODERS[name]((28, 28, 1)).name == name
+    assert ENCODERS[name]((32, 32, 3)).name == name
 
 
 @pytest.mark.parametrize(("shape", "dim"), [((28, 28, 1), 64), ((16, 16, 3), 64), ((84, 84, 3), 1600)])

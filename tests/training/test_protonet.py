@@ -13,7 +13,7 @@ from support.workstation import synthetic, tiny_encoder
 
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies
-from edge_meta.training import ProtoNet
+from edge_meta.training import ProtoNet, conv4
 from edge_meta.training.methods.protonet import linear_logits
 
 WAY, SHOT, QUERY = 4, 3, 5
@@ -173,3 +173,7 @@ def test_every_trainable_weight_is_moved_by_the_loss(episode: tuple) -> None:
     kernels = [g for g, v in zip(gradients, learner.trainable_variables, strict=True) if v.name == "kernel"]
     assert len(kernels) == 4
     assert all(np.abs(gradient).max() > 1e-6 for gradient in kernels)
+
+
+def test_a_method_is_shown_in_a_line() -> None:
+    assert repr(ProtoNet(conv4((28, 28, 1)))) == "<ProtoNet of conv4: 28×28×1 image to 64 values>"

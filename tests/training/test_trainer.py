@@ -24,7 +24,7 @@ from edge_meta.errors import TrainingError
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.training import ProtoNet
 from edge_meta.training.embeddings import embed_images
-from edge_meta.training.progress import Progress
+from edge_meta.training.progress import Meter, Progress
 from edge_meta.training.run import RunFolder
 
 pytestmark = pytest.mark.usefixtures("op_determinism")
@@ -81,8 +81,20 @@ def test_progress_gives_the_episode_the_speed_and_the_time_left(train: EpisodeSa
     assert all(progress.episodes == EPISODES and progress.images_per_second > 0 for progress in seen)
     assert all(progress.eta > 0 for progress in seen[:-1])
     assert seen[-1].eta == 0
-    # 20 images an episode: rate and time left tell of the same speed.
-    assert seen[5].eta == pytest.approx(6 * 20 / seen[5].images_per_second)
+    # 20 images an episode: rate and time left tell of the same speed, as long as no validation has been timed.
+    assert seen[3].eta == pytest.approx(8 * 20 / seen[3].images_per_second)
+    assert seen[4].eta > 7 * 20 / seen[4].images_per_second
+
+
+def test_the_time_left_is_without_compiling_and_with_validations() -> None:
+    meter = Meter(episodes=10, start=0, images_per_episode=20, interval=4)
+    meter.add(1.0, 0.5, 100.0)
+    assert meter.progress(1).eta == 900.0
+    meter.add(1.0, 0.5, 2.0)
+    assert meter.progress(2).eta == pytest.approx(16.0)
+    meter.add_validation(5.0)
+    assert meter.progress(2).eta == pytest.approx(16.0 + 3 * 5.0)
+    assert (meter.progress(10).eta, meter.progress(10).steps) == (0.0, 2)
 
 
 def test_a_short_run_is_validated_after_each_episode(train: EpisodeSampler, val: EpisodeSampler) -> None:

@@ -52,6 +52,10 @@ class Method(ABC):
         self.input_spec = input_spec or ImageInput.for_shape(encoder.input_shape[1:])
         self.optimizer: keras.optimizers.Optimizer | None = None
 
+    def __repr__(self) -> str:
+        encoder = self.encoder
+        return f"<{type(self).__name__} of {encoder.name}: {self.input_spec} to {encoder.output_shape[-1]} values>"
+
     @abstractmethod
     def gradients(
         self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor
@@ -83,6 +87,13 @@ class Method(ABC):
     def prepare(self, training: Dataset) -> None:  # noqa: B027  # most methods have nothing to prepare
         """Fit what the method needs to know of the training data; called once, at the start of a run."""
 
+    def targets_of(self, training: Dataset) -> tf.Tensor | None:
+        """A row (examples, ...) of each training image for `gradients` to take, where its targets never change.
+
+        It is called once by each `fit` that does not distort images.
+        """
+        return None
+
     def learning_rates(self) -> tuple[float, ...] | None:
         """The learned rates that the device's `adapt` takes its steps with; None where the method learns none."""
         return None
@@ -104,6 +115,7 @@ class Method(ABC):
         xla: bool = False,
         validations: int = 25,
         validation_episodes: int = 200,
+        minutes: float | None = None,
     ) -> list[dict[str, Any]]:
         """Meta-train on the sampler's episodes 0 to `episodes` − 1; see `trainer.fit`.
 
@@ -116,6 +128,7 @@ class Method(ABC):
             xla: compile the step with XLA; on one device only.
             validations: intervals in a run; each ends with a validation and a checkpoint.
             validation_episodes: episodes in one validation.
+            minutes: end after this time, with a validation and a checkpoint; on one host only.
 
         Returns:
             The history, a dict for each interval: "episode", "loss", "accuracy", "images_per_second", and with
@@ -130,6 +143,7 @@ class Method(ABC):
         return trainer.fit(
             self, sampler, episodes, validation, run, on_progress,
             augment=augment, tasks=tasks, xla=xla, validations=validations, validation_episodes=validation_episodes,
+            minutes=minutes,
         )  # fmt: skip
 
     def evaluate(self, sampler: EpisodeSampler, episodes: int = 1000) -> Interval:

@@ -45,7 +45,9 @@ class Distill(Method):
         self.teachers = tuple(teachers)
         joined, dim = sum(teacher.network.output_shape[-1] for teacher in teachers), encoder.output_shape[-1]
         if not ends_in_unit_length(encoder):
-            raise TrainingError(f"{encoder.name} does not end in a linear layer and unit length.", "Use --encoder photo12.")
+            raise TrainingError(
+                f"{encoder.name} does not end in a linear layer and unit length.", "Use --encoder photo12, or --dim."
+            )
         if joined < dim:
             raise TrainingError(
                 f"The teachers have {joined} values, fewer than the embedding's {dim}.",
@@ -101,15 +103,28 @@ class Distill(Method):
     def _joined(self, pixels: tf.Tensor) -> tf.Tensor:
         return tf.concat([teacher.embed(pixels) for teacher in self.teachers], axis=-1)
 
+    def _targets(self, pixels: tf.Tensor) -> tf.Tensor:
+        return tf.math.l2_normalize((self._joined(pixels) - self._centre) @ self._projection, axis=-1)
+
+    def targets_of(self, training: Dataset) -> tf.Tensor:
+        """The teachers' answer to each training image, float32 (examples, dim): asked once, a step is twice as fast."""
+        targets = tf.function(self._targets, reduce_retracing=True)
+        images = training.examples
+        return tf.concat(
+            [targets(tf.constant(images[at : at + BATCH], tf.float32)) for at in range(0, len(images), BATCH)], axis=0
+        )
+
     def gradients(
-        self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor
+        self, support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor, *targets: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         images = flatten_tasks(tf.concat([support, query], axis=2))
-        pixels = images / self.input_spec.scale + self.input_spec.mean
-        targets = tf.math.l2_normalize((self._joined(pixels) - self._centre) @ self._projection, axis=-1)
+        if targets:
+            wanted = flatten_tasks(tf.concat(targets, axis=2))
+        else:
+            wanted = self._targets(images / self.input_spec.scale + self.input_spec.mean)
         with tf.GradientTape() as tape:
             embeddings = self.encoder(images, training=True)
-            cosine = tf.reduce_mean(tf.reduce_sum(embeddings * targets, axis=-1))
+            cosine = tf.reduce_mean(tf.reduce_sum(embeddings * wanted, axis=-1))
             loss = 1.0 - cosine
         return loss, cosine, tape.gradient(loss, self.trainable_variables)
 

@@ -272,6 +272,17 @@ def test_enroll_warns_of_the_same_photo_twice(store: list[object], tmp_path: Pat
     assert f"Note: {there} is the same as a shot of alef that is there already." in done.stderr
 
 
+def test_a_folder_enrolled_twice_gives_few_notes(store: list[object], tmp_path: Path) -> None:
+    png(tmp_path / "shots", "bet/4.png", draw(0, 23))
+    done = cli("enroll", "omniglot", tmp_path / "shots", *store, "--json")
+    kinds = [entry["kind"] for entry in json.loads(done.stdout)["warnings"]]
+    assert kinds.count("there_already") == 12
+    lines = done.stderr.splitlines()
+    assert ["is there already" in line for line in lines[:4]] == [True, True, True, False]
+    assert lines[3] == "Note: … and 9 more like it; --json lists all."
+    assert len(lines) == 4 + min(4, kinds.count("nearer_to_another"))
+
+
 def test_a_first_shot_is_never_nearer_to_another_label(store: list[object], tmp_path: Path) -> None:
     done = cli("enroll", "omniglot", "dalet", png(tmp_path, "d.png", draw(0, 22)), *store, "--json")
     assert said(done)["warnings"] == []
@@ -281,3 +292,25 @@ def test_enroll_without_shots_warns_of_nearer_labels(photos: Path, tmp_path: Pat
     done = cli("enroll", "omniglot", photos, "--no-shots", "--store", tmp_path / "sums.db", "--json")
     doubts = [(entry["path"], entry["other"]) for entry in json.loads(done.stdout)["warnings"]]
     assert (str(photos / "bet" / "2.png"), "alef") in doubts
+
+
+def test_check_judges_by_examples_of_none(tmp_path: Path, store: list[object], photos: Path) -> None:
+    before = said(cli("check", "omniglot", photos, *store, "--json"))
+    for take in range(3):
+        png(tmp_path, f"others/{take}.png", draw(7, take))
+    cli("enroll", "omniglot", "--none", tmp_path / "others", *store)
+    result = said(cli("check", "omniglot", photos, *store, "--json"))
+    assert (before["none_shots"], before["expected"]["none_accepted"]) == (0, None)
+    assert (result["none_shots"], result["expected"]["none_accepted"]) == (3, 0.0)
+    (star,) = (kind for kind in result["strangers"]["labels"] if "star" in kind["label"])
+    assert star["accepted"] == 0
+    assert "Examples of none, each left out, accepted 0 of 3" in cli("check", "omniglot", *store).stdout
+
+
+def test_few_labels_promise_nothing_yet(tmp_path: Path, store: list[object]) -> None:
+    """Of a bundle whose limits the store corrects; omniglot's were measured on many alphabets."""
+    bundle = altered(tmp_path, lambda fields: fields["rejection"].update(prior_labels=0.5))
+    for verb in ("check", "inspect"):
+        assert "With 3 labels, no share of strangers can be promised yet" in cli(verb, bundle, *store).stdout
+        assert said(cli(verb, bundle, *store, "--json"))["can_promise"] is False
+        assert "can be promised" not in cli(verb, "omniglot", *store).stdout

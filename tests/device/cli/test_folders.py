@@ -188,6 +188,48 @@ def test_colour_photos_for_a_grey_bundle_are_noted_once(photos: Path, store: lis
     assert cli("classify", "omniglot", photos / "alef", *store).stderr == ""
 
 
+# None
+
+
+def test_a_folder_of_none_is_shown_told_and_forgotten(photos: Path, tmp_path: Path, store: list[object]) -> None:
+    cli("enroll", "omniglot", photos, *store)
+    for take in range(3):
+        png(tmp_path, f"others/deep/{take}.png", draw(9, take))
+    stranger = png(tmp_path, "stranger.png", draw(9, 5))
+    asked = ["classify", "omniglot", stranger, "--false-accept", 0.5, *store, "--json"]
+    assert said(cli(*asked))["results"][0]["known"]
+    done, _ = result_of("enroll", "omniglot", "--none", tmp_path / "others", *store)
+    assert (done["label"], done["added"], done["shots"], done["classes"]) == ("", 3, 3, 2)
+    assert not said(cli(*asked))["results"][0]["known"]
+    told = said(cli("inspect", "omniglot", "--shots", *store, "--json"))
+    assert [entry["label"] for entry in told["classes"]] == ["alef", "bet"]
+    assert (told["none_shots"], len(told["none_ids"]), told["can_promise"]) == (3, 3, True)
+    assert told["expected"]["none_accepted"] == 0.0
+    one = cli("forget", "omniglot", "--none", "--shot", told["none_ids"][0]["id"], *store)
+    assert one.stdout == "none: 1 shots removed; 2 classes\n"
+    assert said(cli("forget", "omniglot", "--none", *store, "--json"))["removed"] == 2
+    assert said(cli(*asked))["results"][0]["known"]
+
+
+def test_undo_says_that_examples_of_none_went(photos: Path, store: list[object]) -> None:
+    assert cli("enroll", "omniglot", "--none", photos / "alef", *store).stdout == "none: 3 added, 3 shots; 0 classes\n"
+    assert cli("undo", "omniglot", *store).stdout == "Undone: enroll (3 shots of none); 0 classes\n"
+
+
+def test_a_shot_that_is_of_none_as_well_is_noted(photos: Path, store: list[object]) -> None:
+    cli("enroll", "omniglot", photos, *store)
+    done, notes = result_of("enroll", "omniglot", "--none", photos / "alef" / "0.png", *store)
+    assert [(doubt["label"], doubt["other"]) for doubt in done["warnings"]] == [("", "alef")]
+    assert "0.png is the same as a shot of alef" in notes
+    done, notes = result_of("enroll", "omniglot", "bet", photos / "alef" / "0.png", *store)
+    assert "is the same as a shot of" in notes
+
+
+@pytest.mark.parametrize("arguments", [[], ["alef", "--none"]])
+def test_forget_takes_a_label_or_none(arguments: list[str], store: list[object]) -> None:
+    assert "either a LABEL or --none" in cli("forget", "omniglot", *arguments, *store, code=2).stderr
+
+
 # Other kinds of input
 
 
@@ -201,3 +243,15 @@ def test_a_folder_of_arrays_is_enrolled_by_an_array_bundle(tmp_path: Path, store
     done, notes = result_of("enroll", bundle, tmp_path / "moves", *store)
     assert [entry["label"] for entry in done["labels"]] == ["shaken", "still"]
     assert "short.npy of shape (3,) was given" in notes
+
+
+def test_folders_of_one_label_in_two_forms_are_one_label(tmp_path: Path) -> None:
+    for folder in ("Café", "Cafe\u0301"):
+        png(tmp_path / "things", f"{folder}/1.png", draw(0))
+    png(tmp_path / "things", "mug/1.png", draw(1))
+    store = ("--store", tmp_path / "store.db")
+    done = cli("enroll", "omniglot", tmp_path / "things", *store)
+    assert done.stdout == "Café: 2 added, 2 shots; 2 classes\nmug: 1 added, 1 shots; 2 classes\n"
+    assert cli("enroll", "omniglot", "mug ", tmp_path / "things" / "mug", *store).stdout.startswith("mug: 1 added, 2 shots")
+    assert cli("rename", "omniglot", "Cafe\u0301", " tea", *store).stdout == "Café is tea: 2 shots; 2 classes\n"
+    assert cli("forget", "omniglot", " tea", *store).stdout == "tea: 2 shots removed; 1 classes\n"

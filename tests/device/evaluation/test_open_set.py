@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support.device import altered, cli, complaint, said, takes
+from support.device import altered, cli, complaint, mixed, said, takes
 
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
@@ -98,6 +100,16 @@ def test_strangers_may_come_from_elsewhere() -> None:
     assert judge_strangers(embeddings, sampler, 9, prototype_head, REJECTION, None, embeddings + 99).auroc.mean == 1.0
 
 
+def test_examples_of_none_keep_strangers_like_them_out() -> None:
+    data = replace(dataset(classes=8), groups=("",) * 8)
+    embeddings, sampler = embedded(data, seed=2), EpisodeSampler(data, 2, 3, 3, seed=0)
+    lax = replace(REJECTION, thresholds=tuple(((50.0, 99.0), (50.0, 99.0)) for _ in range(2)))
+    shown = [judge_strangers(embeddings, sampler, 60, prototype_head, lax, none=none) for none in (0, 8)]
+    assert shown[0].false_accept.mean == 1.0
+    assert 0.05 < shown[1].false_accept.mean < 0.5
+    assert 0.0 < shown[1].rejected_known.mean < shown[0].false_accept.mean - shown[1].false_accept.mean
+
+
 def test_without_other_classes_no_strangers_are_left() -> None:
     data = dataset(classes=4)
     with pytest.raises(DatasetError, match="no strangers are left"):
@@ -124,6 +136,31 @@ def test_evaluate_prints_the_three_figures_of_strangers(drawn: str) -> None:
     text = cli("evaluate", "omniglot", *options).stdout
     assert "5.0% to be accepted" in text
     assert "AUROC" in text
+
+
+def test_a_bound_that_is_missed_is_exit_code_1_and_a_sentence(tmp_path: Path) -> None:
+    np.savez(tmp_path / "hard.npz", x=np.concatenate([mixed(kind, 2) for kind in range(9)]), y=np.repeat(np.arange(9), 6))
+    hard = f"npz:{tmp_path / 'hard.npz'}"
+    options = ["evaluate", "omniglot", "--dataset", hard, *EPISODES, "--strangers", hard, "--false-accept", 0.005]
+    done = said(cli(*options, "--json", "--min-accuracy", 0, "--max-rejected-known", 1))
+    missed = cli(*options, "--json", "--min-accuracy", 1, "--max-rejected-known", 0, code=1)
+    assert json.loads(missed.stdout) == done
+    assert re.fullmatch(
+        r"Error: The accuracy, .* %, is below 100\.00% and the share of known queries that is rejected, .* %, is above "
+        r"0\.00%\. Find the change that made it worse, or ask for less\.\n",
+        missed.stderr,
+    )
+    at = done["accuracy"]
+    assert cli(*options, "--min-accuracy", at).stderr == ""
+    assert "is below" in cli(*options, "--min-accuracy", at + 1e-6, code=1).stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "word"),
+    [(("--max-rejected-known", 0.1), "needs --strangers"), (("--min-accuracy", 90), "0.0<=x<=1.0")],
+)
+def test_a_bound_that_cannot_be_judged_is_wrong_usage(option: tuple[object, ...], word: str) -> None:
+    assert word in cli("evaluate", "omniglot", "--dataset", "glyphs", *option, code=2).stderr
 
 
 def test_a_stricter_rate_accepts_fewer_strangers(drawn: str) -> None:

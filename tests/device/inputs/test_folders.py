@@ -8,7 +8,7 @@ import pytest
 
 from edge_meta.errors import InputError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, InputSpec
-from edge_meta.inputs.folders import list_folder, list_labels, list_tree
+from edge_meta.inputs.folders import did_you_mean, list_folder, list_labels, list_tree
 
 SUFFIXES = frozenset({".png", ".jpg"})
 
@@ -95,6 +95,18 @@ def test_a_folder_whose_labels_are_not_clear_is_refused(tmp_path: Path, files: t
     assert cause in caught.value.cause
     assert str(tmp_path / "photos") in caught.value.cause
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("above", ["2024/mug/a.png", "2024/notes.txt"])
+def test_a_folder_one_level_too_high_gets_the_one_below(tmp_path: Path, above: str) -> None:
+    filled(tmp_path, "2024/mug/b.png", "2024/cup/c.png", above)
+    with pytest.raises(InputError, match=rf"Did you mean {tmp_path / '2024'}\? Give"):
+        list_labels(tmp_path, SUFFIXES, "image")
+
+
+@pytest.mark.parametrize("files", [("mug/a.png",), ("mug/a.png", "mug/old/b.png"), ("a/b/c/d.png",), ()])
+def test_no_other_folder_is_proposed_where_none_is_better(tmp_path: Path, files: tuple[str, ...]) -> None:
+    assert did_you_mean(filled(tmp_path, *files), SUFFIXES) == ""
 
 
 def test_a_path_that_is_no_folder_is_an_error(tmp_path: Path) -> None:

@@ -212,3 +212,20 @@ def test_synthetic_examples_are_examples(kind: InputSpec) -> None:
 def test_absurd_fields_of_every_kind_are_refused(kind: InputSpec, change: dict[str, Any]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         input_from_manifest({**kind.to_manifest(), **change})
+
+
+@pytest.mark.parametrize("input_spec", [GRAY, AudioInput(16), ArrayInput((3,))], ids=["image", "audio", "array"])
+@pytest.mark.parametrize("paths", [["a.png", "b.png"], (Path("a.wav"),)], ids=["list", "tuple"])
+def test_several_paths_are_not_one_example(input_spec: InputSpec, paths: Any) -> None:
+    with pytest.raises(InputError, match=rf"A list of {len(paths)} paths? .* one {input_spec.noun} .* one path at a time"):
+        input_spec.read(paths)
+
+
+def test_a_recording_without_samples_is_named_as_such() -> None:
+    with pytest.raises(InputError, match="has no samples"):
+        AudioInput(16).read(np.zeros(0, np.int16))
+
+
+def test_a_recording_that_is_not_finite_is_named_as_such() -> None:
+    with pytest.raises(InputError, match="not finite"):
+        AudioInput(16).read(np.array([0.0, np.nan], np.float32))

@@ -22,6 +22,9 @@ FACTS: dict[str, Any] = {
     "adapted": True,
     "migrated_from": [],
     "classes": [{"label": "alef", "shots": 1}],
+    "none_shots": 0,
+    "can_promise": True,
+    "expected": None,
 }
 RUN = {"backend": "litert", "xnnpack": False, "delegate": None, "difference": None, "steps": None, "within_step": None}
 RUNTIME = {
@@ -47,6 +50,20 @@ def test_bundle_and_store_take_a_few_lines() -> None:
         "letters.db: 1 classes, adapted",
         "  alef: 1 shots",
     ]
+
+
+def test_examples_of_none_and_what_to_expect_follow_the_labels() -> None:
+    expected = {"false_accept": None, "rejected_known": 0.25, "none_accepted": 0.1}
+    intervals = {"false_accept_ci95": None, "rejected_known_ci95": (0.1, 0.5), "none_accepted_ci95": (0.0, 0.4)}
+    facts = FACTS | {"none_shots": 2, "can_promise": False, "expected": expected | intervals}
+    assert list(lines(facts))[5:] == [
+        "  none of these, never answered: 2 shots",
+        "to expect: strangers accepted, by examples of none left out: 10 % (0 to 40 %)",
+        "to expect: known examples called unknown, by shots left out: 25 % (10 to 50 %)",
+        "With 1 label, no share of strangers can be promised yet: enroll more than 8, and show things that are none with "
+        "edge-meta enroll BUNDLE --none FILE...",
+    ]
+    assert "    5f0c  from aaaaaaaa" in lines({**facts, "none_ids": [{"id": "5f0c", "origin": "a" * 32}]})
 
 
 def test_a_bundle_without_a_calibration_never_says_unknown() -> None:

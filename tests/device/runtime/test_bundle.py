@@ -77,6 +77,19 @@ def test_what_is_no_bundle_is_said_so(tmp_path: Path, kind: str) -> None:
         Bundle.open(path)
 
 
+@pytest.mark.parametrize("name", ["mine.tflite", "mine.keras", "run/run.json", "saved/saved_model.pb"])
+def test_a_plain_model_gets_the_command_that_makes_a_bundle(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"anything")
+    source = file if file.parent == tmp_path else file.parent
+    with pytest.raises(BundleError) as caught:
+        Bundle.open(source)
+    assert caught.value.cause == f"{source} is a plain model, not a bundle."
+    made = source.with_suffix(".bundle")
+    assert caught.value.remedy == f"Make a bundle first: edge-meta export {source} --output {made}"
+
+
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("as_zip", [False, True])
 def test_a_missing_file_is_named(tmp_path: Path, name: str, as_zip: bool) -> None:

@@ -160,6 +160,26 @@ def test_what_is_no_label_is_refused(classifier: Classifier, label: str) -> None
     assert classifier.labels == []
 
 
+def test_one_label_in_several_forms_is_one_class(classifier: Classifier) -> None:
+    assert tuple(classifier.enroll("Cafe\u0301", takes(0, 1))) == ("Café", 1, 1, 1)
+    assert tuple(classifier.enroll(" Café\n", takes(0, 2))) == ("Café", 2, 3, 1)
+    shots = {form: classifier.embed(draw(0))[None] for form in ("Café", "Cafe\u0301")}
+    assert [tuple(done) for done in classifier.enroll_embeddings(shots)] == [("Café", 2, 5, 1)]
+    assert (classifier.labels, classifier.shots("Cafe\u0301")) == (["Café"], 5)
+    assert classifier.forget("Cafe\u0301").shots == 5
+
+
+def test_a_label_of_an_older_store_is_found_by_its_usual_form(classifier: Classifier) -> None:
+    for label in ("Cafe\u0301", "two\nlines"):
+        classifier.store.enroll(label, classifier.embed(draw(0))[None])
+    assert tuple(classifier.enroll("Café", takes(0, 1))) == ("Cafe\u0301", 1, 2, 2)
+    classifier.rename("two\nlines", "one line")
+    with pytest.raises(LabelError, match="enrolled already"):
+        classifier.rename("one line", "Café")
+    assert classifier.rename("Café", "Café") == 2
+    assert classifier.labels == ["Café", "one line"]
+
+
 # Classify
 
 
@@ -274,6 +294,38 @@ def test_with_nothing_enrolled_there_is_nothing_to_say(classifier: Classifier, t
         classifier.classify(draw(0))
     assert classifier.labels == []
     assert not (tmp_path / "store.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "cause"),
+    [
+        (np.zeros(5, np.float32), r"shape \(5,\) was given; the bundle's have \(112,\)"),
+        (np.zeros((1, 112), np.float32), r"shape \(1, 112\) was given"),
+        (np.full(112, np.nan, np.float32), "not finite"),
+        (np.full(112, 1e39), "not finite"),
+        (["alef"] * 112, "not an array of numbers"),
+    ],
+    ids=["length", "rank", "nan", "large", "text"],
+)
+def test_an_embedding_that_is_none_is_refused(taught: Classifier, given: Any, cause: str) -> None:
+    with pytest.raises(InputError, match=cause):
+        taught.classify_embedding(given)
+
+
+def test_a_list_of_numbers_is_an_embedding(taught: Classifier) -> None:
+    embedding = taught.embed(draw(1))
+    assert taught.classify_embedding(embedding.tolist()) == taught.classify_embedding(embedding)
+
+
+@pytest.mark.parametrize("value", [1e-9, 2.0**-17])
+def test_embeddings_that_a_store_rounds_away_are_refused(classifier: Classifier, value: float) -> None:
+    shots = np.full((2, 112), value, np.float32)
+    shots[0] = 1.0
+    with pytest.raises(StoreError, match=r"no value beyond .* Multiply all embeddings"):
+        classifier.enroll_embeddings({"alef": shots})
+    assert classifier.labels == []
+    classifier.enroll_embeddings({"alef": np.zeros((1, 112), np.float32), "bet": shots[1:] / value * 2.0**-16})
+    assert classifier.labels == ["alef", "bet"]
 
 
 # Adapt, forget, undo
@@ -612,3 +664,9 @@ def test_limits_are_infinite_without_a_calibration(tmp_path: Path) -> None:
     with Classifier.load(bundle, tmp_path / "store.db") as classifier:
         classifier.enroll("ink", takes(0, 1))
         assert classifier.limits().tolist() == [np.inf]
+
+
+def test_a_classifier_and_its_bundle_are_shown_in_a_line(taught: Classifier) -> None:
+    assert repr(taught) == "<Classifier omniglot: 5 labels, 15 shots, store.db>"
+    made_by = taught.bundle.manifest.encoder_id[:12]
+    assert repr(taught.bundle) == f"<Bundle omniglot: 28×28×1 image to 112 values, int8, {made_by}>"

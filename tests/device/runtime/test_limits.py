@@ -10,6 +10,7 @@ from support.device import altered, takes
 
 from edge_meta import Classifier
 from edge_meta.heads.prototypes import class_scatters
+from edge_meta.heads.store_evidence import Evidence
 
 
 def corrected(folder: Path) -> Path:
@@ -29,8 +30,10 @@ def test_limits_are_the_rejections_corrected_by_all_shots(tmp_path: Path) -> Non
         shots = np.stack([[classifier.embed(take) for take in takes(label, 3)] for label in range(5)])
         prototypes, rejection = shots.mean(axis=1), classifier.bundle.manifest.rejection
         assert rejection is not None
-        limits = rejection.limits(np.full(5, 3), class_scatters(shots, prototypes))
-        expected = rejection.corrected(limits, shots.reshape(15, -1), np.repeat(np.arange(5), 3), prototypes)
+        counts, scatters = np.full(5, 3), class_scatters(shots, prototypes)
+        limits = rejection.limits(counts, scatters)
+        evidence = Evidence(shots.reshape(15, -1), np.repeat(np.arange(5), 3), prototypes, counts, scatters)
+        expected = rejection.corrected(limits, evidence)
         np.testing.assert_allclose(classifier.limits(), expected, rtol=1e-5)
         assert not np.allclose(limits, expected)
 

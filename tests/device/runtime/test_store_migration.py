@@ -111,6 +111,23 @@ def test_prototypes_are_the_maps_of_the_old_ones_and_counts_stay(better: Bundle,
     assert (after.scatters[0] == pytest.approx(1.5 * before.scatters[0], rel=1e-3)) is not keep_shots
 
 
+@KINDS
+def test_examples_of_none_are_mapped_as_shots_are(better: Bundle, tmp_path: Path, keep_shots: bool) -> None:
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    with Store(old, OLD, OLD_DIM, keep_shots=keep_shots) as store:
+        store.enroll("alef", embeddings(0, 2))
+        store.enroll_none(embeddings(1, 4))
+        before = store.snapshot("")
+    done = migrate(better, old, new)
+    assert (done.classes, done.shots, done.none_shots) == (1, 2, 4)
+    with better.open_store(new) as store:
+        after = store.snapshot("")
+    along = better.maps[OLD]
+    wanted = before.prototypes.astype(np.float64) @ along.weights.astype(np.float64) + along.offset
+    np.testing.assert_allclose(after.prototypes, wanted, atol=1e-6)
+    assert after.counts.tolist() == [4]
+
+
 def test_sums_of_shots_map_to_the_sums_of_mapped_shots() -> None:
     along = random_map(16, 24)
     shots = embeddings(3, 50)
@@ -361,7 +378,7 @@ def test_the_command_migrates_and_inspect_shows_it(better: Bundle, tmp_path: Pat
     old, new, folder = old_store(tmp_path), tmp_path / "new.db", saved(better, tmp_path)
     assert "edge-meta migrate BUNDLE" in complaint(cli("inspect", folder, "--store", old, code=1))
     done = said(cli("migrate", folder, old, "--store", new, "--json"))
-    assert done.keys() == {"store", "upgrade", "classes", "shots", "head_reset", "undo_dropped"}
+    assert done.keys() == {"store", "upgrade", "classes", "shots", "none_shots", "head_reset", "undo_dropped"}
     assert done["store"] == str(new)
     assert (done["classes"], done["shots"], done["head_reset"]) == (2, 9, True)
     assert done["upgrade"]["encoder_id"] == OLD

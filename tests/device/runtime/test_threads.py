@@ -78,7 +78,10 @@ class Model:
         if call.verb == "adapt" and len(shots) >= 2:
             changed = call.answer != REFUSED and call.answer[1]  # held-out shots decide that, in any order of calls
             columns = frozenset((label, self.labels) for label in shots) if changed else frozenset()
-            return Model(self.labels, columns, (*self.log, ("adapt", "", (), self.columns))), (len(shots), changed)
+            # Right after another, one that leaves the head as it is is no step.
+            is_step = columns != self.columns or not self.log or self.log[-1][0] != "adapt"
+            log = (*self.log, ("adapt", "", (), self.columns)) if is_step else self.log
+            return Model(self.labels, columns, log), (len(shots), changed)
         if call.verb == "undo" and self.log:
             *log, (verb, label, taken, columns) = self.log
             if verb == "adapt":

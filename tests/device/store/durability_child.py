@@ -2,6 +2,7 @@
 
     python durability_child.py one-of-each PATH
     python durability_child.py fill FOLDER  # a small disk's
+    python durability_child.py make FOLDER
     python durability_child.py serve        # a line `PATH FIRST ACKNOWLEDGED SECONDS` on stdin for each process to kill
 
 Nothing is imported but NumPy and the store.
@@ -21,6 +22,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from edge_meta.errors import LabelError, StoreError
+from edge_meta.store.archive import read_archive, write_archive
 from edge_meta.store.store import Store
 
 DIM, LABELS = 16, 12
@@ -77,6 +79,37 @@ def state(path: Path) -> tuple[object, ...]:
     return now.labels, tuple(now.counts), now.prototypes.tobytes(), repr(now.columns)
 
 
+def leave(pages: int, filler: Path) -> None:
+    """Fill the disk with a file, but for some pages."""
+    with open(filler, "wb", buffering=0) as file:
+        with suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        file.truncate(file.tell() - 4096 * pages)
+
+
+def make(folder: str) -> None:
+    """Import a store with every amount of room, in pages; prints the error, and how many labels are there then."""
+    path, filler = Path(folder) / "new.db", Path(folder) / "filler"
+    with TemporaryDirectory() as roomy:
+        archive = Path(roomy) / "whole.npz"
+        with opened(str(Path(roomy) / "whole.db")) as whole:
+            for number in range(60):
+                whole.enroll(f"label {number}", np.random.default_rng(number).normal(size=(3, DIM)).astype("f4"))
+            write_archive(whole, archive)
+        for pages in range(200):
+            leave(pages, filler)
+            error = ""
+            try:
+                read_archive(archive, path, whole.encoder_id, DIM)
+            except StoreError as refused:
+                error = str(refused)
+            filler.unlink()
+            with opened(str(path)) as made:
+                print(error, len(made.snapshot().labels), sep="\t")
+            path.unlink(missing_ok=True)
+
+
 def fill(folder: str) -> None:
     """Every kind of change with every amount of room left, in pages; prints a line for each: what the store holds after it,
     `before` or `after` the change or `else`, the change, the room, and the error, or that the scrub is pending. At last a
@@ -103,11 +136,7 @@ def fill(folder: str) -> None:
             store.snapshot()
         with store:
             if room is not None:
-                with open(filler, "wb", buffering=0) as file:
-                    with suppress(OSError):
-                        while file.write(bytes(4096)):
-                            pass
-                    file.truncate(file.tell() - 4096 * room)
+                leave(room, filler)
             try:
                 done = changes[name](store)
             except StoreError as error:
@@ -167,4 +196,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    {"one-of-each": one_of_each, "fill": fill, "serve": serve}[sys.argv[1]](*sys.argv[2:])
+    {"one-of-each": one_of_each, "fill": fill, "make": make, "serve": serve}[sys.argv[1]](*sys.argv[2:])

@@ -1,8 +1,9 @@
 """Random histories of a store, each with hundreds of labels, and a search of its files for bytes of what they removed.
 
-    python removal_histories.py HISTORIES [FIRST]    # print what was found, and exit with 1 if that is anything
+    PYTHONPATH=tests python tests/device/store/removal_histories.py HISTORIES [FIRST]
 
-test_removed_bytes.py runs some of them; `make histories` runs many.
+Prints what was found, and exits with 1 if that is anything. test_removed_bytes.py runs some of them; `make histories` runs
+many.
 """
 
 from __future__ import annotations
@@ -15,15 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from numpy.typing import NDArray
+from support.removed_bytes import left_of
 
 from edge_meta.errors import LabelError
 from edge_meta.store.store import Store
 from edge_meta.types import Array
 
-Hashes = NDArray[np.uint64]
-PIECE, STEP = 16, 8  # a piece of what is searched for, in bytes: too long to be there by chance
-FACTOR = np.uint64(0x9E3779B97F4A7C15)
 CHANGES = {"forget": 0.4, "forget shot": 0.25, "undo": 0.05, "enroll": 0.22, "merge": 0.03, "adapt": 0.03, "reopen": 0.02}
 
 
@@ -115,26 +113,13 @@ class History:
             connection.execute("DROP TABLE scrubs")
             connection.execute("DROP TABLE log_renames")
             connection.execute("PRAGMA user_version = 2")
-        assert len(self.left()) > 0
+        assert self.left() > 0
         self.store = self.opened(self.path)
 
-    def left(self) -> Hashes:
-        """The pieces of what was seen that are in the files and not in the store."""
+    def left(self) -> int:
+        """Count the pieces of what was seen that are in the files and not in the store."""
         content = b"\xff".join(file.read_bytes() for file in sorted(self.path.parent.iterdir()) if file.is_file())
-        at_each = [_hashes(np.frombuffer(content, "<u8", (len(content) - at) // 8, at)) for at in range(8)]
-        gone = np.setdiff1d(pieces(self.seen), pieces(self.live()))
-        return gone[np.isin(gone, np.concatenate(at_each))]
-
-
-def pieces(values: set[bytes]) -> Hashes:
-    """A hash of each piece of some values; each piece begins a multiple of `STEP` bytes into its value."""
-    return np.concatenate([_hashes(np.frombuffer(value, "<u8", len(value) // STEP)) for value in values])
-
-
-def _hashes(words: Hashes) -> Hashes:
-    """A hash of each two neighbours."""
-    with np.errstate(over="ignore"):
-        return words[:-1] * FACTOR ^ words[1:]
+        return len(left_of(self.seen, self.live(), content))
 
 
 def run(folder: Path, seed: int) -> int:
@@ -145,12 +130,12 @@ def run(folder: Path, seed: int) -> int:
     found = 0
     if history.rng.random() < 0.2:
         history.age()
-        found += len(history.left())
+        found += history.left()
     for _ in range(int(history.rng.integers(30, 150))):
         history.change()
     history.enroll_new()
     history.store.forget(history.store.snapshot().labels[0])
-    found += len(history.left())
+    found += history.left()
     history.store.close()
     return found
 
@@ -164,6 +149,8 @@ def main() -> None:
         if left:
             print(f"history {seed}: {left} pieces of removed data", flush=True)
         found += left
+        if (done := seed - first + 1) % 50 == 0:
+            print(f"{done} of {count} histories", file=sys.stderr, flush=True)
     print(f"{count} histories: {found} pieces of removed data")
     sys.exit(found > 0)
 

@@ -72,7 +72,7 @@ def test_a_store_comes_back_with_all_that_it_had(keep_shots: bool, tmp_path: Pat
     store = lived(tmp_path, keep_shots)
     written = write_archive(store, tmp_path / "lived.npz")
     counts = store.snapshot().counts
-    assert written == {"classes": len(counts), "shots": counts.sum()}
+    assert written == {"classes": len(counts), "shots": counts.sum(), "none_shots": 0}
     path = tmp_path / "deep" / "back.db"
     assert read_archive(tmp_path / "lived.npz", path, ENCODER, DIM) == written
     assert [file.name for file in path.parent.iterdir()] == ["back.db"]
@@ -316,9 +316,9 @@ def test_the_commands_move_a_store(tmp_path: Path, bundle: Any) -> None:
     with Store(path, bundle.manifest.encoder_id, bundle.manifest.dim) as store:
         store.enroll("дед 👴", embeddings(0, 3, bundle.manifest.dim))
     done = said(cli("export-store", "omniglot", out, "--store", path, "--json"))
-    assert done == {"file": str(out), "classes": 1, "shots": 3}
+    assert done == {"file": str(out), "classes": 1, "shots": 3, "none_shots": 0}
     done = said(cli("import-store", "omniglot", out, "--store", back, "--json"))
-    assert done == {"store": str(back), "classes": 1, "shots": 3}
+    assert done == {"store": str(back), "classes": 1, "shots": 3, "none_shots": 0}
     assert said(cli("inspect", "omniglot", "--store", back, "--json"))["classes"] == [{"label": "дед 👴", "shots": 3}]
     assert "edge-meta merge" in complaint(cli("import-store", "omniglot", out, "--store", back, code=1))
     assert "Nothing is enrolled" in complaint(cli("export-store", "omniglot", out, "--store", tmp_path / "no.db", code=1))

@@ -82,6 +82,18 @@ def test_impossible_rows_are_refused_by_every_verb(lived: Path, tmp_path: Path, 
     assert not {"out.npz", "new.db"} & {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_pages_that_are_damaged_are_refused(lived: Path, tmp_path: Path, verb: str) -> None:
+    content = bytearray(lived.read_bytes())
+    content[36:40] = (1).to_bytes(4, "big")  # there is one free page, and no list that leads to it
+    lived.write_bytes(content)
+    with opened(lived) as store:
+        before = state(store)  # opening reads no more than it needs
+        with pytest.raises(StoreError, match=r"store\.db is damaged: .*size is 0"):
+            VERBS[verb](store, tmp_path)
+        assert state(store) == before
+
+
 def test_sums_beyond_their_range_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "sums.db"
     with opened(path, keep_shots=False) as store:

@@ -214,6 +214,37 @@ def test_a_file_that_may_not_grow_keeps_what_was_acknowledged(tmp_path: Path, pa
         assert store.snapshot().counts.tolist() == [len(done.stdout.splitlines())]
 
 
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("change", [lambda store: store.enroll("bet", embeddings(0, 1)), lambda store: store.forget("alef")])
+def test_a_change_that_is_refused_was_not_made(path: Path, change: Callable[[Store], object]) -> None:
+    from support.full_disk import files_that_may_not_grow  # not on Windows
+
+    refused = []
+    for most in range(0, 100_000, 1024):
+        with opened(path) as store:
+            store.enroll("alef", embeddings(most, 1))
+            before = state(store)
+            store.database.query("PRAGMA wal_checkpoint")  # so that SQLite begins the log anew
+            try:
+                with files_that_may_not_grow(most):
+                    change(store)
+            except StoreError:
+                refused.append(most)
+            assert (state(store) == before) == (most in refused)
+    assert 0 < len(refused) < 98
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
+def test_a_store_that_does_not_fit_is_not_made(tmp_path: Path) -> None:
+    (tmp_path / "small").mkdir()
+    done = mounted(tmp_path, "mount -t tmpfs -o size=1200k tmpfs small", CHILD, "make", "small")
+    assert done.returncode == 0, done.stderr
+    outcomes = {(error, labels) for error, labels in (line.split("\t") for line in done.stdout.splitlines())}
+    assert all(labels == ("0" if error else "60") for error, labels in outcomes)
+    assert all(("Free some space" in error or "has room" in error) == bool(error) for error, _ in outcomes)
+    assert ("", "60") in outcomes
+
+
 @pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
 @pytest.mark.parametrize("what", ["kept/store.db", "kept"], ids=["file", "folder"])
 def test_what_may_only_be_read_says_so_and_stays_as_it_is(tmp_path: Path, bundle: Bundle, what: str) -> None:

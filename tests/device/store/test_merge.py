@@ -533,7 +533,7 @@ def test_the_command_prints_what_it_did(bundle: Bundle, tmp_path: Path) -> None:
     command = ["merge", "omniglot", tmp_path / "b.db", "--store", tmp_path / "a.db"]
     assert said(cli(*command, "--json")) == {
         "stores": 1, "added": 6, "removed": 0, "shots": 12, "classes": 4, "head_reset": True, "undo_dropped": ["adapt"],
-        "scrub_pending": False,
+        "none_shots": 0, "scrub_pending": False,
     }  # fmt: skip
     assert cli(*command).stdout == "0 shots added, 0 removed; 12 shots of 4 classes\n"
     back = cli("merge", "omniglot", tmp_path / "a.db", "--store", tmp_path / "b.db").stdout

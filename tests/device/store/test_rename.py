@@ -129,6 +129,41 @@ def test_shots_enrolled_to_the_old_name_elsewhere_stay(tmp_path: Path) -> None:
         store.undo()
 
 
+@pytest.mark.parametrize("renamed", ["one", "both"])
+@pytest.mark.parametrize("later", [0, 1, 3])
+def test_sums_enrolled_to_a_label_renamed_elsewhere_are_not_lost(tmp_path: Path, renamed: str, later: int) -> None:
+    store = filled_store(tmp_path / "store.db", False)
+    other = twin(store, tmp_path / "other.db")
+    other.enroll("alef", embeddings(9, 4))
+    for each in (store, other) if renamed == "both" else (store,):
+        each.rename("alef", "aleph")
+    for seed in range(later):
+        store.enroll("aleph", embeddings(20 + seed, 1))
+    for into, source in ((store, other), (other, store)):
+        before = state(into)
+        with pytest.raises(
+            StoreError, match=r"copies of one store .* one has enrolled '.* merging would (lose|count twice)"
+        ):
+            into.merge(source.path)
+        assert state(into) == before
+
+
+@pytest.mark.parametrize("earlier", [0, 1, 3])
+@pytest.mark.parametrize("later", [0, 1, 3])
+def test_an_older_copy_of_renamed_sums_is_merged(tmp_path: Path, earlier: int, later: int) -> None:
+    store = filled_store(tmp_path / "store.db", False)
+    other = twin(store, tmp_path / "other.db")
+    for seed in range(earlier):
+        store.enroll("alef", embeddings(20 + seed, 1))
+    store.rename("alef", "aleph")
+    for seed in range(later):
+        store.enroll("aleph", embeddings(30 + seed, 2))
+    before = content(store)
+    store.merge(other.path)
+    other.merge(store.path)
+    assert content(store) == content(other) == before
+
+
 def test_a_renamed_label_that_is_forgotten_leaves_no_name(taught: Store) -> None:
     taught.rename("alef", "some new name")
     taught.forget("some new name")

@@ -263,6 +263,24 @@ def test_adapting_again_and_again_does_not_grow_the_file(filled: Store, path: Pa
         filled.undo()
 
 
+def test_adapting_again_to_the_same_head_is_no_step(filled: Store) -> None:
+    def logged() -> tuple[int, int]:
+        with filled.everything() as rows:
+            return rows.row("SELECT (SELECT COUNT(*) FROM log), (SELECT COUNT(*) FROM log_columns)")
+
+    before = state(filled)
+    for steps, columns in ((4, 0), (5, 3)):
+        for _ in range(3):
+            adapt(filled, steps)
+            assert logged() == (steps, columns)
+    assert filled.undo().action == "adapt"
+    filled.rename("alef", "dalet")
+    adapt(filled, 4)
+    assert logged() == (6, 3), "undo of the rename comes after undo of this adapt"
+    assert [filled.undo().action for _ in range(3)] == ["adapt", "rename", "adapt"]
+    assert state(filled) == before
+
+
 def test_undo_works_after_reopening(filled: Store, path: Path) -> None:
     before = state(filled)
     adapt(filled)

@@ -1,0 +1,90 @@
+"""Write edge_meta_config.h: what the C library of a board has to know of its encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from converters.targets.integer import End
+from edge_meta.heads.rejection import Rejection
+from edge_meta.heads.store_evidence import normal_quantile
+
+LIBRARY = Path(__file__).parent / "board"
+NAME = "edge_meta_config.h"
+MOST_CLASSES = 64  # of a board
+
+TEXT = """\
+/* Of encoder {encoder_id}. Made by edge-meta export --target tflm. */
+#ifndef EDGE_META_CONFIG_H_
+#define EDGE_META_CONFIG_H_
+
+/* clang-format off */
+#define EM_ENCODER_ID {{{id_bytes}}}
+#define EM_DIM {dim} /* values of an embedding */
+#define EM_INPUT_BYTES {input_bytes} /* of an image, as the camera gives it */
+
+{values}
+
+/* How near a query must be to be known: squared distances for 1 to 64 classes, at two numbers of shots. */
+#define EM_CALIBRATED {classes}
+{limits}
+/* clang-format on */
+
+#endif /* EDGE_META_CONFIG_H_ */
+"""
+
+
+def config(encoder_id: str, dim: int, output: End | None, rejection: Rejection | None, input_bytes: int) -> str:
+    """Write the header.
+
+    Args:
+        encoder_id: 32 hexadecimal digits.
+        output: of an encoder that gives int8; None to keep embeddings as float32.
+        rejection: None if the bundle is not calibrated: then every query is known.
+        input_bytes: of an input.
+    """
+    values = ["#define EM_INT8 0"]
+    if output is not None:
+        values = ["#define EM_INT8 1 /* embeddings are kept as int8: (q - EM_ZERO_POINT) * EM_SCALE */"]
+        values += [f"#define EM_SCALE {_literal(output.scale)}", f"#define EM_ZERO_POINT ({output.zero_point})"]
+    return TEXT.format(
+        encoder_id=encoder_id,
+        id_bytes=", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(encoder_id)),
+        dim=dim,
+        input_bytes=input_bytes,
+        values="\n".join(values),
+        classes=MOST_CLASSES,
+        limits="\n".join(_limits(rejection)),
+    )
+
+
+def _limits(rejection: Rejection | None) -> list[str]:
+    if rejection is None:
+        return ["#define EM_REJECTS 0 /* not calibrated: every query is known */", "#define EM_PRIOR_LABELS_KNOWN 0"]
+    lines = ["#define EM_REJECTS 1"]
+    for name, shots in zip(("FEW", "MORE"), rejection.shots, strict=True):
+        # A label whose scatter is as usual has the limit of the table itself.
+        scatter = rejection.spread * (shots - 1)
+        numbers = [
+            rejection.limits(np.full(labels, shots, np.int64), np.full(labels, scatter))[0]
+            for labels in range(1, MOST_CLASSES + 1)
+        ]
+        lines.append(f"#define EM_FAR_{name} {{{', '.join(map(_literal, numbers))}}}")
+        lines.append(f"#define EM_SHOTS_{name} {shots}.0f")
+    lines.append(
+        f"#define EM_SPREAD {_literal(rejection.spread)} /* mean squared distance of examples to their class's mean */"
+    )
+    quantile = _literal(normal_quantile(rejection.false_accept))
+    lines.append(f"#define EM_RATE_NORMAL ({quantile}) /* the normal quantile of the false-accept rate */")
+    known = rejection.prior_labels is not None
+    lines.append(f"#define EM_PRIOR_LABELS_KNOWN {int(known)} /* whether the store's own shots correct the limits */")
+    if rejection.prior_labels is not None:
+        lines.append(f"#define EM_PRIOR_LABELS {_literal(rejection.prior_labels)}")
+    return lines
+
+
+def _literal(value: float) -> str:
+    """A C literal of a float; nine digits reproduce a float32 exactly."""
+    text = f"{np.float32(value):.9g}"
+    return f"{text}f" if any(mark in text for mark in ".e") else f"{text}.0f"

@@ -1,0 +1,46 @@
+// The source that fits the encoder's sense: a pad for drawings, the camera for photos, the microphone for sound.
+
+import {clearAnswer} from './answer.js';
+import {Camera} from './camera.js';
+import {element} from './classes.js';
+import {Microphone} from './microphone.js';
+import {Pad} from './pad.js';
+import {text} from './strings.js';
+
+/**
+ * Put a source on the stage, and its buttons below.
+ *
+ * @param {import('./app.js').App} app
+ * @returns {Camera | Pad | Microphone | {live: false, start: () => Promise<void>, stop: () => void, take: () => Promise<null>}}
+ */
+export function sourceOf(app) {
+  const {input} = app.manifest;
+  const [stage, tools] = ['stage', 'tools'].map((id) => /** @type {HTMLElement} */ (document.getElementById(id)));
+  const tool = (/** @type {string} */ key, /** @type {() => unknown} */ act, className = '') => {
+    const id = key.replace('_', '-');
+    tools.append(element('button', {id, type: 'button', textContent: text(key), onclick: () => app.act(act), className}));
+  };
+  if (input.kind === 'image' && input.channels === 1) {
+    const pad = new Pad(stage, () => app.act(() => app.ask()));
+    tool('clear', () => {
+      pad.clear();
+      clearAnswer();
+      app.last = null;
+    });
+    return pad;
+  }
+  if (input.kind === 'image') {
+    const camera = new Camera(stage);
+    tool('start_camera', () => app.start(), 'primary');
+    tool('flip', () => camera.flip());
+    return camera;
+  }
+  if (input.kind === 'audio') {
+    const microphone = new Microphone(stage, input);
+    tool('start_microphone', () => app.start(), 'primary');
+    tool('ask_say', () => app.ask());
+    return microphone;
+  }
+  stage.append(element('p', {textContent: text('files_stage')}));
+  return {live: false, start: async () => {}, stop() {}, take: async () => null};
+}

@@ -1,0 +1,174 @@
+// What a person does on the page, by name; prints what was seen as JSON. Usage: node scenarios.mjs NAME ASKED.json
+
+import {Browser, asked, classes, draw, load, note, press, save, teach, verdict, violations} from './browser.mjs';
+
+const scenarios = {
+  async drawings() {
+    const browser = await Browser.launch();
+    const page = await browser.open();
+    const seen = {empty: await draw(page, 'tee'), axe: await violations(page)};
+    for (const shape of ['tee', 'zed', 'ring']) for (let shot = 0; shot < 3; shot++) await teach(page, shape);
+    seen.classes = await classes(page);
+    seen.fresh = [];
+    for (const shape of ['tee', 'zed', 'ring', 'stranger']) seen.fresh.push(await draw(page, shape));
+    await save(page, asked.archive);
+    await draw(page, 'stranger');
+    seen.none = [await press(page, '#none'), await classes(page)];
+    seen.none.push(await draw(page, 'stranger'), await press(page, '#undo'));
+    seen.adapted = await press(page, '#adapt');
+    seen.unadapted = await press(page, '#undo');
+    seen.undone = [await press(page, '#undo'), await classes(page)];
+    await page.click('[data-focus="more zed"]');
+    seen.axeDialog = await violations(page);
+    await page.fill('#new-name', '<b>zed</b>');
+    await page.click('#class-dialog button[value=rename]');
+    await page.waitForTimeout(200);
+    await page.click('[data-focus="more tee"]');
+    await page.click('#forget');
+    await page.click('#forget');
+    await page.waitForTimeout(200);
+    seen.changed = [await classes(page), await page.locator('#classes b').count()];
+    await page.waitForFunction(() => document.getElementById('status').textContent.includes('without a network'));
+    await browser.context.setOffline(true);
+    await page.reload();
+    await browser.ready(page);
+    seen.offline = [await classes(page), await draw(page, 'ring'), await draw(page, 'zed')];
+    await page.emulateMedia({colorScheme: 'dark'});
+    seen.axeDark = await violations(page);
+    seen.problems = await browser.close();
+    return seen;
+  },
+
+  async tabs() {
+    const browser = await Browser.launch();
+    const [one, other] = [await browser.open(), await browser.open()];
+    await one.bringToFront();
+    await teach(one, 'tee');
+    await other.waitForFunction(() => document.querySelectorAll('#classes li').length === 1);
+    await other.bringToFront();
+    await teach(other, 'tee');
+    await one.waitForFunction(() => document.querySelector('#classes .count').textContent === '2 examples');
+    await one.bringToFront();
+    const seen = {undone: await press(one, '#undo'), left: [await classes(one), await classes(other)]};
+    seen.problems = await browser.close();
+    return seen;
+  },
+
+  async keyboard() {
+    const browser = await Browser.launch();
+    const page = await browser.open();
+    await draw(page, 'zed');
+    await page.focus('#label');
+    await page.keyboard.type('zed');
+    await page.keyboard.press('Tab');
+    const focused = await page.evaluate(() => document.activeElement.id);
+    await page.keyboard.press(' ');
+    await page.waitForSelector('#classes li');
+    const small = await page.evaluate(() => [...document.querySelectorAll('button, input[type=text]')]
+      .map((each) => [each.id || each.textContent, each.getBoundingClientRect()])
+      .filter(([, box]) => box.width && (box.width < 44 || box.height < 44)).map(([name]) => name));
+    return {focused, classes: await classes(page), small, problems: await browser.close()};
+  },
+
+  async files() {
+    const browser = await Browser.launch();
+    const page = await browser.open();
+    await page.fill('#label', 'some');
+    const choose = async (button, files) => {
+      await page.evaluate(() => (document.getElementById('note').textContent = ''));
+      const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.click(button)]);
+      await chooser.setFiles(files);
+      await page.waitForFunction(() => document.getElementById('note').textContent !== '');
+      return note(page);
+    };
+    const seen = {said: [await choose('#teach-files', asked.files), await choose('#teach-files', asked.bad)]};
+    seen.said.push(await choose('#ask-files', asked.files[0]));
+    Object.assign(seen, {verdict: await verdict(page), classes: await classes(page)});
+    await save(page, asked.archive);
+    seen.problems = await browser.close();
+    return seen;
+  },
+
+  async archives() {
+    const browser = await Browser.launch();
+    const page = await browser.open();
+    await teach(page, 'tee');
+    const seen = {said: [], classes: []};
+    for (const archive of asked.archives) {
+      seen.said.push(await load(page, archive));
+      seen.classes.push(await classes(page));
+    }
+    await save(page, asked.archive);
+    seen.problems = await browser.close();
+    return seen;
+  },
+
+  async camera() {
+    const flags = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-video-capture=${asked.video}`];
+    const browser = await Browser.launch(flags);
+    const page = await browser.open();
+    if (asked.archives) await load(page, asked.archives[0]);
+    await page.click('#start-camera');
+    await page.waitForFunction(() => document.getElementById('milliseconds').textContent !== '');
+    const seen = {first: await verdict(page)};
+    await page.fill('#label', 'object');
+    const box = await page.locator('#hold').boundingBox();
+    if (!asked.archives) {
+      await page.mouse.move(box.x + 20, box.y + 20);
+      await page.mouse.down();
+      await page.waitForTimeout(1500);
+      await page.mouse.up();
+      await page.waitForSelector('#classes li');
+      await page.waitForTimeout(600);
+      await save(page, asked.archive);
+    }
+    Object.assign(seen, {verdict: await verdict(page), classes: await classes(page), axe: await violations(page)});
+    await page.screenshot({path: asked.screenshot});
+    seen.problems = await browser.close();
+    return seen;
+  },
+
+  async microphone() {
+    const flags = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-audio-capture=${asked.sound}`];
+    const browser = await Browser.launch(flags);
+    const page = await browser.open();
+    await page.click('#start-microphone');
+    await page.waitForSelector('#start-microphone', {state: 'detached'});
+    await page.fill('#label', 'tone');
+    for (let take = 1; take <= 2; take++) {
+      await page.click('#hold');
+      await page.waitForFunction((count) => document.querySelector('#classes .count')?.textContent.startsWith(String(count)), take);
+    }
+    await page.click('#ask-say');
+    await page.waitForFunction(() => document.querySelector('#verdict bdi').textContent !== '');
+    const seen = {verdict: await verdict(page), classes: await classes(page), axe: await violations(page)};
+    seen.problems = await browser.close();
+    return seen;
+  },
+
+  async refused() {
+    const browser = await Browser.launch(asked.flags ?? []);
+    const page = await browser.open();
+    const seen = {status: await page.locator('#status').textContent()};
+    if (await page.locator('#start-camera').count()) seen.said = await press(page, '#start-camera');
+    await browser.close();
+    return seen;
+  },
+
+  async screenshots() {
+    for (const theme of ['light', 'dark']) {
+      const browser = await Browser.launch([], {colorScheme: theme, viewport: {width: 900, height: 760}});
+      const page = await browser.open();
+      for (const [shape, label] of [['tee', 'tree'], ['zed', 'lightning'], ['ring', 'moon']]) {
+        for (let shot = 0; shot < 3; shot++) await teach(page, shape, label);
+      }
+      await draw(page, theme === 'light' ? 'zed' : 'stranger');
+      await page.waitForFunction(() => document.getElementById('note').hidden, null, {timeout: 20000});
+      await page.screenshot({path: `${asked.pictures}/page-${theme}.png`});
+      await browser.close();
+    }
+    return {};
+  },
+};
+
+console.log(JSON.stringify(await scenarios[process.argv[2]]()));
