@@ -78,6 +78,13 @@ def application(name: str, size: int, folder: Path, **how: Any) -> Path:
     """A Keras application with random weights, and a classifier of 10 classes."""
     keras.utils.set_random_seed(RANDOM_SEED)
     model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10, **how)
+    rng = np.random.default_rng(RANDOM_SEED)
+    for layer in model.layers:
+        # As large as He et al. 2015: by Keras' own initial weights activations vanish, which no format of integers holds.
+        if getattr(layer, "kernel", None) is not None:
+            shape = tuple(layer.kernel.shape)
+            inputs = np.prod(shape[:2] if isinstance(layer, layers.DepthwiseConv2D) else shape[:-1])
+            layer.kernel.assign(rng.normal(0.0, np.sqrt(2.0 / inputs), shape))
     return saved(model, folder / f"{name}.keras")
 
 

@@ -2,10 +2,9 @@
 
     python benchmarks/objects/collect.py --output objects.npz
 
-Of the archives in EDGE_META_DATA: Tiny-ImageNet (160 photos of each class), one photo of each of ImageNet's classes,
+Of the archives in EDGE_META_DATA: Tiny-ImageNet (120 photos of each class), one photo of each of ImageNet's classes,
 Caltech-101 and the Grocery Store Dataset. The classes of the last two are dealt to train, val and test by the SHA-256 of
-their names (60, 20 and 20 %); no photo of a test class is written. Of the
-training photos of these two, a second copy is cropped and mirrored. The file stays here: ImageNet's photos are for research.
+their names (60, 20 and 20 %); no photo of a test class is written. The file stays here: ImageNet's photos are for research.
 """
 
 from __future__ import annotations
@@ -25,10 +24,9 @@ from edge_meta.datasets import cache
 from edge_meta.datasets.base import split_of_classes
 from edge_meta.inputs import ImageInput
 
-SIZE = 144  # pixels
-TINY_PER_CLASS = 160
+SIZE = 128  # pixels
+TINY_PER_CLASS = 120
 SAMPLES_PER_CLASS = 25  # ImageNet's samples are one of each class; neighbours in the list are written as one class
-SMALLEST_SIDE = 0.7  # of a crop, as a share of the photo's
 
 
 class Source(NamedTuple):
@@ -37,7 +35,7 @@ class Source(NamedTuple):
     Attributes:
         archive: below EDGE_META_DATA.
         per_class: photos taken of each class, at most.
-        times: that each training class is written, since an episode draws every class alike; once as it is, then cropped.
+        times: that each training class is written, since an episode draws every class alike.
         held_back: some of its classes are for validation and test.
         left_out: classes that are not objects, or are there twice.
     """
@@ -53,13 +51,9 @@ SOURCES = {
     "tiny": Source("tiny_imagenet/tiny_imagenet_64px.zip", TINY_PER_CLASS, times=1, held_back=False),
     "samples": Source("imagenet_samples/imagenet_samples_160px.zip", SAMPLES_PER_CLASS, times=1, held_back=False),
     "caltech": Source(
-        "caltech101/caltech101_96px.zip",
-        1000,
-        times=2,
-        held_back=True,
-        left_out=frozenset({"Faces_easy", "BACKGROUND_Google"}),
+        "caltech101/caltech101_96px.zip", 1000, 2, held_back=True, left_out=frozenset({"Faces_easy", "BACKGROUND_Google"})
     ),
-    "groceries": Source("groceries/groceries_128px.zip", 1000, times=2, held_back=True),
+    "groceries": Source("groceries/groceries_128px.zip", 1000, times=3, held_back=True),
 }
 
 
@@ -82,15 +76,6 @@ def photos_of(source: Source, split: str) -> Iterator[tuple[str, NDArray[np.uint
                 yield label, np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB"))
 
 
-def cropped(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """A random part of a photo, mirrored."""
-    height, width = pixels.shape[:2]
-    side = rng.uniform(SMALLEST_SIDE, 1.0)
-    tall, wide = round(side * height), round(side * width)
-    top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
-    return pixels[top : top + tall, left : left + wide][:, ::-1]
-
-
 @click.command()
 @click.option("--output", required=True, metavar="NPZ")
 def collect(output: str) -> None:
@@ -99,13 +84,12 @@ def collect(output: str) -> None:
     x: list[NDArray[np.uint8]] = []
     y: list[str] = []
     splits: list[str] = []
-    rng = np.random.default_rng(0)
     for split in ("train", "val"):
         for name, source in SOURCES.items():
             before = len(x)
             for label, pixels in photos_of(source, split):
                 for time in range(source.times if split == "train" else 1):
-                    x.append(spec.read(pixels if time == 0 else cropped(pixels, rng)))
+                    x.append(spec.read(pixels))
                     y.append(f"{name}/{label} {time}")
                     splits.append(split)
             print(f"{split:5} {name:10} {len(x) - before:6} photos", flush=True)

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.device import altered, cli, draw, png
 
+from edge_meta import Classifier
+
 CONTROLS = {*map(chr, range(0x20)), *map(chr, range(0x7F, 0xA0)), *"\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u200e\u200f"}
 HOSTILE = "\x1b]0;mine\x07\x1b[2K\rclean\nError: none\x9b1m\u202etxt\u2066\x7f"
 
@@ -35,8 +37,11 @@ def test_a_label_is_printed_without_controls(image: Path, label: str) -> None:
     label = f"x{label}"
     store = image.parent / "label.db"
     store.unlink(missing_ok=True)
-    enrolled = cli("enroll", "omniglot", label, image, "--store", store)
-    assert_clean(enrolled, 1)
+    has_lines = len(label.strip().splitlines()) > 1
+    assert_clean(cli("enroll", "omniglot", label, image, "--store", store, code=int(has_lines)), 1)
+    if has_lines:  # as older versions could
+        with Classifier.load("omniglot", store) as classifier:
+            classifier.store.enroll(label, classifier.embed(image)[None])
     assert_clean(cli("inspect", "omniglot", "--store", store), 5)
     assert_clean(cli("classify", "omniglot", image, "--store", store), 1)
     assert_clean(cli("forget", "omniglot", f"{label}x", "--store", store, code=1), 1)
