@@ -426,6 +426,7 @@ def test_an_interrupted_export_leaves_the_old_bundle_or_nothing(
 
 
 def test_a_converted_file_is_not_quantized_again(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").touch()
     with pytest.raises(ExportError, match=r"model\.tflite is converted already"):
         export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", quantize="int8")
 
