@@ -68,7 +68,7 @@ def load_function(path: Path, shape: tuple[int, ...] | None = None) -> tuple[Any
         The function, from inputs with a batch of one to a list of outputs, and the outputs' names in the SavedModel.
 
     Raises:
-        ExportError: it cannot be read.
+        ExportError: it cannot be read, or it assigns its variables.
     """
     try:
         called, specs, names = _keras_model(path) if path.suffix == ".keras" else _saved_model(path)
@@ -78,6 +78,11 @@ def load_function(path: Path, shape: tuple[int, ...] | None = None) -> tuple[Any
         return convert_variables_to_constants_v2(traced, lower_control_flow=False), names
     # Both loaders raise errors of any type when parsing fails.
     except Exception as error:
+        if re.search(r"Assign\w*VariableOp", str(error)):
+            raise ExportError(
+                f"{path} assigns its variables, so an embedding depends on what came before.",
+                "Save it without state (stateful=False), or convert it to .tflite, whose variables start anew each time.",
+            ) from None
         raise ExportError(
             f"{path} is not a model that can be read ({_reason(error)}).",
             "Run model.export('folder') where its code is, and export that folder.",

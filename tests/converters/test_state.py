@@ -71,6 +71,23 @@ def test_variables_have_their_first_values_each_time(embed: Callable[[bytes], np
     np.testing.assert_allclose(embed(model), wanted, atol=1e-5)
 
 
+def test_a_savedmodel_that_assigns_is_taken_as_tflite_only(embed: Callable[[bytes], np.ndarray], tmp_path: Path) -> None:
+    class Counting(tf.Module):
+        def __init__(self) -> None:
+            self.state = tf.Variable(START)
+
+        @tf.function(input_signature=[tf.TensorSpec((1, 12))])
+        def __call__(self, x: Any) -> Any:
+            return self.state.assign_add(dense(x))
+
+    module = Counting()
+    tf.saved_model.save(module, str(tmp_path / "counting"), signatures=module.__call__)
+    with pytest.raises(ExportError, match=r"counting assigns its variables, .* or convert it to \.tflite"):
+        export_bundle(tmp_path / "counting", tmp_path / "made.bundle", quantize="float32")
+    file = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "counting")).convert()
+    np.testing.assert_allclose(embed(file), START + dense(EXAMPLES).numpy(), atol=1e-5)
+
+
 def recurrent() -> bytes:
     """tanh(W x + R h), where h is the output of the last run."""
     model = parse(converted(lambda x: tf.tanh(x[:, :6] + x[:, 6:])))
