@@ -14,6 +14,7 @@ from converters.calibration.embedding_normalization import best_scale
 from converters.calibration.learning_rates import choose_learning_rates
 from converters.calibration.rejection import calibrate_rejection
 from converters.data_licences import licence_of
+from converters.external.keras_file import in_float32
 from converters.external.source import is_saved_model
 from converters.options import ExportOptions
 from converters.quantization.checks import check, check_embeddings
@@ -76,7 +77,8 @@ def load_trained(source: Path, options: ExportOptions) -> TrainedEncoder | None:
     if source.suffix == ".keras" and source.exists() and not of_run:
         if options.calibration is None or options.model_options is not None:
             return None
-        encoder = load_encoder(source)
+        with in_float32(source) as wide:
+            encoder = load_encoder(wide)
         input_spec = _usual_input(encoder)
         return None if input_spec is None else TrainedEncoder(encoder, input_spec, options.calibration, None, {})
     run = RunFolder(source.parent if of_run else source)

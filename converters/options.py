@@ -23,6 +23,8 @@ class ModelOptions:
             array's value. One number, or one a channel in the model's order.
         channel_order: `rgb`, or `bgr` for models that take blue first.
         sample_rate: of audio, in Hz.
+        between: of a chain of files, an expression in x for each file but the first, such as `x/10+2`: the values that it
+            takes, of the values x that the one before it gives. By default x, but for pairs that are known.
 
     Raises:
         ExportError: a value that no model could have.
@@ -35,6 +37,7 @@ class ModelOptions:
     scale: tuple[float, ...] | None = None
     channel_order: str = "rgb"
     sample_rate: int | None = None
+    between: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.input_kind not in (None, *INPUT_KINDS):
@@ -69,6 +72,7 @@ class ExportOptions:
             episodes, with 1 shot or with 5.
         overwrite: replace a bundle that is at the output.
         upgrade_from: bundles of older encoders whose stores migrate to this one; see `converters.calibration.embedding_map`.
+        converter: the folder of a venv with the converter of a .onnx or .pt2 file; see `converters.external.other_formats`.
         model_options: facts of another maker's model; None says that it is none, or states all of them itself.
 
     Raises:
@@ -84,6 +88,7 @@ class ExportOptions:
     max_drop: float = 1.0
     overwrite: bool = False
     upgrade_from: Sequence[str | Path] = ()
+    converter: str | Path | None = None
     model_options: ModelOptions | None = None
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from converters.bundle_writer import check_output, write
 from converters.calibration.embedding_map import fit_embedding_maps
 from converters.convert_trained import convert_trained, load_trained
 from converters.external.convert import convert_external
+from converters.external.prepare import Prepared, Source, prepared
 from converters.model_card import model_card
 from converters.options import ExportOptions
 from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, Bundle
@@ -29,7 +30,7 @@ from edge_meta.training.progress import Progress
 
 
 def export_bundle(
-    source: str | Path,
+    source: Source,
     output: str | Path,
     options: ExportOptions | None = None,
     on_note: Callable[[str], None] = lambda note: None,
@@ -41,7 +42,8 @@ def export_bundle(
     Args:
         source: a run's folder or the encoder.keras in it; another Keras encoder of images, whose input is then taken to be
             that of `ImageInput.for_shape`; or any other .keras file, SavedModel folder, or .tflite file, which keeps its
-            weights and its quantization.
+            weights and its quantization; or a chain of .tflite files in order, each of which takes what the one before it
+            gives.
         output: the bundle's folder; a name that ends in .zip makes one uncompressed archive.
         options: by default those of `ExportOptions()`.
         on_note: called with a line about each stage.
@@ -54,8 +56,16 @@ def export_bundle(
         DatasetError: there is no calibration data.
     """
     options = replace(options or ExportOptions(), **fields)
-    source, output = Path(source), Path(output)
+    output = Path(output)
     check_output(output, options.overwrite)
+    with prepared(source, options, on_note) as ready:
+        return _export(ready, output, on_note, on_progress)
+
+
+def _export(
+    ready: Prepared, output: Path, on_note: Callable[[str], None], on_progress: Callable[[Progress], None] | None
+) -> Bundle:
+    source, options = ready.path, ready.options
     older = [Bundle.open(bundle) for bundle in options.upgrade_from]
     trained = load_trained(source, options)
     if trained is not None:
@@ -64,6 +74,7 @@ def export_bundle(
         if options.mirror or options.quantize_aware:
             raise ExportError(f"{source} was not trained here.", "Leave out --mirror and --quantize-aware.")
         model, manifest = convert_external(source, options, on_note)
+        manifest = replace(manifest, training={**manifest.training, **ready.provenance})
     calibration = trained.calibration if trained else options.calibration
     maps = fit_embedding_maps(older, model, manifest, calibration, on_note)
     manifest = replace(manifest, embedding_maps=tuple(maps))

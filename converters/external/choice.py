@@ -73,6 +73,7 @@ def choose(
         graph.make_main(main)
         content = graph.whole()
         graph = Graph(content, name)
+    graph.fold_variables()
     output = embedding_tensor(graph, name, options.output_tensor)
     tensors = [output] if options.output_tensor is not None else candidates(graph, output, names)
     described = {tensor: graph.name(tensor) for tensor in graph.tensors()}

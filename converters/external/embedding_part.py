@@ -27,6 +27,7 @@ def keep_embedding(graph: Graph, name: str, wanted: str | None, on_note: Callabl
         ExportError: there is no such tensor or no such input, or a device could not run the operators.
     """
     graph.make_main(main_subgraph(graph, name))
+    graph.fold_variables()
     embedding = embedding_tensor(graph, name, wanted)
     graph.make_output(embedding)
     check_operators(graph, name)
@@ -62,7 +63,7 @@ def embedding_tensor(graph: Graph, name: str, wanted: str | None) -> int:
             return graph.outputs[0]
         raise ExportError(
             f"{name} has {len(graph.outputs)} outputs: {', '.join(_described(graph, graph.outputs))}.",
-            "Name the one that embeds with --output-tensor.",
+            f"Name the one that embeds with --output-tensor, or a vector before them: {_candidates(graph)}.",
         )
     found = [tensor for tensor in graph.tensors() if wanted in (graph.name(tensor), str(tensor))]
     found += [
@@ -100,7 +101,7 @@ def check_operators(graph: Graph, name: str) -> None:
     operators = set(graph.operators)
     if {"VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"} & operators:
         raise ExportError(
-            f"{name} keeps variables between calls, so that an embedding would depend on what came before.",
+            f"{name} keeps variables in a part that it calls, such as a loop, so an embedding depends on what came before.",
             "Convert it again with its variables frozen, and with state as constants.",
         )
     if flex := sorted(operator.removeprefix("custom ") for operator in operators if operator.startswith("custom Flex")):

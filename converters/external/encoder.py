@@ -16,13 +16,13 @@ import numpy as np
 from converters.external.choice import Choice
 from converters.external.embedding_part import keep_embedding
 from converters.tflite.edit_graph import Graph
+from converters.tflite.tail import DEQUANTIZE
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.inputs import InputSpec
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.subprocess_check import check_model
 
 EXAMPLES = 6  # to run a model on
-DEQUANTIZE = {"uint8": 1, "int8": 2, "int16": 3}  # the operator's version for each dtype
 LARGEST = 2.0**15  # of an embedding's values, the store's limit
 
 

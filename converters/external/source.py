@@ -13,6 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
+from converters.conversion_errors import conversion_errors_named
+from converters.external.keras_file import in_float32
 from converters.quantization.formats import FORMATS
 from edge_meta.errors import ExportError
 
@@ -47,18 +49,10 @@ def to_tflite(
         converter.target_spec.supported_ops = [wide, tf.lite.OpsSet.TFLITE_BUILTINS]
     if FORMATS[quantize].calibrated and samples is not None:
         converter.representative_dataset = lambda: (list(sample) for sample in samples)
-    try:
-        with warnings.catch_warnings():
-            # To calibrate, the converter uses an interpreter that warns of its removal.
-            warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
-            # Inputs stay float32, and need none.
-            warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
-            model: bytes = converter.convert()
-    # The converter raises errors of many types: its own, MLIR's and TensorFlow's.
-    except Exception as error:
-        raise ExportError(
-            f"{path} cannot be converted ({_reason(error)}).", "Use layers that TFLite has operators for."
-        ) from None
+    with conversion_errors_named(str(path)):
+        # Inputs stay float32, and need none.
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected", UserWarning)
+        model: bytes = converter.convert()
     return model
 
 
@@ -74,7 +68,7 @@ def load_function(path: Path, shape: tuple[int, ...] | None = None) -> tuple[Any
         The function, from inputs with a batch of one to a list of outputs, and the outputs' names in the SavedModel.
 
     Raises:
-        ExportError: it cannot be read.
+        ExportError: it cannot be read, or it assigns its variables.
     """
     try:
         called, specs, names = _keras_model(path) if path.suffix == ".keras" else _saved_model(path)
@@ -84,6 +78,11 @@ def load_function(path: Path, shape: tuple[int, ...] | None = None) -> tuple[Any
         return convert_variables_to_constants_v2(traced, lower_control_flow=False), names
     # Both loaders raise errors of any type when parsing fails.
     except Exception as error:
+        if re.search(r"Assign\w*VariableOp", str(error)):
+            raise ExportError(
+                f"{path} assigns its variables, so an embedding depends on what came before.",
+                "Save it without state (stateful=False), or convert it to .tflite, whose variables start anew each time.",
+            ) from None
         raise ExportError(
             f"{path} is not a model that can be read ({_reason(error)}).",
             "Run model.export('folder') where its code is, and export that folder.",
@@ -92,7 +91,8 @@ def load_function(path: Path, shape: tuple[int, ...] | None = None) -> tuple[Any
 
 def _keras_model(path: Path) -> tuple[Callable[..., Any], list[Any], list[str]]:
     # Keras names its safe mode as the reason when a file has code.
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    with in_float32(path) as wide:
+        model = keras.saving.load_model(wide, compile=False, safe_mode=True)
     several = len(model.inputs) > 1
     return (
         lambda *inputs: tf.nest.flatten(model(list(inputs) if several else inputs[0], training=False)),

@@ -10,6 +10,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
+from converters.tflite.model import parse
+from converters.tflite.state import has_variables
 from edge_meta.types import Array
 
 DEQUANTIZED = (np.uint8, np.int8, np.int16)
@@ -43,7 +45,7 @@ class ModelInputs:
 
 @dataclass(frozen=True)
 class TfliteModel:
-    """A .tflite file, not changed by a byte.
+    """A .tflite file, not changed by a byte. Models with state start anew for each example.
 
     Attributes:
         content: of the file, whose first subgraph is run.
@@ -62,12 +64,16 @@ class TfliteModel:
 
     def read(self, values: NDArray[Any]) -> list[Array]:
         """Each tensor as float32 (n, D), dequantized, from values of its own input (n, *shape)."""
-        interpreter = self._interpreter(values.shape[1:])
-        details = {tensor["index"]: tensor for tensor in interpreter.get_tensor_details()}
+        details = {tensor["index"]: tensor for tensor in self._interpreter(values.shape[1:]).get_tensor_details()}
         rows: list[list[Array]] = [[] for _ in self.tensors]
+        anew = has_variables(parse(self.content))
         for value in values:
+            if anew:
+                self._opened.clear()
+            interpreter = self._interpreter(values.shape[1:])
             for tensor, given in self.inputs.feed(value).items():
                 interpreter.set_tensor(tensor, given)
+            interpreter.reset_all_variables()  # of recurrent layers
             interpreter.invoke()
             for row, tensor in zip(rows, self.tensors, strict=True):
                 row.append(_dequantized(interpreter.get_tensor(tensor), details[tensor]["quantization_parameters"]).ravel())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from converters.conversion_errors import conversion_errors_named
 from converters.quantization.formats import FORMATS
 from converters.quantization.signatures import embed_signature, signatures
 from converters.tflite.edit import join
@@ -84,8 +84,6 @@ def _convert(folder: str, keys: list[str], quantize: str, calibration: NDArray[n
                 yield "embed", {"image": image[None]}
 
         converter.representative_dataset = samples
-    with warnings.catch_warnings():
-        # To calibrate, the converter uses an interpreter that warns of its removal.
-        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
+    with conversion_errors_named("The encoder"):
         converted: bytes = converter.convert()
     return converted

@@ -13,12 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from converters.bundle_writer import check_output, is_finished, write
+from converters.external.prepare import Source, name_of
 from converters.model_card import model_card
 from converters.options import ExportOptions
 from converters.targets import edgetpu, tflm, web
 from converters.targets.base import normalized_in_file
 from converters.targets.imprint import imprint
 from converters.targets.web.litert_js import LiteRtJs
+from converters.tflite.model import parse
+from converters.tflite.state import has_state
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle
 
@@ -54,6 +57,11 @@ def export_target(
     check_output(output, overwrite)
     if bundle.manifest.target:
         raise ExportError(f"{bundle.path} is made for {bundle.manifest.target['name']}.", "Name the bundle it came from.")
+    if has_state(parse(bundle.model)):
+        raise ExportError(
+            f"{bundle.path} has recurrent layers that keep their state, which {target} does not reset before each example.",
+            "Use the bundle itself, or convert the model with its recurrent layers unrolled.",
+        )
     if target == "web":
         bundle = normalized_in_file(bundle)
         made = web.make(bundle, on_note, litert_js)
@@ -76,14 +84,12 @@ def export_target(
 
 
 @contextmanager
-def opened(
-    source: str | Path, options: ExportOptions, on_note: Callable[[str], None] = lambda note: None
-) -> Iterator[Bundle]:
+def opened(source: Source, options: ExportOptions, on_note: Callable[[str], None] = lambda note: None) -> Iterator[Bundle]:
     """Open a bundle by its path or shipped name, or export one to a temporary folder."""
-    if is_finished(source):
+    if isinstance(source, (str, Path)) and is_finished(source):
         yield Bundle.open(source)
         return
     from converters.pipeline import export_bundle  # not before it is needed: it imports TensorFlow
 
     with tempfile.TemporaryDirectory() as scratch:
-        yield export_bundle(source, Path(scratch) / f"{Path(source).stem}.bundle", options, on_note)
+        yield export_bundle(source, Path(scratch) / f"{name_of(source)}.bundle", options, on_note)

@@ -20,7 +20,7 @@ ALIGNMENT = 16  # of a buffer's data, as the schema demands; kernels on boards r
 
 _TYPES = {dtype: code for code, dtype in DTYPES.items()}
 # Options are called like their operator, ReverseV2Options for REVERSE_V2, but for these.
-_OPTIONS = {"L2_NORMALIZATION": "L2Norm"}
+_OPTIONS = {"L2_NORMALIZATION": "L2Norm", "MEAN": "Reducer", "RNN": "RNN"}
 
 
 class _Buffer(schema.BufferT):  # type: ignore[misc]  # generated code is not typed

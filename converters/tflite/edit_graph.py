@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from converters.tflite.edit import add_constant, add_metadata, add_tensor, new_operator, serialize, set_constant
 from converters.tflite.model import DTYPES, MIN_RUNTIME, constant_data, metadata_entry, operator_name, parse
+from converters.tflite.repair import repair_quantization
+from converters.tflite.state import fold_variables
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.runtime.graph_check import read_graph
 
@@ -46,6 +48,7 @@ class Graph:
         try:
             read_graph(content)  # every table and index that it refers to exists
             self._model = parse(content)
+            repair_quantization(self._model)
             if not all(subgraph.operators is not None and subgraph.tensors for subgraph in self._model.subgraphs):
                 raise ValueError("it has no operators")
             if any(buffer.offset > 1 for buffer in self._model.buffers):
@@ -78,6 +81,10 @@ class Graph:
     def operators(self) -> list[str]:
         """Names of the operators in order; `custom NAME` for those that are not TFLite's own."""
         return [operator_name(self._model, operator) for operator in self._main.operators]
+
+    def options(self) -> list[tuple[str, Any]]:
+        """Each operator's name and the schema's table of its options, in order."""
+        return [(operator_name(self._model, operator), operator.builtinOptions) for operator in self._main.operators]
 
     def steps(self) -> list[Step]:
         """The operators in order, with their tensors."""
@@ -143,10 +150,14 @@ class Graph:
         subgraphs = self._model.subgraphs
         subgraphs[0], subgraphs[subgraph] = subgraphs[subgraph], subgraphs[0]
         places = {0: subgraph, subgraph: 0}
-        for options, field in _calls(subgraphs):
+        for options, field in subgraph_calls([operator for each in subgraphs for operator in each.operators]):
             setattr(options, field, places.get(getattr(options, field), getattr(options, field)))
         for entry in self.signatures.values():
             entry.subgraphIndex = places.get(entry.subgraphIndex, entry.subgraphIndex)
+
+    def fold_variables(self) -> None:
+        """Replace the variables by the values that a first run finds in them."""
+        fold_variables(self._model)
 
     def set_shape(self, tensor: int, shape: Sequence[int]) -> None:
         """Give a tensor a static shape."""
@@ -164,7 +175,7 @@ class Graph:
                 kept.append(operator)
         main.operators = kept[::-1]
         main.inputs = [index for index in self.inputs if index in needed]
-        if not _calls([main]):
+        if not subgraph_calls(main.operators):
             self._model.subgraphs = [main]
 
     def make_constant(self, tensor: int, values: NDArray[Any]) -> None:
@@ -250,12 +261,11 @@ class Graph:
         return new_operator(self._model, name, inputs, [given], version, **options)
 
 
-def _calls(subgraphs: Sequence[Any]) -> list[tuple[Any, str]]:
-    """Options of operators that run another subgraph, with the field that names it."""
+def subgraph_calls(operators: Sequence[Any]) -> list[tuple[Any, str]]:
+    """List the options of operators that run another subgraph, each with the field that names it."""
     return [
         (options, field)
-        for subgraph in subgraphs
-        for operator in subgraph.operators
+        for operator in operators
         for options in (operator.builtinOptions, operator.builtinOptions2)
         if options is not None
         for field in vars(options)

@@ -42,6 +42,7 @@ SECTIONS = {
     "On a workstation": {
         "demo": "demo",
         "data": "data",
+        "get": "get",
         "train": "train",
         "export": "export",
         "evaluate": "evaluate",

@@ -29,7 +29,9 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 
 
 @click.command()
-@click.argument("source", metavar="RUN|MODEL.keras|SAVEDMODEL|MODEL.tflite|BUNDLE")
+@click.argument(
+    "sources", nargs=-1, required=True, metavar="RUN|MODEL.keras|SAVEDMODEL|MODEL.onnx|MODEL.pt2|MODEL.tflite...|BUNDLE"
+)
 @click.option(
     "--output", required=True, metavar="BUNDLE",
     help="The bundle's folder; NAME.zip makes one archive. For imprint: the .tflite file.",
@@ -86,13 +88,21 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 @click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS), help="Order of colours.  [default: rgb]")
 @click.option("--sample-rate", type=int, metavar="HZ", help="Sample rate of audio.  [default: 16000]")
 @click.option(
+    "--between", multiple=True, metavar="EXPRESSION", callback=lambda context, parameter, texts: texts or None,
+    help="Of a chain of files: the values that a file takes, in terms of x, the values before it; x/10+2 and the like. "
+    "Once for each file but the first.  [default: x, but for known pairs]",
+)  # fmt: skip
+@click.option(
+    "--converter", metavar="VENV", help="Folder of a venv with onnx2tf, for a .onnx file, or with litert-torch, for .pt2."
+)
+@click.option(
     "--upgrade-from", multiple=True, metavar="BUNDLE",
     help="Bundle of an older encoder whose stores `edge-meta migrate` can move to this one; may be repeated.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing bundle.")
 @json_option
 def export(
-    source: str,
+    sources: tuple[str, ...],
     output: str,
     target: str,
     store: str | None,
@@ -110,8 +120,10 @@ def export(
       edge-meta export runs/hard --output hard.bundle --quantize-aware 300
       edge-meta export runs/omniglot --output omniglot.bundle --explain --max-drop 0.2 --json
       edge-meta export mine.keras --calibration folder:photos --output mine.bundle
+      edge-meta export mine.onnx --converter onnx2tf-venv --calibration folder:a --output mine.bundle
       edge-meta export mobilenet.tflite --calibration folder:photos --output mobilenet.bundle
       edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
+      edge-meta export spectrogram.tflite embedding.tflite --between x/10+2 --scale 1 --output words.bundle
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target web --output site
@@ -122,12 +134,14 @@ def export(
 
     Models of any maker may take images, audio, or arrays such as sensor series and token ids. A .tflite file keeps its
     weights and its quantization. Options from --output-tensor to --sample-rate give facts that such a model does not state;
-    x in --mean is a pixel from 0 to 255, a sample from −1 to 1, or an array's value.
+    x in --mean is a pixel from 0 to 255, a sample from −1 to 1, or an array's value. Several .tflite files are a chain: each
+    runs on what the one before it gives, in windows over time where it takes fewer frames, and the result is averaged.
 
     Other targets take BUNDLE, a finished one or a shipped one's name, or any other source by way of a temporary bundle: tflm
     for microcontrollers, web for browsers, edgetpu for Coral's compiler. imprint writes a plain classifier of the labels
     enrolled in a store, one .tflite file. All targets of one bundle have its encoder id.
     """
+    source = sources[0] if len(sources) == 1 else sources
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
     if litert_js is not None and target != "web":

@@ -20,19 +20,24 @@ OF_A_NEW_BUNDLE = [
 ]
 
 
-def check_usage(source: str, target: str) -> None:
+def check_usage(source: str | tuple[str, ...], target: str) -> None:
     """Raises UsageError when options of the current command do not apply to its source."""
     from converters.bundle_writer import is_finished
 
-    unused = given(OF_A_NEW_BUNDLE)
-    if unused and is_finished(source):
+    unused, finished = given(OF_A_NEW_BUNDLE), isinstance(source, str) and is_finished(source)
+    if unused and finished:
         raise click.UsageError(f"{source} is a finished bundle: --{unused[0].replace('_', '-')} does not apply to it.")
-    if target == "imprint" and not is_finished(source):
+    if target == "imprint" and not finished:
         raise click.UsageError(f"{source} is no bundle, and classes are enrolled in a bundle's store only.")
 
 
 def export_to_target(
-    source: str, output: str, target: str, store: str | None, litert_js: str | None, options: ExportOptions
+    source: str | tuple[str, ...],
+    output: str,
+    target: str,
+    store: str | None,
+    litert_js: str | None,
+    options: ExportOptions,
 ) -> tuple[dict[str, Any], list[str]]:
     """Export a bundle, or a run by way of a temporary bundle, to a target; returns JSON fields and lines for people."""
     from converters.targets import export_target, imprint, opened

@@ -66,6 +66,7 @@ class Encoder:
             BackendError: an operator or the delegate fails, such as for an id beyond the vocabulary or an unplugged device.
         """
         self.interpreter.set_tensor(self._input, example)
+        self.interpreter.reset_all_variables()  # of recurrent layers, which keep their state between runs
         try:
             self.interpreter.invoke()
         except RuntimeError as error:

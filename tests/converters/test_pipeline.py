@@ -306,10 +306,13 @@ def test_rates_that_a_run_has_learned_go_into_the_bundle(run: Path, tmp_path: Pa
 # --- the source -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("source", ["missing", "empty", "empty/encoder.keras"])
-def test_a_source_that_is_no_run_is_named(tmp_path: Path, source: str) -> None:
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [("missing", "does not exist"), ("empty", "holds no run"), ("empty/encoder.keras", "does not exist")],
+)
+def test_a_source_that_is_no_run_is_named(tmp_path: Path, source: str, says: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(EdgeMetaError, match=f"{tmp_path}.* holds no run"):
+    with pytest.raises(EdgeMetaError, match=f"{tmp_path}.* {says}"):
         export_bundle(tmp_path / source, tmp_path / "new.bundle")
     assert not (tmp_path / "new.bundle").exists()
 
@@ -423,6 +426,7 @@ def test_an_interrupted_export_leaves_the_old_bundle_or_nothing(
 
 
 def test_a_converted_file_is_not_quantized_again(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").touch()
     with pytest.raises(ExportError, match=r"model\.tflite is converted already"):
         export_bundle(tmp_path / "model.tflite", tmp_path / "new.bundle", quantize="int8")
 
