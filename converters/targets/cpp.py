@@ -1,10 +1,11 @@
-"""Write an encoder as C++17 for a board's program: its bytes, its constants, and functions to quantize and classify."""
+"""Write an encoder as C++17 for a board's program: its bytes, its constants, and functions to quantize and dequantize."""
 
 from __future__ import annotations
 
 from converters.targets.integer import IntegerEncoder
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.manifest import Manifest
+from edge_meta.runtime.output_normalization import SHORTEST, OutputNormalization
 
 HEADER, SOURCE = "encoder.h", "encoder.cc"
 
@@ -19,6 +20,7 @@ TEXT = """\
 #error "Define TF_LITE_STATIC_MEMORY for the whole program, as for TensorFlow Lite Micro."
 #endif
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -54,28 +56,7 @@ inline std::int8_t InputOfPixel(std::uint8_t pixel) {{
 // Converts an output of the encoder to a value of the embedding.
 inline float ValueOfOutput(std::int8_t output) {{ return kOutputScale * static_cast<float>(output - kOutputZeroPoint); }}
 
-// Adds an embedding to a class's prototype, the mean of its `shots` embeddings so far.
-inline void Enroll(const float* embedding, float* prototype, int shots) {{
-  for (int i = 0; i < kDim; ++i) prototype[i] += (embedding[i] - prototype[i]) / static_cast<float>(shots + 1);
-}}
-
-// Returns the index of the nearest of `classes` prototypes, kDim values each; writes its squared distance to `distance`.
-inline int Nearest(const float* embedding, const float* prototypes, int classes, float* distance) {{
-  int best = -1;
-  for (int k = 0; k < classes; ++k) {{
-    float sum = 0.0f;
-    for (int i = 0; i < kDim; ++i) {{
-      const float difference = embedding[i] - prototypes[k * kDim + i];
-      sum += difference * difference;
-    }}
-    if (best < 0 || sum < *distance) {{
-      best = k;
-      *distance = sum;
-    }}
-  }}
-  return best;
-}}
-
+{embedding}
 // Registers the encoder's operators with a tflite::MicroMutableOpResolver<kOperators>; false if that fails for one.
 constexpr unsigned int kOperators = {operators};
 template <typename Resolver>
@@ -86,6 +67,28 @@ bool AddOperators(Resolver& resolver) {{
 }}  // namespace edge_meta
 
 #endif  // EDGE_META_ENCODER_H_
+"""
+
+EMBEDDING = """\
+// Brings an output, kDim values, to the embedding that the bundle's runtime gives.
+inline void EmbeddingOfOutput(const std::int8_t* output, float* embedding) {{
+  for (int i = 0; i < kDim; ++i) embedding[i] = {factor}ValueOfOutput(output[i]);
+}}
+"""
+
+CENTRED = """\
+constexpr float kCentre[kDim] = {{{centre}}};
+
+// Brings an output, kDim values, to the embedding that the bundle's runtime gives: centred, and of one length.
+inline void EmbeddingOfOutput(const std::int8_t* output, float* embedding) {{
+  float squares = 0.0f;
+  for (int i = 0; i < kDim; ++i) {{
+    embedding[i] = ValueOfOutput(output[i]) - kCentre[i];
+    squares += embedding[i] * embedding[i];
+  }}
+  const float factor = {length}f / std::max(std::sqrt(squares), {shortest}f);
+  for (int i = 0; i < kDim; ++i) embedding[i] *= factor;
+}}
 """
 
 USAGE = """\
@@ -103,8 +106,7 @@ static tflite::MicroInterpreter interpreter(tflite::GetModel(edge_meta::kEncoder
 interpreter.AllocateTensors();
 for (std::size_t i = 0; i < pixels; ++i) interpreter.input(0)->data.int8[i] = edge_meta::InputOfPixel(image[i]);
 interpreter.Invoke();
-for (int i = 0; i < edge_meta::kDim; ++i) embedding[i] = edge_meta::ValueOfOutput(interpreter.output(0)->data.int8[i]);
-int label = edge_meta::Nearest(embedding, prototypes, classes, &distance);
+edge_meta::EmbeddingOfOutput(interpreter.output(0)->data.int8, embedding);  // or hand the int8 values to edge_meta.h
 ```
 """
 
@@ -127,9 +129,18 @@ def header(manifest: Manifest, input_spec: ImageInput, encoder: IntegerEncoder, 
         input_zero=encoder.input.zero_point,
         output_scale=_literal(encoder.output.scale),
         output_zero=encoder.output.zero_point,
+        embedding=_embedding(manifest.normalization),
         operators=len(names),
         registrations=" &&\n         ".join(f"static_cast<int>(resolver.{_method(name)}()) == 0" for name in names),
     )
+
+
+def _embedding(outside: OutputNormalization | None) -> str:
+    """Write EmbeddingOfOutput."""
+    if outside is None or outside.centre is None:
+        return EMBEDDING.format(factor="" if outside is None else f"{_literal(outside.scale)}f * ")
+    centre = ", ".join(f"{_literal(value)}f" for value in outside.centre)
+    return CENTRED.format(centre=centre, length=_literal(outside.scale), shortest=_literal(SHORTEST))
 
 
 def source(model: bytes) -> str:

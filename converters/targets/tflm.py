@@ -64,7 +64,9 @@ def library(bundle: Bundle, encoder: IntegerEncoder) -> dict[str, bytes]:
     """The C library of `board/`, with its configuration for this encoder, by file name."""
     manifest = bundle.manifest
     pixels = math.prod(image_input(bundle, "tflm").shape)
-    config = board_config.config(manifest.encoder_id, manifest.dim, encoder.output, manifest.rejection, pixels)
+    # What is normalized outside of the file is kept as float32, as EmbeddingOfOutput gives it.
+    output = encoder.output if manifest.normalization is None else None
+    config = board_config.config(manifest.encoder_id, manifest.dim, output, manifest.rejection, pixels)
     sources = {path.name: path.read_bytes() for path in sorted(board_config.LIBRARY.glob("*.[ch]*"))}
     return {**sources, board_config.NAME: config.encode()}
 

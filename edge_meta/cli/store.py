@@ -150,9 +150,9 @@ def import_store(bundle: str, source: str, file_format: str, store: str | None, 
 
 
 def _steps(bundle: Bundle) -> Steps | None:
-    """The int8 values of a board's encoder; None for a bundle that is not for boards."""
+    """The int8 values that a board keeps; None for a bundle that is not for boards, or is normalized outside of its file."""
     output = bundle.manifest.target.get("output") if bundle.manifest.target else None
-    return Steps(output["scale"], output["zero_point"]) if output else None
+    return Steps(output["scale"], output["zero_point"]) if output and not bundle.manifest.normalization else None
 
 
 def _counts(done: dict[str, Any]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from support.models import photo_folder, tflite
 from converters import export_bundle
 from converters.targets import export_target, imprint
 from converters.targets.base import normalized_in_file
+from converters.targets.integer import IntegerEncoder
 from converters.tflite.edit import ends_in_integers
 from edge_meta import Classifier
 from edge_meta.runtime.bundle import Bundle
@@ -63,6 +66,45 @@ def test_targets_for_integers_take_it(bundle: Bundle, tmp_path: Path, target: st
     assert made.manifest.target["input"]["dtype"] == made.manifest.target["output"]["dtype"] == "int8"
     assert made.manifest.normalization == bundle.manifest.normalization
     assert made.manifest.encoder_id == bundle.manifest.encoder_id
+
+
+PROGRAM = """
+#include <cstdio>
+#include "encoder.h"
+
+int main() {
+  std::int8_t output[edge_meta::kDim];
+  float embedding[edge_meta::kDim];
+  for (int i = 0; i < edge_meta::kDim; ++i) output[i] = static_cast<std::int8_t>(7 * i - 80);
+  edge_meta::EmbeddingOfOutput(output, embedding);
+  for (float value : embedding) std::printf("%.9g ", value);
+}
+"""
+
+
+@pytest.mark.skipif(find_spec("tflite_micro") is None, reason="no tflite-micro")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler")
+def test_a_board_centres_as_the_runtime_does(bundle: Bundle, tmp_path: Path) -> None:
+    made = export_target(bundle, tmp_path / "made.bundle", "tflm")
+    (tmp_path / "main.cc").write_text(PROGRAM)
+    command = [
+        "g++",
+        "-std=c++17",
+        "-DTF_LITE_STATIC_MEMORY",
+        "-Wall",
+        "-Wextra",
+        "-Wconversion",
+        "-Werror",
+        f"-I{made.path}",
+    ]
+    subprocess.run([*command, "main.cc", "-o", "main"], cwd=tmp_path, check=True)
+    found = subprocess.run([tmp_path / "main"], capture_output=True, check=True).stdout.split()
+    outputs = IntegerEncoder.of(bundle).output.values((7 * np.arange(24) - 80).astype(np.int8))
+    np.testing.assert_allclose(
+        np.array(found, np.float32), bundle.manifest.normalization.apply(outputs), rtol=1e-5, atol=1e-6
+    )
+    # What the board stores is then float32, since the steps of int8 are those of the output.
+    assert "#define EM_INT8 0" in (made.path / "edge_meta_config.h").read_text()
 
 
 def test_targets_that_know_no_centre_have_it_in_the_file(bundle: Bundle, tmp_path: Path) -> None:

@@ -217,15 +217,12 @@ int main() {
   for (int value = -128; value < 128; ++value)
     std::printf("%%.9g ", edge_meta::ValueOfOutput(static_cast<std::int8_t>(value)));
   std::printf("\\n");
-  float prototypes[3][edge_meta::kDim] = {}, embedding[edge_meta::kDim], distance = -1.0f;
-  for (int shot = 0; shot < 4; ++shot)
-    for (int label = 0; label < 3; ++label) {
-      for (int i = 0; i < edge_meta::kDim; ++i) embedding[i] = static_cast<float>((label + 1) * i + shot);
-      edge_meta::Enroll(embedding, prototypes[label], shot);
-    }
-  for (int i = 0; i < edge_meta::kDim; ++i) embedding[i] = 2.0f * static_cast<float>(i);
-  const int nearest = edge_meta::Nearest(embedding, &prototypes[0][0], 3, &distance);
-  std::printf("%%d %%.9g %%d\\n", nearest, distance, edge_meta::Nearest(embedding, &prototypes[0][0], 0, &distance));
+  std::int8_t output[edge_meta::kDim];
+  float embedding[edge_meta::kDim];
+  for (int i = 0; i < edge_meta::kDim; ++i) output[i] = static_cast<std::int8_t>(7 * i %% 256 - 128);
+  edge_meta::EmbeddingOfOutput(output, embedding);
+  for (int i = 0; i < edge_meta::kDim; ++i) std::printf("%%.9g ", embedding[i]);
+  std::printf("\\n");
   std::fwrite(edge_meta::kEncoder, 1, edge_meta::kEncoderBytes, stdout);
 }
 """
@@ -257,8 +254,8 @@ def test_the_cpp_compiles_and_does_what_the_runtime_does(bundle: Bundle, tmp_pat
     np.testing.assert_array_equal(np.array(lines[2].split(), int), encoder.input.quantized(INPUT.normalize(pixels)))
     values = encoder.output.values(np.arange(-128, 128).astype(np.int8))
     np.testing.assert_array_equal(np.array(lines[3].split(), np.float32), values)
-    # The prototype of label k is (k + 1) i + 1.5, so that label 1 lies at 8 · 1.5² from 2 i.
-    assert lines[4].split() == [b"1", b"18", b"-1"]
+    outputs = (7 * np.arange(bundle.manifest.dim) % 256 - 128).astype(np.int8)
+    np.testing.assert_array_equal(np.array(lines[4].split(), np.float32), encoder.output.values(outputs))
     assert lines[5] == made.model
 
 

@@ -33,7 +33,11 @@ int Embed(void* context, const std::uint8_t* image, em_value* embedding) {
   for (int i = 0; i < EM_INPUT_BYTES; ++i) input[i] = edge_meta::InputOfPixel(image[i]);
   if (interpreter->Invoke() != kTfLiteOk) return 1;
   const std::int8_t* output = interpreter->output(0)->data.int8;
+#if EM_INT8
   for (int i = 0; i < EM_DIM; ++i) embedding[i] = output[i];
+#else
+  edge_meta::EmbeddingOfOutput(output, embedding);
+#endif
   return 0;
 }
 
