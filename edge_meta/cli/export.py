@@ -123,7 +123,7 @@ def export(
       edge-meta export mine.onnx --converter onnx2tf-venv --calibration folder:a --output mine.bundle
       edge-meta export mobilenet.tflite --calibration folder:photos --output mobilenet.bundle
       edge-meta export speech.tflite --sample-rate 8000 --calibration folder:words --output my.bundle
-      edge-meta export spectrogram.tflite embedding.tflite --between x/10+2 --scale 1 --output words.bundle
+      edge-meta export mel.tflite embedding.tflite --between x/10+2 --scale 1 --output words.bundle
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target web --output site
