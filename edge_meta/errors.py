@@ -56,12 +56,20 @@ class RequirementError(EdgeMetaError):
     """An evaluation does not reach the figures that were required of it."""
 
 
-class FallbackWarning(UserWarning):
+class EdgeMetaWarning(UserWarning):
+    """Tell a user what happened beside what was asked for; the command line prints it as a note."""
+
+
+class FallbackWarning(EdgeMetaWarning):
     """A delegate cannot be used, and the encoder runs on the CPU, as `fallback` asked for."""
 
 
-class ColourWarning(UserWarning):
+class ColourWarning(EdgeMetaWarning):
     """A colour photo was given to an encoder that was trained on grey drawings."""
+
+
+class MigrationWarning(EdgeMetaWarning):
+    """A newer bundle has taken over the classes of its predecessor's store."""
 
 
 class TrainingError(EdgeMetaError):

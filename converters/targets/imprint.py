@@ -18,6 +18,7 @@ from edge_meta.errors import ExportError, LabelError
 from edge_meta.files import replacing, writable
 from edge_meta.heads import linear
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.store_migration import open_users_store
 from edge_meta.store.messages import ENROLL_FIRST
 from edge_meta.store.reader import Snapshot
 
@@ -41,7 +42,7 @@ def imprint(bundle: Bundle, store: str | Path | None, output: str | Path, overwr
             raise ExportError(f"{output} exists.", "Use --overwrite to replace it, or choose another --output.")
         if output.is_dir() or output.read_bytes()[4:8] != b"TFL3":
             raise ExportError(f"{output} is not a .tflite file, so it is not replaced.", "Choose another --output.")
-    with bundle.open_store(store) as kept:
+    with open_users_store(bundle, store) as kept:
         snapshot, path = kept.snapshot(), kept.path
     if len(snapshot.labels) < 2:
         raise LabelError(f"A classifier needs at least two labels; {path} has {len(snapshot.labels)}.", ENROLL_FIRST)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import click
 
 from edge_meta import __version__
-from edge_meta.errors import EdgeMetaError
+from edge_meta.errors import EdgeMetaError, EdgeMetaWarning
 from edge_meta.text import printable
 
 # Section of the help -> verb -> module of edge_meta.cli that defines it, in the order in which a newcomer needs them. A
@@ -83,11 +84,20 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            with native_output_silenced(), usage_errors_printable():
+            with native_output_silenced(), usage_errors_printable(), warnings_as_notes():
                 return super().invoke(ctx)
         except EdgeMetaError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(1)
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Print each warning of this package in a line, without the place in the code that Python names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", EdgeMetaWarning)
+        warnings.showwarning = lambda message, *_, **__: click.echo(printable(f"Note: {message}"), err=True)
+        yield
 
 
 @contextmanager

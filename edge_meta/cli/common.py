@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import wraps
@@ -13,7 +12,6 @@ import click
 from click.core import ParameterSource
 
 from edge_meta.choices import BACKENDS, FALLBACKS, SOLVERS
-from edge_meta.errors import ColourWarning, FallbackWarning
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.text import printable
 
@@ -59,11 +57,7 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def with_options(*arguments: Any, **given: Any) -> None:
         options = RuntimeOptions(**{field.name: given.pop(field.name) for field in fields(RuntimeOptions)})
-        with warnings.catch_warnings():
-            for category in (FallbackWarning, ColourWarning):
-                warnings.simplefilter("always", category)
-            warnings.showwarning = lambda message, *_, **__: click.echo(printable(f"Note: {message}"), err=True)
-            command(*arguments, options=options, **given)
+        command(*arguments, options=options, **given)
 
     for option in reversed(_RUNTIME):
         option(with_options)

@@ -15,6 +15,7 @@ from edge_meta.heads.adapted import Adapted
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.classifier import Classifier
+from edge_meta.runtime.store_migration import open_users_store
 from edge_meta.store.labels import LabelForms
 from edge_meta.store.messages import SCRUB_PENDING
 from edge_meta.store.reader import NONE
@@ -224,7 +225,7 @@ def forget(bundle: str, label: str | None, none: bool, shot: str | None, store: 
     """
     if none == (label is not None):
         raise click.UsageError("Give either a LABEL or --none.")
-    with Bundle.open(bundle).open_store(store) as opened:
+    with open_users_store(Bundle.open(bundle), store) as opened:
         if label is None:
             done = opened.forget_none(shot)
         else:
@@ -261,7 +262,7 @@ def rename(bundle: str, old: str, new: str, store: str | None, as_json: bool) ->
     Its shots and an adapted head stay. Merging takes the new name to other stores; what they enroll to OLD in the meantime
     stays there. edge-meta undo gives the old name back.
     """
-    with Bundle.open(bundle).open_store(store) as opened:
+    with open_users_store(Bundle.open(bundle), store) as opened:
         old, new = LabelForms(known := opened.snapshot().labels, known.__contains__).renamed(old, new)
         shots = opened.rename(old, new)
         classes = len(opened.snapshot().labels)
@@ -284,7 +285,7 @@ def undo(bundle: str, store: str | None, as_json: bool) -> None:
 
     Call it again to take back the one before.
     """
-    with Bundle.open(bundle).open_store(store) as opened:
+    with open_users_store(Bundle.open(bundle), store) as opened:
         undone = opened.undo()
         classes = len(opened.snapshot().labels)
     owner = {None: "several labels", NONE: "none"}.get(undone.label, undone.label)

@@ -17,6 +17,7 @@ from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.runtime.limits import Limits
 from edge_meta.runtime.machine import host
 from edge_meta.runtime.manifest import FORMAT, METRIC
+from edge_meta.runtime.store_migration import open_users_store
 from edge_meta.runtime.subprocess_check import check_bundle
 from edge_meta.store.reader import NONE
 
@@ -84,7 +85,7 @@ def _store(bundle: Bundle, path: str | None, list_shots: bool) -> dict[str, Any]
     from edge_meta.evaluation.expected import expected_shares
 
     rejection = bundle.manifest.rejection
-    with bundle.open_store(path) as store:
+    with open_users_store(bundle, path) as store:
         snapshot, none, shots = store.snapshot(), store.snapshot(NONE), store.shots() if list_shots else []
         used_path, migrated = store.path, store.migrated()
         head = ScoringHead(snapshot)

@@ -10,6 +10,7 @@ from edge_meta.choices import STORE_FORMATS
 from edge_meta.cli.common import emit, json_option, store_option
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.store_migration import migrate as migrate_store
+from edge_meta.runtime.store_migration import open_users_store
 from edge_meta.store.archive import read_archive, write_archive
 from edge_meta.store.board_records import Steps
 from edge_meta.store.messages import SCRUB_PENDING
@@ -36,7 +37,7 @@ def merge(bundle: str, stores: tuple[str, ...], store: str | None, as_json: bool
     Each shot counts once, however often and in whatever order stores are merged. A label or shot that was forgotten or
     undone in one of the stores is removed. An adapted last layer returns to the prototypes. STOREs are not changed.
     """
-    with Bundle.open(bundle).open_store(store) as opened:
+    with open_users_store(Bundle.open(bundle), store) as opened:
         done = opened.merge(*stores)
     kept = shots_of_classes(done.shots, done.classes, done.none_shots)
     lines = [f"{done.added} shots added, {done.removed} removed; {kept}"]
@@ -110,7 +111,7 @@ def export_store(bundle: str, output: str, file_format: str, sector_bytes: int, 
     An OUT that exists is replaced. For a board, give the bundle that export --target tflm made for it.
     """
     opened_bundle = Bundle.open(bundle)
-    with opened_bundle.open_store(store) as opened:
+    with open_users_store(opened_bundle, store) as opened:
         if file_format == "board":
             from edge_meta.store.board import write_board
 

@@ -95,8 +95,8 @@ class Bundle:
         except Exception as error:
             raise BundleError(f"{source} cannot be read ({error}).", AGAIN) from None
 
-    def open_store(self, path: str | Path | None = None, keep_shots: bool = True) -> Store:
-        """Open the store at a path; by default the one in the user's data folder, by the bundle's name and encoder id.
+    def open_store(self, path: str | Path, keep_shots: bool = True) -> Store:
+        """Open the store at a path; a new one starts from the bundle's seed.
 
         Args:
             path: of the .db file.
@@ -106,13 +106,15 @@ class Bundle:
             StoreError: see `Store`.
         """
         manifest = self.manifest
-        return Store(self.store_path(path), manifest.encoder_id, manifest.dim, self.seed, keep_shots, self.maps.keys())
+        return Store(Path(path), manifest.encoder_id, manifest.dim, self.seed, keep_shots, self.maps.keys())
 
     def store_path(self, path: str | Path | None = None) -> Path:
         """The path of the store: the one that was given, else that in the user's data folder."""
-        if path is not None:
-            return Path(path)
-        return _data_folder() / "edge_meta" / f"{self.name}-{self.manifest.encoder_id[:12]}.db"
+        return Path(path) if path is not None else self.default_store_path(self.manifest.encoder_id)
+
+    def default_store_path(self, encoder_id: str) -> Path:
+        """The path in the user's data folder of the store of an encoder that this bundle has, or once had."""
+        return _data_folder() / "edge_meta" / f"{self.name}-{encoder_id[:12]}.db"
 
     @contextmanager
     def naming_errors(self) -> Iterator[None]:

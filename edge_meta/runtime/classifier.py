@@ -21,6 +21,7 @@ from edge_meta.runtime.example_embedder import ExampleEmbedder
 from edge_meta.runtime.followed_store import FollowedStore
 from edge_meta.runtime.interpreter import Encoder, open_encoder
 from edge_meta.runtime.results import Enrolled, Prediction, Result
+from edge_meta.runtime.store_migration import open_users_store
 from edge_meta.store.forget import Forgotten
 from edge_meta.store.messages import nothing_enrolled
 from edge_meta.store.reader import NONE
@@ -34,10 +35,7 @@ if TYPE_CHECKING:  # imported when first used, so that classifying does not wait
 
 
 class Classifier:
-    """A bundle's encoder with a store of enrolled labels. Threads may share it.
-
-    Make one with `Classifier.load`.
-    """
+    """A bundle's encoder with a store of enrolled labels. Make one with `Classifier.load`. Threads may share it."""
 
     def __init__(self, bundle: Bundle, encoder: Encoder, store: Store, false_accept: float | None = None) -> None:
         self.bundle, self.encoder, self.store = bundle, encoder, store
@@ -68,13 +66,13 @@ class Classifier:
         Raises:
             BundleError: see `Bundle.open` and `open_encoder`.
             BackendError: see `RuntimeOptions` and `open_encoder`.
-            StoreError: see `Store`.
+            StoreError: see `open_users_store`.
             InputError: the bundle is not calibrated for the false-accept rate.
         """
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
         check_rate(opened.manifest.rejection, false_accept)
         encoder = open_encoder(opened, RuntimeOptions(**options))
-        return cls(opened, encoder, opened.open_store(store, keep_shots), false_accept)
+        return cls(opened, encoder, open_users_store(opened, store, keep_shots), false_accept)
 
     @property
     def labels(self) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_meta.errors import StoreError
+from edge_meta.errors import MigrationWarning, StoreError
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding_map import EmbeddingMap
 from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord
@@ -81,6 +82,49 @@ def migrate(bundle: Bundle, source: str | Path, store: str | Path | None = None)
         raise taken
     shots = int(now.counts.sum())
     return Migrated(path, old.record, len(now.labels), shots, none_shots, bool(now.columns), steps)
+
+
+def open_users_store(bundle: Bundle, path: str | Path | None = None, keep_shots: bool = True) -> Store:
+    """Open the store at a path; by default the one in the user's data folder.
+
+    Where that one does not exist yet, and the user has taught a predecessor that the bundle has an embedding map from, its
+    store is migrated. Of several, that is the one that changed last. It is only read.
+
+    Args:
+        bundle: of the store's encoder.
+        path: of the .db file.
+        keep_shots: whether to keep each enrolled shot; see `Store`.
+
+    Warns:
+        MigrationWarning: a store was migrated.
+
+    Raises:
+        StoreError: see `Store` and `migrate`.
+    """
+    if path is None and not bundle.store_path().exists():
+        _follow_predecessor(bundle)
+    return bundle.open_store(bundle.store_path(path), keep_shots)
+
+
+def _follow_predecessor(bundle: Bundle) -> None:
+    paths = [bundle.default_store_path(encoder_id) for encoder_id in bundle.maps]
+    left = [path for path in paths if path.is_file() and path.stat().st_size]
+    if not left:
+        return
+    old = max(left, key=lambda path: path.stat().st_mtime)
+    try:
+        done = migrate(bundle, old)
+    except StoreError:
+        if bundle.store_path().exists():  # another process was faster
+            return
+        raise
+    warnings.warn(
+        f"{bundle.name} has a new encoder. Your {done.classes} class{'es' * (done.classes != 1)} came along "
+        f"({done.embedding_map.accuracy}); enroll anew what it confuses. "
+        f"{old} is as it was: remove it when you no longer need it.",
+        MigrationWarning,
+        stacklevel=4,
+    )
 
 
 class _OldStore(Copy):

@@ -204,4 +204,4 @@ def test_the_default_store_is_the_same_for_every_path_spelling(
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.chdir(bundle.path)
-    assert Bundle.open(".").open_store().path == Bundle.open("omniglot").open_store().path
+    assert Bundle.open(".").store_path() == Bundle.open("omniglot").store_path()

@@ -15,12 +15,12 @@ import pytest
 from support.device import adapt, altered, cli, complaint, embeddings, said, state
 
 from edge_meta import Classifier
-from edge_meta.errors import BundleError, StoreError
+from edge_meta.errors import BundleError, MigrationWarning, StoreError
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding_map import EmbeddingMap
 from edge_meta.runtime.embedding_map_record import EmbeddingMapRecord, MigrationAccuracy
 from edge_meta.runtime.migrated_thresholds import threshold_scales
-from edge_meta.runtime.store_migration import migrate
+from edge_meta.runtime.store_migration import migrate, open_users_store
 from edge_meta.store.exact_sums import Sums
 from edge_meta.store.store import Store
 from edge_meta.types import Array
@@ -69,6 +69,54 @@ def old_store(folder: Path, keep_shots: bool = True) -> Path:
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(sql).fetchall()
+
+
+# A newer bundle follows the user's own store
+
+
+def left_behind(bundle: Bundle, folder: Path, encoder_id: str = OLD) -> Path:
+    """A store of the old encoder, where a user's is by default."""
+    path = bundle.default_store_path(encoder_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(old_store(folder), path)
+    return path
+
+
+def test_a_newer_bundle_takes_over_the_users_classes(better: Bundle, tmp_path: Path, data_folder: Path) -> None:
+    old = left_behind(better, tmp_path)
+    before = old.read_bytes()
+    with pytest.warns(MigrationWarning, match=r"new encoder\. Your 2 classes came along"), open_users_store(better) as store:
+        assert store.snapshot().labels == ("alef", "👴")
+    assert old.read_bytes() == before
+    with open_users_store(better) as store:  # once; a second warning would be an error here
+        store.forget("alef")
+    with open_users_store(better) as store:
+        assert store.snapshot().labels == ("👴",)
+
+
+def test_a_store_that_was_named_takes_over_nothing(better: Bundle, tmp_path: Path, data_folder: Path) -> None:
+    left_behind(better, tmp_path)
+    with open_users_store(better, tmp_path / "mine.db") as store:
+        assert store.snapshot().labels == ()
+
+
+def test_a_damaged_predecessor_is_an_error_that_names_it(better: Bundle, tmp_path: Path, data_folder: Path) -> None:
+    old = left_behind(better, tmp_path)
+    old.write_bytes(b"no database" * 100)
+    with pytest.raises(StoreError, match=old.name):
+        open_users_store(better)
+    assert not better.store_path().exists()
+
+
+def test_the_command_line_says_in_a_note_that_it_moved(tmp_path: Path, data_folder: Path, bundle: Bundle) -> None:
+    along = random_map(OLD_DIM, bundle.manifest.dim)
+    record = with_map(bundle).manifest.embedding_maps[0]
+    path = altered(tmp_path, lambda fields: fields.update(upgrades=[record.to_manifest()]), {record.file: along.to_bytes()})
+    left_behind(Bundle.open(path), tmp_path)
+    done = cli("inspect", path, "--json")
+    assert done.stderr.startswith("Note: altered has a new encoder.")
+    assert done.stderr.count("\n") == 1  # not Python's two lines, with a place in the code
+    assert [entry["label"] for entry in said(cli("inspect", path, "--json"))["classes"]] == ["alef", "👴"]
 
 
 # What comes along
