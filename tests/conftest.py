@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def uncovered_children() -> None:
     """Leave the processes that tests start out of the coverage: it would slow them, and it imports modules of its own."""
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+def pytest_sessionfinish() -> None:
+    """Save what was covered: pytest-xdist kills a worker that takes more than ten seconds to exit, as on a busy machine."""
+    measured = sys.modules["coverage"].Coverage.current() if "coverage" in sys.modules else None
+    if measured is not None:
+        measured.save()
 
 
 @pytest.fixture(scope="session", autouse=True)
