@@ -82,7 +82,9 @@ def loss_of(embeddings: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.reduce_mean(loss), tf.reduce_mean(tf.cast(right, tf.float32))
 
 
-def motions_of(strokes: dict[int, list[Points]], people: int, each: int, turned: float, seed: int) -> tuple[Array, NDArray[np.int32]]:
+def motions_of(
+    strokes: dict[int, list[Points]], people: int, each: int, turned: float, seed: int
+) -> tuple[Array, NDArray[np.int32]]:
     """Motions of digits by several people, (people, digits · each, STEPS, 6), and their digits."""
     generator = np.random.default_rng(seed)
     drawn = []
@@ -115,7 +117,9 @@ def main(output: str, steps: int, learning_rate: float) -> None:
     validation, labels = motions_of(strokes, 12, 12, 0.15, seed=1)
     features, network = MotionFeatures(), tcn()
     features.build((None, STEPS, len(CHANNELS)))
-    rate = keras.optimizers.schedules.CosineDecay(learning_rate / 20, steps - 200, warmup_target=learning_rate, warmup_steps=200)
+    rate = keras.optimizers.schedules.CosineDecay(
+        learning_rate / 20, steps - 200, warmup_target=learning_rate, warmup_steps=200
+    )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0)
     optimizer.build(network.trainable_variables)
 

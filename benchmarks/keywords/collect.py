@@ -83,7 +83,9 @@ def real() -> Iterator[Recording]:
     for word, speaker, samples in arabic:
         if words[word] == speakers[speaker] or (words[word] == "train" and speakers[speaker] == "val"):
             yield Recording(samples, f"arabic/{word}", f"arabic/{speaker}", words[word])
-    for word, speaker, samples in of_archive("spoken_digits/free_spoken_digits.zip", r".*?(?P<word>\d)/(?P<speaker>[a-z]+)_\d+\.flac"):
+    for word, speaker, samples in of_archive(
+        "spoken_digits/free_spoken_digits.zip", r".*?(?P<word>\d)/(?P<speaker>[a-z]+)_\d+\.flac"
+    ):
         yield Recording(samples, f"digit/{word}", f"digit/{speaker}", "train")
     commands = r".*?(?P<word>[a-z]+)/(?P<speaker>[0-9a-f]{8})_nohash_\d+\.flac"
     for word, speaker, samples in of_archive("speech_commands/speech_commands_test_part.zip", commands):
