@@ -45,9 +45,7 @@ def read_input(
     shape = fix_shape(graph, source, name, options.input_shape)
     kind = input_kind(graph, source, shape, name, options)
     if options.channels is not None and kind != "array":
-        raise ExportError(
-            f"{name} takes no series of sensor values, which alone have named channels.", "Leave --channels out."
-        )
+        raise ExportError(f"{name} takes no series of sensors, which alone have channels.", "Leave --channels out.")
     if kind == "image":
         return _image(graph, source, shape, name, options, on_note, arithmetic)
     if options.channel_order != "rgb":

@@ -18,7 +18,7 @@ MOST_BYTES = 1 << 26  # of a .csv file
 def fit_series(series: NDArray[Any], steps: int, channels: Sequence[str], name: str) -> NDArray[np.float32]:
     """Resample a series (n, c) to (steps, len(channels)), float32, on straight lines between its values.
 
-    Columns are the first of the channels, and what is lacking is zero. Rows of zeros at the end are padding, and are left out.
+    Columns are the first of the channels, and what is lacking is zero. Rows of zeros at the end are padding and left out.
 
     Args:
         name: of the series, for messages.
