@@ -25,6 +25,7 @@ class ModelOptions:
         sample_rate: of audio, in Hz.
         channels: names of the columns of a sensor's series, (steps, channels). Devices then take series of any length, which
             are resampled, and any of the channels.
+        about: of its training, for the model card: data, teachers, licences.
         between: of a chain of files, an expression in x for each file but the first, such as `x/10+2`: the values that it
             takes, of the values x that the one before it gives. By default x, but for pairs that are known.
 
@@ -40,6 +41,7 @@ class ModelOptions:
     channel_order: str = "rgb"
     sample_rate: int | None = None
     channels: tuple[str, ...] | None = None
+    about: str | None = None
     between: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

@@ -81,7 +81,8 @@ def bent(path: Points, generator: np.random.Generator) -> Points:
     waves = generator.normal(0, 0.03, (3, 2))
     at = np.linspace(0, 1, len(path))[:, None]
     wave = sum(amount * np.cos(np.pi * number * at) for number, amount in enumerate(waves, 1))
-    return path @ (lean @ stretch).T + wave
+    other: Points = path @ (lean @ stretch).T + wave
+    return other
 
 
 def in_time(path: Points, generator: np.random.Generator) -> Points:
@@ -90,11 +91,11 @@ def in_time(path: Points, generator: np.random.Generator) -> Points:
     heading = np.unwrap(np.arctan2(step[:, 1], step[:, 0]))
     bend = np.abs(np.gradient(smoothed(heading[:, None], 2.0)[:, 0])) * POINTS
     slow = (bend + 1.5) ** generator.uniform(0.15, 0.45)  # time for each piece
-    slow *= np.exp(smoothed(generator.normal(0, 1.2, (len(slow), 1)), 12.0)[:, 0])
+    slow *= np.exp(smoothed(generator.normal(0, 0.9, (len(slow), 1)), 12.0)[:, 0])
     edge = np.linspace(0, np.pi, len(slow))
     slow /= 0.15 + np.sin(edge) ** 0.5
     arrival = np.concatenate([[0], np.cumsum(slow)]) / slow.sum()
-    before, after = generator.uniform(0, 0.2, 2)
+    before, after = generator.uniform(0, 0.14, 2)
     now = np.clip((np.linspace(0, 1, STEPS) - before) / (1 - before - after), 0, 1)
     place = np.stack([np.interp(now, arrival, column) for column in path.T], axis=1)
     return smoothed(place, generator.uniform(3.0, 6.0))
@@ -131,14 +132,14 @@ class Person:
     @classmethod
     def draw(cls, generator: np.random.Generator) -> Person:
         """Someone new."""
-        if generator.random() < 0.25:
+        if generator.random() < 0.15:
             held = rotations(generator.normal(0, 2.0, 3))  # any way at all
         else:  # the screen towards the face, more or less upright
             held = rotations(np.array([generator.uniform(0.0, 1.7), 0, 0])) @ rotations(generator.normal(0, 0.3, 3))
         # A pointing wrist turns to the side (about up) and up (about right); how much differs, and axes are mixed a little.
-        pointing = held.T @ np.array([[0, 1.0], [0, 0], [-1.0, 0]]) * generator.uniform(0.0, 4.0)
+        pointing = held.T @ np.array([[0, 1.0], [0, 0], [-1.0, 0]]) * generator.uniform(0.5, 4.5)
         return cls(
-            held, pointing + generator.normal(0, 0.7, (3, 2)), np.exp(generator.uniform(np.log(0.1), np.log(0.5))),
+            held, pointing + generator.normal(0, 0.7, (3, 2)), np.exp(generator.uniform(np.log(0.15), np.log(0.5))),
             generator.uniform(0.8, 3.2), bool(generator.random() < 0.85), bool(generator.random() < 0.85),
         )  # fmt: skip
 
@@ -155,8 +156,8 @@ class Person:
         room = np.concatenate([place[:, :1], sideways, place[:, 1:]], axis=1)  # right, forward, up
         acceleration = np.gradient(np.gradient(room, each, axis=0), each, axis=0)
         held = self.held @ rotations(generator.normal(0, turned, 3))
-        wander = smoothed(generator.normal(0, 1.0, (STEPS, 3)), 12.0) * generator.uniform(0.0, 0.4)
-        turning = place @ (self.wrist + generator.normal(0, 0.25, (3, 2))).T + wander
+        wander = smoothed(generator.normal(0, 1.0, (STEPS, 3)), 12.0) * generator.uniform(0.0, 0.25)
+        turning = place @ (self.wrist + generator.normal(0, 0.2, (3, 2))).T + wander
         axes = held @ rotations(turning)
         gravity = np.array([0, 0, GRAVITY]) if self.feels_gravity else np.zeros(3)
         felt = np.einsum("tij,ti->tj", axes, acceleration + gravity)

@@ -93,6 +93,7 @@ def _listed(kind: type[int] | type[float] | type[str]) -> Callable[..., tuple[An
     callback=_listed(str),
     help="Columns of a sensor's series, such as ax,ay,az: then series of any length are taken, and any of these columns.",
 )
+@click.option("--about", metavar="TEXT", help="How the model was trained, for the model card: data, teachers, licences.")
 @click.option(
     "--between", multiple=True, metavar="EXPRESSION", callback=lambda context, parameter, texts: texts or None,
     help="Of a chain of files: the values that a file takes, in terms of x, the values before it; x/10+2 and the like. "

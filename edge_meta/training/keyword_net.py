@@ -14,7 +14,7 @@ STEM = 24
 
 
 def dscnn(input_shape: tuple[int, int, int] = (98, BANDS, 1), dim: int = 96) -> keras.Model:
-    """From log-mel values to an embedding of unit length: 9.2 million multiplications for a second of sound.
+    """From log-mel values to an embedding of unit length: 9.6 million multiplications for a second of sound.
 
     The last map is averaged over time, and its bands stay apart.
 

@@ -4,8 +4,8 @@ The discrete Fourier transform of a frame is factored once (Cooley and Tukey 196
 
     X[k] = Σ_b exp(−2πi·b·d / 16) · exp(−2πi·b·k' / 512) · Σ_a x[16·a + b] · exp(−2πi·a·c / 32),  k' = c
 
-Two small matrices and a product do the work of one of 480 × 512: 48,000 multiplications a frame in place of 250,000, with
-12 KB of constants in place of a megabyte.
+Two small matrices and a product do the work of one of 480 × 512: 49,000 multiplications a frame in place of 250,000, with
+14 KB of constants in place of a megabyte.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ def window() -> Array:
 
 def mel_weights() -> Array:
     """The weight of each power k = 0 … 255 in each triangular band of O'Shaughnessy's mel scale, float32 (256, 40)."""
-    edges = np.linspace(*(2595 * np.log10(1 + hertz / 700) for hertz in (LOWEST, HIGHEST)), BANDS + 2)
-    hertz = 700 * (10 ** (edges / 2595) - 1)
+    lowest, highest = (2595 * np.log10(1 + hertz / 700) for hertz in (LOWEST, HIGHEST))
+    hertz = 700 * (10 ** (np.linspace(lowest, highest, BANDS + 2) / 2595) - 1)
     low, middle, high = hertz[:-2], hertz[1:-1], hertz[2:]
     at = np.arange(LENGTH // 2)[:, None] * RATE / LENGTH
     rising, falling = (at - low) / (middle - low), (high - at) / (high - middle)
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    weights: Array = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    return weights
 
 
 @keras.saving.register_keras_serializable("edge_meta")
-class LogMel(keras.layers.Layer):
+class LogMel(keras.layers.Layer):  # type: ignore[misc]  # Keras is not typed
     """From samples (n, 16000), −1 to 1, to the logarithm of the power in each band, float32 (n, 98, 40, 1).
 
     Power is relative to the recording's mean, so loudness changes nothing: ln(p / mean(p) + 0.001), from −6.9 to about 5.

@@ -59,7 +59,7 @@ def _scaled(values: keras.KerasTensor, level: float) -> keras.KerasTensor:
 
 
 def tcn(input_shape: tuple[int, int] = (STEPS, 15), dim: int = 32) -> keras.Model:
-    """From series to an embedding of unit length: four temporal convolutions (Bai et al. 2018), and means of quarters of time.
+    """From series to an embedding of unit length: four temporal convolutions (Bai et al. 2018), and four means over time.
 
     All but the first are of depth and of channels apart: 18,000 weights.
 

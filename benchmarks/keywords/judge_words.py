@@ -1,12 +1,12 @@
 """Judge a bundle of words on words and speakers that `keywords` was not trained on, beside its teacher.
 
-    python benchmarks/keywords/judge.py keywords.npz keywords [BUNDLE...]
+    python benchmarks/keywords/judge_words.py keywords.npz keywords [BUNDLE...]
 
-Of Arabic Speech Commands, ten words by ten speakers; of Speech Commands, five command words, and twelve others as strangers.
-The shots of a word are of different speakers, and a query's speaker gave no shot of the episode. It prints accuracies with 95 %
-intervals, and of the five command words the share that is right and accepted where 5 % of strangers are: with the limit on
-the distance to the nearest prototype that lets just those pass. A bundle runs through the device's runtime. The teacher is
-Google's speech_embedding: the mean of its windows, centred by what `keywords` was trained on, at unit length.
+Of Arabic Speech Commands, ten words by ten speakers; of Speech Commands, five command words, and 13 others as strangers.
+The shots of a word are of different speakers, and a query's speaker gave no shot of the episode. It prints accuracies with
+95 % intervals, and of the five command words the share that is right and accepted where 5 % of strangers are: with the
+limit on the distance to the nearest prototype that lets just those pass. A bundle runs through the device's runtime. The
+teacher is Google's speech_embedding: the mean of its windows, centred by what `keywords` was trained on, at unit length.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def judge(embeddings: Array, words: Texts, speakers: Texts) -> Iterator[dict[str
 
 def line(row: dict[str, Any]) -> str:
     """A row for people."""
-    text = f"  {row['words']:8} {row['way']:2}-way {row['shot']:2}-shot  {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %"
+    text = f"  {row['words']:8} {row['way']:2}-way {row['shot']:2}-shot  "
+    text += f"{100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %"
     if "right_and_accepted" in row:
         share, half = row["right_and_accepted"], row["right_and_accepted_ci95"]
         text += f", {100 * share:.1f} ± {100 * half:.1f} % right and accepted"

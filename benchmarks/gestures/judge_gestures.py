@@ -1,6 +1,6 @@
 """Judge a bundle of gestures on digits that `gestures` was not trained on, as new people draw them in the air.
 
-    python benchmarks/gestures/judge.py gestures [BUNDLE...]
+    python benchmarks/gestures/judge_gestures.py gestures [BUNDLE...]
 
 Each of 60 people draws five digits 12 times. 5-way episodes are of one person. It prints accuracies with 95 % intervals: as
 a person moves alone; with the phone turned by up to 30° each time; of accelerations alone; and, for comparison, of the
@@ -17,7 +17,7 @@ import click
 import numpy as np
 from motions import digits
 from numpy.typing import NDArray
-from train import HELD_BACK, accuracy_of, motions_of
+from train_gestures import HELD_BACK, accuracy_of, motions_of
 
 from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.backends import RuntimeOptions

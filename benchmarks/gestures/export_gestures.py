@@ -1,6 +1,6 @@
-"""Export the `gestures` encoder that `train.py` wrote.
+"""Export the `gestures` encoder that `train_gestures.py` wrote.
 
-    python benchmarks/gestures/export.py run --output gestures.bundle
+    PYTHONPATH=benchmarks python benchmarks/gestures/export_gestures.py run --output gestures.bundle
 
 The limits of unknown are fitted to random curves that it was not trained on, each drawn by several people.
 """
@@ -14,13 +14,17 @@ import keras
 import numpy as np
 from motions import CHANNELS, Person, bent, digits, random_curve, through
 from numpy.typing import NDArray
-from train import HELD_BACK, drawn_paths
+from train_gestures import HELD_BACK, drawn_paths
 from two_parts import export_two_parts
 
 from converters import ModelOptions
 from edge_meta.training.motion import MotionFeatures
 from edge_meta.types import Array
 
+ABOUT = (
+    "Trained on motions that benchmarks/gestures/motions.py makes, of magic-wand strokes (TensorFlow Authors, Apache-2.0) "
+    "and of random curves; no phone recorded any. Five of the ten digits were held back: see docs/gestures.md."
+)
 CLASSES, EACH, RANGES = 60, 24, 300
 SEED = 2
 
@@ -53,7 +57,7 @@ def training_motions() -> Array:
 def main(run: str, output: str) -> None:
     """Write the bundle."""
     network = keras.saving.load_model(Path(run) / "network.keras")
-    options = ModelOptions(input_kind="array", channels=CHANNELS)
+    options = ModelOptions(input_kind="array", channels=CHANNELS, about=ABOUT)
     bundle = export_two_parts(MotionFeatures(), network, training_motions(), calibration_data(), options, Path(output))
     print(f"{output}: {len(bundle.model):,} bytes")
 

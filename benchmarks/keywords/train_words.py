@@ -1,6 +1,6 @@
-"""Train the `keywords` encoder on what `collect.py` wrote: from a teacher, and from episodes.
+"""Train the `keywords` encoder on what `collect_words.py` wrote: from a teacher, and from episodes.
 
-    python benchmarks/keywords/train.py keywords.npz --output run --steps 6000
+    python benchmarks/keywords/train_words.py keywords.npz --output run --steps 5000
 
 Each step draws 24 words and 4 recordings of each, of different speakers where there are. Two are shots, two are queries of
 a prototypical network (Snell et al. 2017). A linear layer on top, which is thrown away, gives the teacher's answer to the
@@ -141,7 +141,7 @@ def validation_accuracy(model: keras.Model, front: LogMel, x: NDArray[np.int16],
 @click.command()
 @click.argument("recordings", metavar="NPZ")
 @click.option("--output", required=True, metavar="FOLDER")
-@click.option("--steps", default=6000, show_default=True)
+@click.option("--steps", default=5000, show_default=True)
 @click.option("--learning-rate", default=2e-3, show_default=True)
 def main(recordings: str, output: str, steps: int, learning_rate: float) -> None:
     """Write encoder.keras, which takes samples, to FOLDER, and the curve."""
@@ -161,7 +161,7 @@ def main(recordings: str, output: str, steps: int, learning_rate: float) -> None
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.02, clipnorm=5.0)
     optimizer.build(variables)
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def step(samples: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         spectrograms = masked(front(heard_elsewhere(tf.cast(samples, tf.float32) / 32768)))
         with tf.GradientTape() as tape:

@@ -1,6 +1,6 @@
 """Collect the recordings that the `keywords` encoder is trained and judged on, with the teacher's answers, into one .npz.
 
-    python benchmarks/keywords/collect.py --output keywords.npz
+    python benchmarks/keywords/collect_words.py --output keywords.npz
 
 Real recordings are those of EDGE_META_DATA: Arabic Speech Commands, the Free Spoken Digits, and Speech Commands' test files.
 Synthetic ones are words of Debian's `wamerican`, spoken by `espeak-ng` in several languages' sounds and voices, and by

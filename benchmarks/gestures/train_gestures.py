@@ -1,6 +1,6 @@
 """Train the `gestures` encoder on motions that `motions.py` makes: five digits and random curves.
 
-    python benchmarks/gestures/train.py --output run
+    python benchmarks/gestures/train_gestures.py --output run
 
 Each step is an episode of a prototypical network (Snell et al. 2017): 20 paths, 2 shots and 4 queries of each. In half of
 them one person draws all, in half everybody draws once. Digits that `HELD_BACK` names are for judging.
@@ -106,7 +106,7 @@ def accuracy_of(embeddings: Array, labels: NDArray[np.int32], shot: int, generat
 
 @click.command()
 @click.option("--output", required=True, metavar="FOLDER")
-@click.option("--steps", default=4000, show_default=True)
+@click.option("--steps", default=6000, show_default=True)
 @click.option("--learning-rate", default=2e-3, show_default=True)
 def main(output: str, steps: int, learning_rate: float) -> None:
     """Write network.keras and the curve to FOLDER."""
@@ -123,7 +123,7 @@ def main(output: str, steps: int, learning_rate: float) -> None:
     optimizer = keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0)
     optimizer.build(network.trainable_variables)
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def step(motions: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.GradientTape() as tape:
             loss, accuracy = loss_of(network(features(motions), training=True))
