@@ -144,7 +144,7 @@ class Person:
         )  # fmt: skip
 
     def moves(self, path: Points, generator: np.random.Generator, turned: float = 0.15) -> NDArray[np.float32]:
-        """What the sensors feel on a path, (STEPS, 6).
+        """Give the values of the sensors on a path, (STEPS, 6).
 
         Args:
             turned: standard deviation of the angle in radians by which the phone is held otherwise each time.
