@@ -28,7 +28,8 @@ def model_card(name: str, manifest: Manifest, size: int) -> str:
         "",
         f"* Data: {LICENCES.get(dataset, f'{dataset}, whose licence is not known here')}; meta-train classes only."
         if "source" not in training
-        else f"* By others: made of `{training['source']}`, tensor `{training['tensor']}`, with its weights as they were.",
+        else f"* Made of `{training['source']}`, tensor `{training['tensor']}`, with its weights as they were.",
+        *([f"* {training['about']}"] if "about" in training else []),
     ]
     if training.get("centred"):
         lines.append("* Embeddings are centred on the calibration data and brought to one length (Wang et al. 2019).")

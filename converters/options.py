@@ -23,6 +23,9 @@ class ModelOptions:
             array's value. One number, or one a channel in the model's order.
         channel_order: `rgb`, or `bgr` for models that take blue first.
         sample_rate: of audio, in Hz.
+        channels: names of the columns of a sensor's series, (steps, channels). Devices then take series of any length, which
+            are resampled, and any of the channels.
+        about: of its training, for the model card: data, teachers, licences.
         between: of a chain of files, an expression in x for each file but the first, such as `x/10+2`: the values that it
             takes, of the values x that the one before it gives. By default x, but for pairs that are known.
 
@@ -37,6 +40,8 @@ class ModelOptions:
     scale: tuple[float, ...] | None = None
     channel_order: str = "rgb"
     sample_rate: int | None = None
+    channels: tuple[str, ...] | None = None
+    about: str | None = None
     between: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -48,6 +53,8 @@ class ModelOptions:
             raise ExportError(f"{self.sample_rate} Hz is no sample rate.", "Use 1 to 1000000; 16000 is usual for speech.")
         if self.input_shape is not None and not all(1 <= size <= 10_000_000 for size in self.input_shape):
             raise ExportError(f"{self.input_shape} is no shape.", "Give sizes above zero, without the batch.")
+        if self.channels is not None and (len(set(self.channels)) != len(self.channels) or not all(self.channels)):
+            raise ExportError(f"{','.join(self.channels)} names a channel twice, or one without a name.", "Name each once.")
         for values in (self.mean, self.scale):
             if values is not None and not (values and all(map(math.isfinite, values))):
                 raise ExportError("The mean or the scale is not finite.", "Give one number, or one a channel.")

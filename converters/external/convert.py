@@ -74,6 +74,7 @@ def convert_external(source: Path, options: ExportOptions, on_note: Callable[[st
         "source": source.name,
         **({"sha256": converted.digest} if converted.digest else {}),
         "tensor": choice.tensor_name,
+        **({"about": model_options.about} if model_options.about else {}),
     }
     rates, rejection, outside = fallback_learning_rates(converted.encoder.squared_norm), None, None
     if data is None:

@@ -44,6 +44,8 @@ def read_input(
     """
     shape = fix_shape(graph, source, name, options.input_shape)
     kind = input_kind(graph, source, shape, name, options)
+    if options.channels is not None and kind != "array":
+        raise ExportError(f"{name} takes no series of sensors, which alone have channels.", "Leave --channels out.")
     if kind == "image":
         return _image(graph, source, shape, name, options, on_note, arithmetic)
     if options.channel_order != "rgb":
@@ -147,8 +149,16 @@ def _array(
         raise ExportError(f"{name} takes values of dtype {dtype}.", "Convert it again for float32 or integers.")
     if taken != "float32" and (options.mean is not None or options.scale is not None):
         raise ExportError(f"{name} takes {taken} values as they are.", "Leave --mean and --scale out.")
+    channels = options.channels or ()
+    if channels and (taken != "float32" or sizes[1:] != (len(channels),)):
+        raise ExportError(
+            f"{name} takes {list(shape)} values of {taken}, which is no series of {len(channels)} channels in float32.",
+            "Name as many --channels as the last axis has, or leave them out.",
+        )
     rows = [graph.shape(step.inputs[0])[0] for step in graph.steps() if _looks_up(graph, step)]
-    return _asked(SourceInput(name, ArrayInput(sizes, taken), shape, dtype, quantization, ids=min(rows, default=2)), options)
+    return _asked(
+        SourceInput(name, ArrayInput(sizes, taken, channels), shape, dtype, quantization, ids=min(rows, default=2)), options
+    )
 
 
 def _looks_up(graph: Graph, step: Step) -> bool:

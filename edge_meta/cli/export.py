@@ -16,8 +16,8 @@ from edge_meta.cli.targets import check_usage, export_to_target
 from edge_meta.runtime.bundle import Bundle
 
 
-def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | None]:
-    """Make a callback that reads numbers with commas between them."""
+def _listed(kind: type[int] | type[float] | type[str]) -> Callable[..., tuple[Any, ...] | None]:
+    """Make a callback that reads values with commas between them."""
 
     def read(context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[Any, ...] | None:
         try:
@@ -76,17 +76,24 @@ def _numbers(kind: type[int] | type[float]) -> Callable[..., tuple[Any, ...] | N
 )
 @click.option("--input-kind", type=click.Choice(INPUT_KINDS), help="[default: by metadata, name and shape]")
 @click.option(
-    "--input-shape", metavar="N,...", callback=_numbers(int), help="Shape without the batch, if the model leaves it open."
+    "--input-shape", metavar="N,...", callback=_listed(int), help="Shape without the batch, if the model leaves it open."
 )
-@click.option("--mean", metavar="X[,...]", callback=_numbers(float), help="The model takes (x − mean) · scale.")
+@click.option("--mean", metavar="X[,...]", callback=_listed(float), help="The model takes (x − mean) · scale.")
 @click.option(
     "--scale",
     metavar="X[,...]",
-    callback=_numbers(float),
+    callback=_listed(float),
     help="See --mean.  [default for both: as the file says, or by --calibration]",
 )
 @click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS), help="Order of colours.  [default: rgb]")
 @click.option("--sample-rate", type=int, metavar="HZ", help="Sample rate of audio.  [default: 16000]")
+@click.option(
+    "--channels",
+    metavar="NAME,...",
+    callback=_listed(str),
+    help="Columns of a sensor's series, such as ax,ay,az: then series of any length are taken, and any of these columns.",
+)
+@click.option("--about", metavar="TEXT", help="How the model was trained, for the model card: data, teachers, licences.")
 @click.option(
     "--between", multiple=True, metavar="EXPRESSION", callback=lambda context, parameter, texts: texts or None,
     help="Of a chain of files: the values that a file takes, in terms of x, the values before it; x/10+2 and the like. "

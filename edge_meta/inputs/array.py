@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
 from edge_meta.inputs.array_files import MOST_VALUES, read_npy
+from edge_meta.inputs.series import fit_series, read_csv
 from edge_meta.inputs.spec import InputSpec
 
 DTYPES = ("float32", "int32", "int64", "uint8", "int8", "int16")
@@ -19,18 +20,21 @@ DTYPES = ("float32", "int32", "int64", "uint8", "int8", "int16")
 
 @dataclass(frozen=True)
 class ArrayInput(InputSpec):
-    """An array of fixed shape, which the encoder takes as it is.
+    """An array of fixed shape, which the encoder takes as it is; or a series of any length, which is resampled.
 
     Attributes:
         sizes: of an example's axes.
         dtype: one of `DTYPES`; arrays of other dtypes are taken where every value fits.
+        channels: names of the columns of a series (steps, channels) of float32. Series are resampled to `sizes`, and columns
+            that they lack are zero. Empty for arrays of that shape alone.
     """
 
     noun: ClassVar[str] = "array"
-    suffixes: ClassVar[frozenset[str]] = frozenset({".npy"})
+    suffixes: ClassVar[frozenset[str]] = frozenset({".npy", ".csv"})
 
     sizes: tuple[int, ...]
     dtype: str = "float32"
+    channels: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,7 +54,9 @@ class ArrayInput(InputSpec):
             InputError: the file is unreadable, or the array is of another shape, or has values that do not fit.
         """
         self.require_one(example)
-        name, array = _loaded(example)
+        name, array = _loaded(example, self.channels)
+        if self.channels and array.ndim == 2 and array.dtype.kind in "fiu":
+            array = fit_series(array, self.sizes[0], self.channels, name)
         if array.shape != self.shape:
             raise InputError(
                 f"{name} of shape {array.shape} was given; the encoder takes {self.shape}.",
@@ -77,7 +83,8 @@ class ArrayInput(InputSpec):
         return rng.integers(0, 2, (count, *self.shape)).astype(self.dtype)
 
     def to_manifest(self) -> dict[str, Any]:
-        return {"kind": "array", "dtype": self.dtype, "shape": list(self.sizes)}
+        fields = {"kind": "array", "dtype": self.dtype, "shape": list(self.sizes)}
+        return fields | ({"channels": list(self.channels)} if self.channels else {})
 
     @classmethod
     def from_manifest(cls, fields: dict[str, Any]) -> ArrayInput:
@@ -92,19 +99,26 @@ class ArrayInput(InputSpec):
             values *= size
         if not (1 <= len(shape) <= 6 and min(shape) >= 1 and values <= MOST_VALUES) or fields["dtype"] not in DTYPES:
             raise ValueError("input shape or dtype is out of range")
-        return cls(shape, str(fields["dtype"]))
+        channels = tuple(map(str, fields.get("channels", ())))
+        if channels and (shape[1:] != (len(set(channels)),) or fields["dtype"] != "float32" or len(channels) != shape[1]):
+            raise ValueError("the channels are not those of the input's shape")
+        return cls(shape, str(fields["dtype"]), channels)
 
 
-def _loaded(example: Any) -> tuple[str, NDArray[Any]]:
-    """An example's name in messages, and its values."""
+def _loaded(example: Any, channels: tuple[str, ...]) -> tuple[str, NDArray[Any]]:
+    """An example's name in messages, and its values; of a .csv file, the columns in the order of the channels."""
     if not isinstance(example, (str, Path)):
         try:
             return "An array", np.asarray(example)
         except ValueError:
             raise InputError("An array is a list of rows of different lengths.", "Pass a NumPy array.") from None
     try:
+        if Path(example).suffix == ".csv":
+            return str(example), read_csv(Path(example), channels)
         with open(example, "rb") as file:
             loaded = read_npy(file, os.fstat(file.fileno()).st_size, MOST_VALUES)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{example} does not exist.", "Check the path.") from None
     except IsADirectoryError:

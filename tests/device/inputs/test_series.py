@@ -1,0 +1,97 @@
+"""Series of any length and with any of the channels become an encoder's input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_meta.errors import InputError
+from edge_meta.inputs import ArrayInput
+
+SPEC = ArrayInput((8, 3), "float32", ("ax", "ay", "az"))
+
+
+def test_a_series_is_resampled_on_straight_lines() -> None:
+    line = np.linspace(0, 1, 29)[:, None] * [1.0, -2.0, 3.0] + 1
+    wanted = np.linspace(0, 1, 8)[:, None] * [1.0, -2.0, 3.0] + 1
+    np.testing.assert_allclose(SPEC.read(line), wanted, rtol=1e-6)
+    assert SPEC.read(line).dtype == np.float32
+
+
+def test_a_series_of_the_right_length_stays_as_it_is() -> None:
+    series = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
+    np.testing.assert_array_equal(SPEC.read(series), series)
+
+
+def test_missing_channels_are_zero() -> None:
+    given = SPEC.read(np.ones((4, 2)))
+    assert given[:, :2].min() == 1
+    assert not given[:, 2].any()
+
+
+def test_zeros_at_the_end_are_padding() -> None:
+    series = np.arange(1.0, 13.0).reshape(4, 3)
+    padded = np.concatenate([series, np.zeros((9, 3))])
+    np.testing.assert_array_equal(SPEC.read(padded), SPEC.read(series))
+
+
+def test_a_table_gives_its_columns_by_name(tmp_path: Path) -> None:
+    table = tmp_path / "wave.csv"
+    table.write_text("time, az ,ax\n" + "".join(f"{row},{10 + row},{row}\n" for row in range(1, 9)))
+    given = SPEC.read(table)
+    np.testing.assert_array_equal(given, np.stack([np.arange(1, 9), np.zeros(8), np.arange(11, 19)], axis=1))
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("time,gx\n0,1\n", "No column of .* is one of the encoder's channels: ax, ay, az"),
+        ("ax\n1\nfar\n", "has no number in column 'ax'"),
+        ("ax,ay\n1,2\n1\n", "has no number in column 'ay'"),
+        ("", "No column"),
+        ("ax\n1\n", "fewer than two rows"),
+        ("ax\n1\nnan\n2\n", "not finite"),
+    ],
+)
+def test_a_bad_table_is_refused_with_its_cause(tmp_path: Path, text: str, cause: str) -> None:
+    table = tmp_path / "bad.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=cause):
+        SPEC.read(table)
+
+
+@pytest.mark.parametrize(
+    ("series", "cause"),
+    [
+        (np.ones((5, 4)), "has 4 columns; the encoder takes 1 to 3: ax, ay, az"),
+        (np.zeros((5, 3)), "fewer than two rows"),
+        (np.full((5, 3), np.inf), "not finite"),
+        (np.ones(5), "of shape"),
+    ],
+)
+def test_a_bad_series_is_refused_with_its_cause(series: np.ndarray, cause: str) -> None:
+    with pytest.raises(InputError, match=cause):
+        SPEC.read(series)
+
+
+def test_the_manifest_keeps_the_channels() -> None:
+    assert ArrayInput.from_manifest(SPEC.to_manifest()) == SPEC
+    plain = ArrayInput((8, 3))
+    assert "channels" not in plain.to_manifest()
+    assert ArrayInput.from_manifest(plain.to_manifest()) == plain
+
+
+@pytest.mark.parametrize("channels", [["ax"], ["ax", "ax", "ay"], ["ax", "ay", "az", "gx"]])
+def test_channels_that_are_not_the_shapes_are_refused(channels: list[str]) -> None:
+    with pytest.raises(ValueError, match="channels"):
+        ArrayInput.from_manifest(SPEC.to_manifest() | {"channels": channels})
+
+
+def test_an_encoder_without_channels_takes_its_shape_alone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="of shape"):
+        ArrayInput((8, 3)).read(np.ones((9, 3)))
+    (tmp_path / "a.csv").write_text("ax\n1\n2\n")
+    with pytest.raises(InputError, match="does not name its channels"):
+        ArrayInput((8, 3)).read(tmp_path / "a.csv")
