@@ -46,6 +46,7 @@ SECTIONS = {
         "train": "train",
         "export": "export",
         "evaluate": "evaluate",
+        "compare": "compare",
     },
     "In a shell": {
         "completion": "completion",

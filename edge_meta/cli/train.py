@@ -10,6 +10,7 @@ import click
 from edge_meta.choices import ENCODERS, METHODS, PRECISIONS, TRAINING_SPLITS
 from edge_meta.cli.common import emit, given, json_option
 from edge_meta.cli.progress import TrainingProgress, note
+from edge_meta.cli.run_report import write_run_report
 from edge_meta.cli.training_plan import planned
 from edge_meta.errors import TrainingError
 
@@ -103,9 +104,9 @@ def train(output: str, resume: bool, minutes: float | None, as_json: bool, **set
       edge-meta train --output runs/omniglot --resume    # after an interruption
       edge-meta train --output runs/omniglot --minutes 10
 
-    The folder holds the encoder (best on validation classes), the curve, a checkpoint, and run.json, which says how it was
-    made. Ctrl-C saves a checkpoint first. After the first steps, the time that the others take is printed. The learning rate
-    decays over all --episodes, so ask for as many as the time allows.
+    The folder holds the encoder (best on validation classes), the curve, a checkpoint, report.html, and run.json, which says
+    how it was made. Ctrl-C saves a checkpoint first. After the first steps, the time that the others take is printed. The
+    learning rate decays over all --episodes, so ask for as many as the time allows.
 
     Your own images (folder:, npz:, csv:) choose what you leave open of size, colours, encoder, start, way, shot, query,
     episodes, learning rate and augmentation; the plan is printed first. The defaults above are for drawings like Omniglot's.
@@ -143,4 +144,7 @@ def train(output: str, resume: bool, minutes: float | None, as_json: bool, **set
         "val_accuracy": best.get("val_accuracy"),
         "val_ci95": best.get("val_ci95"),
     }
-    emit(result, as_json, [f"Encoder: {run.encoder}", f"Next:    edge-meta export {output} --output NAME.bundle"])
+    lines = [f"Encoder: {run.encoder}"]
+    if "TF_CONFIG" not in os.environ:  # of several hosts, each would write it
+        lines.append(f"Report:  {write_run_report(run)}")
+    emit(result, as_json, [*lines, f"Next:    edge-meta export {output} --output NAME.bundle"])

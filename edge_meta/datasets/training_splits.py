@@ -35,3 +35,8 @@ def load_training(name: str, split: str = "train", input_spec: InputSpec | None 
             f"Give at least {FEWEST_CLASSES} classes, which leaves two to test as well; or train on all with --split all.",
         )
     return training, validation
+
+
+def load_validation(name: str, split: str = "train", input_spec: InputSpec | None = None) -> Dataset:
+    """Load the part that a run is judged on, alone; see `load_training`."""
+    return load_training(name, split, input_spec)[1] if split == "all" else load_dataset(name, "val", input_spec)

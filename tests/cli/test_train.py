@@ -79,7 +79,9 @@ def test_json_is_on_stdout_and_progress_on_stderr(data: str, tmp_path: Path) -> 
 def test_the_text_names_the_encoder_and_the_next_step(data: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     result = cli("train", "--dataset", data, *SMALL, "--output", run)
-    assert result.stdout == f"Encoder: {run}/encoder.keras\nNext:    edge-meta export {run} --output NAME.bundle\n"
+    encoder, report, following = result.stdout.splitlines()
+    assert (encoder, report) == (f"Encoder: {run}/encoder.keras", f"Report:  {run}/report.html")
+    assert following == f"Next:    edge-meta export {run} --output NAME.bundle"
 
 
 def test_settings_reach_the_run(data: str, tmp_path: Path) -> None:
