@@ -28,7 +28,8 @@ from converters.quantization.signatures import signature_shapes
 from converters.tflite.edit import with_short_names
 from converters.tflite.metadata import with_metadata
 from converters.tflite.model import ModelFile
-from edge_meta.datasets import Dataset, load_dataset
+from edge_meta.datasets import Dataset
+from edge_meta.datasets.training_splits import load_training
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.embedding import embed_all
@@ -50,6 +51,7 @@ class TrainedEncoder:
 
     Attributes:
         calibration: the dataset to calibrate on.
+        split: of it; see `load_training`.
         learning_rates: of the head's steps, if they were meta-learned.
         provenance: the manifest's field `training`.
     """
@@ -57,6 +59,7 @@ class TrainedEncoder:
     encoder: keras.Model
     input_spec: ImageInput
     calibration: str
+    split: str
     learning_rates: tuple[float, ...] | None
     provenance: dict[str, Any]
 
@@ -80,13 +83,14 @@ def load_trained(source: Path, options: ExportOptions) -> TrainedEncoder | None:
         with in_float32(source) as wide:
             encoder = load_encoder(wide)
         input_spec = _usual_input(encoder)
-        return None if input_spec is None else TrainedEncoder(encoder, input_spec, options.calibration, None, {})
+        return None if input_spec is None else TrainedEncoder(encoder, input_spec, options.calibration, "train", None, {})
     run = RunFolder(source.parent if of_run else source)
     facts = run.facts()
     trained = TrainedEncoder(
         encoder=run.load_encoder(),
         input_spec=ImageInput.from_manifest(facts["made"]["input"]),
         calibration=options.calibration or facts["asked"]["dataset"],
+        split="train" if options.calibration else facts["asked"].get("split", "train"),
         learning_rates=run.learning_rates(),
         provenance={
             **facts["asked"],
@@ -127,7 +131,7 @@ def convert_trained(
         DatasetError: there is no calibration data.
     """
     input_spec, quantize = trained.input_spec, options.quantize or "int8"
-    train, val = (load_dataset(trained.calibration, split, input_spec) for split in ("train", "val"))
+    train, val = load_training(trained.calibration, trained.split, input_spec)
     samples = input_spec.normalize(range_examples(train))
 
     encoder = tuned = trained.encoder

@@ -11,6 +11,7 @@ SOLVERS = ("lda", "gradient", "ridge")
 
 SPLITS = ("train", "val", "test")  # share no class
 SPLITS_AND_ALL = (*SPLITS, "all")
+TRAINING_SPLITS = ("train", "all")  # all validates on held-back examples in place of classes
 
 QUANTIZATIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 STORE_FORMATS = ("npz", "board")

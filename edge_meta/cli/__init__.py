@@ -47,6 +47,7 @@ SECTIONS = {
         "train": "train",
         "export": "export",
         "evaluate": "evaluate",
+        "compare": "compare",
     },
     "In a shell": {
         "completion": "completion",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge_meta.choices import HEADS, SPLITS_AND_ALL
 from edge_meta.cli.common import emit, given, json_option, runtime_options, solver_option
-from edge_meta.cli.progress import Counter
+from edge_meta.cli.progress import Counter, note
+from edge_meta.cli.run_report import write_evaluation_report
 from edge_meta.datasets import names
-from edge_meta.errors import RequirementError
+from edge_meta.errors import InputError, RequirementError
 from edge_meta.evaluation.protocol import EpisodeProtocol
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ SHARE = click.FloatRange(0.0, 1.0)
     "--max-rejected-known", type=SHARE, metavar="SHARE",
     help="Fail if a larger share of the known queries is rejected as unknown; needs --strangers.",
 )  # fmt: skip
+@click.option("--report", metavar="FILE", help="Write an HTML page: each episode, each class, mistakes, a map.")
 @runtime_options
 @json_option
 def evaluate(
@@ -59,6 +62,7 @@ def evaluate(
     dataset: str,
     min_accuracy: float | None,
     max_rejected_known: float | None,
+    report: str | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -72,6 +76,7 @@ def evaluate(
       edge-meta evaluate omniglot --dataset omniglot --shot 5 --head linear    # after adapting
       edge-meta evaluate omniglot --dataset omniglot --shot 5 --strangers omniglot --false-accept 0.05
       edge-meta evaluate letters.bundle --dataset folder:photos --split all --way 5 --shot 3 --query 5
+      edge-meta evaluate omniglot --dataset omniglot --report page.html
       edge-meta evaluate omniglot --dataset omniglot --way 5 --min-accuracy 0.9    # for CI
 
     Accuracy is closed-set (nothing is rejected as unknown): the mean over episodes, with its 95 % interval by the normal
@@ -90,7 +95,10 @@ def evaluate(
         raise click.UsageError("--max-rejected-known needs --strangers.")
     episodes = {field.name: settings.pop(field.name) for field in fields(EpisodeProtocol)}
     protocol = EpisodeProtocol(**episodes) if given(episodes) else None
-    done = evaluate(Bundle.open(bundle), dataset, protocol, **settings, on_progress=Counter("embedding"))
+    if report is not None and not Path(report).absolute().parent.is_dir():
+        raise InputError(f"The folder of {report} does not exist.", "Make it first.")
+    opened = Bundle.open(bundle)
+    done = evaluate(opened, dataset, protocol, **settings, on_progress=Counter("embedding"))
     result = {
         "dataset": dataset, **vars(done.protocol), "head": done.head, "solver": done.solver, "steps": done.steps,
         "backend": done.backend, "accuracy": done.accuracy.mean, "ci95": done.accuracy.ci95,
@@ -102,6 +110,9 @@ def evaluate(
             interval = getattr(done.open_set, key)
             result |= {key: interval.mean, f"{key}_ci95": interval.ci95}
         lines.append(_strangers_summary(done.open_set, settings["strangers"]))
+    if report is not None:
+        write_evaluation_report(Path(report), opened, done)
+        note(f"{report} written")
     emit(result, as_json, lines)
     _require(done, min_accuracy, max_rejected_known)
 

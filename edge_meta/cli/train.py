@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
-from edge_meta.choices import ENCODERS, METHODS, PRECISIONS
+from edge_meta.choices import ENCODERS, METHODS, PRECISIONS, TRAINING_SPLITS
 from edge_meta.cli.common import emit, given, json_option
 from edge_meta.cli.progress import TrainingProgress, note
+from edge_meta.cli.run_report import write_run_report
+from edge_meta.cli.training_plan import planned
 from edge_meta.errors import TrainingError
 
 
@@ -17,6 +19,11 @@ from edge_meta.errors import TrainingError
 @click.option(
     "--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH, npz:PATH or csv:PATH."
 )
+@click.option(
+    "--split", default="train", show_default=True, type=click.Choice(TRAINING_SPLITS),
+    help="Classes of your own data to train on. all: every class, for few of them; a fifth of the examples of each is held "
+    "back to validate on.",
+)  # fmt: skip
 @click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS), help="Train by this method.")
 @click.option("--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS), help="Train this network.")
 @click.option(
@@ -24,7 +31,7 @@ from edge_meta.errors import TrainingError
     help="End the encoder in a linear layer of so many values and unit length; for the encoders of photos.",
 )  # fmt: skip
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
-@click.option("--rgb", is_flag=True, help="Train on colours; grayscale otherwise.")
+@click.option("--rgb/--no-rgb", default=False, help="Train on colours; grayscale otherwise.")
 @click.option("--way", default=100, show_default=True, help="Classes in a training episode.")
 @click.option("--shot", default=1, show_default=True, help="Support examples of each class.")
 @click.option("--query", default=2, show_default=True, help="Query examples of each class.")
@@ -42,8 +49,8 @@ from edge_meta.errors import TrainingError
     help="Make this share of episodes of whole alphabets (groups of the dataset), whose classes are harder to tell apart.",
 )  # fmt: skip
 @click.option(
-    "--augment",
-    is_flag=True,
+    "--augment/--no-augment",
+    default=False,
     help="Distort each image by itself: drawings by affine and elastic maps and stroke width, images in colour by crops, "
     "mirroring and colours. Train longer with it.",
 )
@@ -69,7 +76,8 @@ from edge_meta.errors import TrainingError
     "--start",
     metavar="PATH",
     help="Begin with the encoder of another run or of a .keras or .weights.h5 file, with the ImageNet weights (.pth) of an "
-    "EfficientNet-Lite, or, for a MobileNet, with those that Keras downloads: imagenet.",
+    "EfficientNet-Lite, with the shipped encoder of photos (objects, for photo12), or, for a MobileNet, with the ImageNet "
+    "weights that Keras downloads: imagenet.",
 )
 @click.option(
     "--teacher", "teachers", multiple=True, metavar="PATH",
@@ -91,14 +99,17 @@ def train(output: str, resume: bool, minutes: float | None, as_json: bool, **set
     Examples:
       edge-meta train --output runs/omniglot             # six minutes on two current cores
       edge-meta train --dataset glyphs --way 20 --episodes 300 --output runs/try
-      edge-meta train --dataset folder:photos --rgb --image-size 84 --way 5 --output runs/photos
+      edge-meta train --dataset folder:photos --output runs/photos     # settings by the images
       edge-meta train --method maml --way 5 --shot 1 --query 15 --tasks 4 --output runs/maml
       edge-meta train --output runs/omniglot --resume    # after an interruption
       edge-meta train --output runs/omniglot --minutes 10
 
-    The folder holds the encoder (best on validation classes), the curve, a checkpoint, and run.json, which says how it was
-    made. Ctrl-C saves a checkpoint first. After the first steps, the time that the others take is printed. The learning rate
-    decays over all --episodes, so ask for as many as the time allows.
+    The folder holds the encoder (best on validation classes), the curve, a checkpoint, report.html, and run.json, which says
+    how it was made. Ctrl-C saves a checkpoint first. After the first steps, the time that the others take is printed. The
+    learning rate decays over all --episodes, so ask for as many as the time allows.
+
+    Your own images (folder:, npz:, csv:) choose what you leave open of size, colours, encoder, start, way, shot, query,
+    episodes, learning rate and augmentation; the plan is printed first. The defaults above are for drawings like Omniglot's.
 
     Several GPUs share the tasks of a step (--tasks must be a multiple of them); several hosts do, too, if each runs this
     command with its own TF_CONFIG and all see the folder RUN.
@@ -115,6 +126,8 @@ def train(output: str, resume: bool, minutes: float | None, as_json: bool, **set
                 "Go on with the edge_meta that started it, or start anew with another --output.",
             )
         settings = asked | {key: settings[key] for key in given(settings)}
+    else:
+        settings |= planned(settings)
     if "TF_CONFIG" in os.environ:
         if minutes is not None:
             raise click.UsageError("--minutes is for one host: leave it out with TF_CONFIG.")
@@ -131,4 +144,7 @@ def train(output: str, resume: bool, minutes: float | None, as_json: bool, **set
         "val_accuracy": best.get("val_accuracy"),
         "val_ci95": best.get("val_ci95"),
     }
-    emit(result, as_json, [f"Encoder: {run.encoder}", f"Next:    edge-meta export {output} --output NAME.bundle"])
+    lines = [f"Encoder: {run.encoder}"]
+    if "TF_CONFIG" not in os.environ:  # of several hosts, each would write it
+        lines.append(f"Report:  {write_run_report(run)}")
+    emit(result, as_json, [*lines, f"Next:    edge-meta export {output} --output NAME.bundle"])

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import DatasetError
 
+FEWEST_CLASSES = 8
+"""From which on `split_of_classes` deals two classes at least to each split."""
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -52,6 +55,29 @@ class Dataset:
         classes, sizes = len(self.class_names), "×".join(map(str, self.examples.shape[1:]))
         held = f"{len(self.examples):,} examples of {sizes} {self.examples.dtype}"
         return f"<Dataset {self.name}, {self.split}: {classes:,} classes, {held}>"
+
+    def hold_back(self, share: float) -> tuple[Dataset, Dataset]:
+        """Hold back a share of the examples of each class, two at least; returns the dataset without them, and them alone.
+
+        Raises:
+            DatasetError: a class has fewer than four examples, so that fewer than two are left of it.
+        """
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        if counts.min() < 4:
+            raise DatasetError(
+                f"Class {self.class_names[int(counts.argmin())]} of {self.name} has {counts.min()} examples; two to train "
+                "on and two to validate on make four.",
+                "Add examples to that class, or leave it out.",
+            )
+        held = np.maximum(2, np.round(share * counts)).astype(int)[self.labels]
+        places = np.arange(len(self.labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+        chosen = (places + 1) * held // counts[self.labels] > places * held // counts[self.labels]  # evenly spread
+
+        def part(rows: NDArray[np.bool_]) -> Dataset:
+            authors = None if self.authors is None else self.authors[rows]
+            return replace(self, examples=self.examples[rows], labels=self.labels[rows], authors=authors)
+
+        return part(~chosen), part(chosen)
 
     def with_rotations(self) -> Dataset:
         """Add each class turned by 90, 180 and 270 degrees as three more classes (Santoro et al. 2016; Snell et al. 2017).
@@ -126,5 +152,6 @@ def require_classes(name: str, split: str, count: int) -> None:
     if count == 0:
         raise DatasetError(
             f"The {split} split of {name} has no classes.",
-            "Give at least three classes, or use --split all for data that the encoder was not trained on.",
+            f"Give at least three classes ({FEWEST_CLASSES} for two in each split), or use --split all: to evaluate, if the "
+            "encoder was not trained on them; to train, on all classes.",
         )

@@ -29,15 +29,19 @@ def load_csv(path: Path, split: str, input_spec: InputSpec, most_bytes: int = ar
         DatasetError: no such file, it is not as above, or has examples of more than `most_bytes`.
         InputError: a file that it names cannot be read.
     """
-    rows = _rows(path)
+    rows = read_rows(path)
     files = [path.parent / row["path"] for row in rows]
     y = np.array([row["label"].strip() for row in rows])
     splits = np.array([row["split"] or "" for row in rows]) if "split" in rows[0] else None
     return labelled(f"csv:{path}", split, files, y, splits, input_spec, most_bytes)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    """The lines of the file by the names of their columns."""
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the lines of the file by the names of their columns; at least one.
+
+    Raises:
+        DatasetError: no such file, or it is not as in `load_csv`.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)

@@ -29,7 +29,7 @@ def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int =
         DatasetError: no folder, no subfolder with files of the encoder's kind, or examples of more than `most_bytes`.
         InputError: a file cannot be read.
     """
-    classes = _class_files(path, input_spec)
+    classes = class_files(path, input_spec)
     names = list(classes)
     chosen = split_of_classes(names, split)
     require_classes(f"folder:{path}", split, len(chosen))
@@ -58,8 +58,8 @@ def _read_all(
     return examples
 
 
-def _class_files(path: Path, input_spec: InputSpec) -> dict[str, list[Path]]:
-    """Each subfolder's name, and its files of the encoder's kind in name order.
+def class_files(path: Path, input_spec: InputSpec) -> dict[str, list[Path]]:
+    """List each subfolder's name, and its files of the encoder's kind in name order.
 
     Raises:
         DatasetError: no folder, no subfolder, or one without such files.
@@ -85,6 +85,28 @@ def _member(file: zipfile.ZipFile, name: str) -> NDArray[Any]:
         return read_npy(opened, member.file_size)
 
 
+def read_npz(path: Path, remedy: str = "Save it with numpy.savez(path, x=examples, y=labels).") -> tuple[Any, Any, Any]:
+    """Read the arrays x, y and, if it is there, split of an .npz file.
+
+    Args:
+        remedy: for a file that is not as it should be.
+
+    Raises:
+        DatasetError: no such file, it has no x or no y, or it unpacks to too much (see `archive.check_size`).
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            archive.check_size(file)
+            x, y = _member(file, "x"), _member(file, "y")
+            splits = _member(file, "split") if "split.npy" in file.namelist() else None
+    except FileNotFoundError:
+        raise DatasetError(f"{path} does not exist.", "Check the path.") from None
+    # A damaged archive fails in whichever of zipfile, zlib and NumPy trips over it.
+    except Exception as error:
+        raise DatasetError(f"{path} is not an .npz file with arrays x and y ({error}).", remedy) from None
+    return x, y, splits
+
+
 def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = archive.MOST_BYTES) -> Dataset:
     """Load `npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
 
@@ -102,16 +124,7 @@ def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = ar
     image = input_spec.noun == "image"
     x_is = "uint8 (n, H, W[, C])" if image else f"(n, {', '.join(map(str, input_spec.shape))})"
     remedy = f"Save it with numpy.savez(path, x={input_spec.noun}s, y=labels): x {x_is}, y (n,)."
-    try:
-        with zipfile.ZipFile(path) as file:
-            archive.check_size(file)
-            x, y = _member(file, "x"), _member(file, "y")
-            splits = _member(file, "split") if "split.npy" in file.namelist() else None
-    except FileNotFoundError:
-        raise DatasetError(f"{path} does not exist.", "Check the path.") from None
-    # A damaged archive fails in whichever of zipfile, zlib and NumPy trips over it.
-    except Exception as error:
-        raise DatasetError(f"{path} is not an .npz file with arrays x and y ({error}).", remedy) from None
+    x, y, splits = read_npz(path, remedy)
     x_fits = x.dtype == np.uint8 and x.ndim in (3, 4) if image else x.ndim == 1 + len(input_spec.shape)
     if not x_fits or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
         raise DatasetError(f"{path} has x {x.dtype} {x.shape} and y {y.dtype} {y.shape}.", remedy)

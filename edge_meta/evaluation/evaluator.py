@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge_meta.blas import Limited
 from edge_meta.choices import HEADS
 from edge_meta.datasets import Dataset, lake, load_dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import InputError
-from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.episode_heads import adapted_head, prototype_head
 from edge_meta.evaluation.interval import Interval
+from edge_meta.evaluation.judged_episodes import JudgedEpisodes, judge_episodes
 from edge_meta.evaluation.open_set import OpenSet, judge_strangers
 from edge_meta.evaluation.protocol import EpisodeProtocol, protocol_for
 from edge_meta.heads.adaptation import AdaptationConfig
@@ -35,6 +35,7 @@ class Evaluation:
         steps: gradient steps allowed; None where there are none to take.
         accuracy: the mean over episodes.
         open_set: None unless strangers were asked for.
+        judged: the answers over the episodes, for a report.
     """
 
     dataset: str
@@ -45,6 +46,7 @@ class Evaluation:
     backend: str
     accuracy: Interval
     open_set: OpenSet | None
+    judged: JudgedEpisodes = field(repr=False, compare=False)
 
 
 def evaluate(
@@ -93,7 +95,7 @@ def evaluate(
         sampler = None if dataset == "lake" else _sampler(data, protocol)
         embeddings = embedded(data)
         episode_head = adapted_head(plan) if plan else prototype_head
-        values = accuracies(embeddings, sampler or lake.runs(data), protocol.episodes, episode_head)
+        judged = judge_episodes(embeddings, data, sampler or lake.runs(data), protocol.episodes, episode_head)
         open_set = None
         if sampler and rejection and strangers is not None:
             others = None
@@ -101,7 +103,9 @@ def evaluate(
                 others = embedded(load_dataset(strangers, protocol.split, manifest.input_spec))
             open_set = judge_strangers(embeddings, sampler, protocol.episodes, episode_head, rejection, false_accept, others)
     solver, steps = (plan.solver, len(plan.learning_rates) or None) if plan else (None, None)
-    return Evaluation(dataset, protocol, head, solver, steps, encoder.backend, Interval.of(values), open_set)
+    return Evaluation(
+        dataset, protocol, head, solver, steps, encoder.backend, Interval.of(judged.accuracies), open_set, judged
+    )
 
 
 def _adaptation(manifest: Manifest, head: str, solver: str | None, steps: int | None) -> AdaptationConfig | None:

@@ -13,12 +13,12 @@ from edge_meta.datasets import Dataset
 from edge_meta.evaluation.enrolled_task import EnrolledTask
 from edge_meta.evaluation.interval import Interval
 from edge_meta.inputs.png import write_png
-from edge_meta.reports.accuracy_charts import curve, intervals
+from edge_meta.reports.accuracy_charts import intervals
 from edge_meta.reports.benchmark_page import stage_chart
 from edge_meta.reports.benchmark_text import machine, memory, runtime
 from edge_meta.reports.confusion import confusion_matrix
+from edge_meta.reports.episodes_page import curves
 from edge_meta.reports.page import escaped, page, picture_uri, section
-from edge_meta.reports.svg import COLOURS
 
 KINDS = ("float32", "int8")
 
@@ -50,7 +50,7 @@ def render(
             "enrolled from, then images to classify. Green: the right label was nearest; red: another was.",
             _episode(test, task),
         ),
-        section("Training curve", "Loss of the training episodes, and accuracy on validation classes.", _curves(history)),
+        section("Training curve", "Loss of the training episodes, and accuracy on validation classes.", curves(history)),
         section("Accuracy on new classes", escaped(result["protocol"]) + "; 95 % intervals.", _table(result)),
         section("Accuracy by shots", "20-way, on new classes; bars are 95 % intervals.", _by_shots(by_shots)),
         section(
@@ -83,19 +83,6 @@ def _episode(test: Dataset, task: EnrolledTask, classes: int = 6, queries: int =
             cells.append(f'<td><img class="{kind}" src="{_picture(test.examples[query])}" alt="{kind}">')
         rows.append("<tr>" + "".join(cells))
     return f'<table class="episode">{"".join(rows)}</table>'
-
-
-def _curves(history: Sequence[Mapping[str, Any]]) -> str:
-    losses = {row["episode"]: Interval(row["loss"], 0.0) for row in history}
-    accuracy = {
-        row["episode"]: Interval(100 * row["val_accuracy"], 100 * row["val_ci95"])
-        for row in history
-        if "val_accuracy" in row
-    }
-    episodes = "training episodes"
-    return curve("Training loss by episodes", losses, episodes, "loss", COLOURS[-1], zero=True) + curve(
-        "Validation accuracy by episodes", accuracy, episodes, "validation accuracy, %"
-    )
 
 
 def _table(result: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ except ImportError as error:
 
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.training.encoders import ENCODERS, conv4
+from edge_meta.training.keras_trainer import Trainer
 from edge_meta.training.methods.adapting import AdaptingMethod
 from edge_meta.training.methods.anil import ANIL
 from edge_meta.training.methods.base import Method
@@ -36,5 +37,6 @@ __all__ = [
     "ProtoNet",
     "Reptile",
     "Supervised",
+    "Trainer",
     "conv4",
 ]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_meta.choices import ENCODERS, METHODS, PRECISIONS, TRANSDUCTIVE, WITH_DIM
+from edge_meta.choices import ENCODERS, METHODS, PRECISIONS, TRAINING_SPLITS, TRANSDUCTIVE, WITH_DIM
 from edge_meta.errors import TrainingError
 from edge_meta.inputs import ImageInput
 
@@ -25,6 +25,7 @@ class TrainingConfig:
     """
 
     dataset: str = "omniglot"
+    split: str = "train"
     method: str = "protonet"
     encoder: str = "conv4"
     dim: int | None = None
@@ -55,6 +56,7 @@ class TrainingConfig:
         _check_choice(self.method, METHODS)
         _check_choice(self.encoder, ENCODERS)
         _check_choice(self.precision, PRECISIONS)
+        _check_choice(self.split, TRAINING_SPLITS)
         if self.dim is not None and (self.encoder not in WITH_DIM or self.dim < 1):
             raise TrainingError(
                 f"{self.encoder} does not give embeddings of {self.dim} values.",

@@ -24,14 +24,22 @@ def in_precision(encoder: keras.Model, policy: str) -> keras.Model:
 def for_device(encoder: keras.Model) -> keras.Model:
     """Copy an encoder in float32, with Keras's own batch norm. Runs keep it, and it is converted.
 
-    Any Keras reads it, unless it ends in `UnitLength`.
+    Any Keras reads it, unless it ends in `UnitLength`. An encoder that is so already is returned as it is.
     """
+    if not any(_needs_change(layer) for layer in encoder.layers):
+        return encoder
     return _copy(encoder, FLOAT32, {FusedBatchNormalization: layers.BatchNormalization})
 
 
 def with_fused_norms(encoder: keras.Model, momentum: float) -> keras.Model:
     """Copy an encoder of Keras's so that it trains as ours do: with fused batch norm, of that momentum."""
     return _copy(encoder, FLOAT32, {layers.BatchNormalization: FusedBatchNormalization}, momentum)
+
+
+def _needs_change(layer: keras.Layer | keras.Operation) -> bool:
+    """Whether a layer is of another precision than float32, or a batch norm of ours or over several devices."""
+    of_norm = isinstance(layer, FusedBatchNormalization) or getattr(layer, "synchronized", False)
+    return of_norm or getattr(getattr(layer, "dtype_policy", None), "name", FLOAT32) != FLOAT32
 
 
 def ends_in_unit_length(encoder: keras.Model) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from edge_meta.datasets import Dataset, load_dataset
+from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
+from edge_meta.datasets.training_splits import load_training
 from edge_meta.errors import TrainingError
 from edge_meta.training import devices
 from edge_meta.training.config import TrainingConfig
@@ -57,7 +58,7 @@ def train(
     if not config.xla:  # XLA has no deterministic gradient of max pooling
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
-    training, validation = (load_dataset(config.dataset, split, config.input) for split in ("train", "val"))
+    training, validation = load_training(config.dataset, config.split, config.input)
     data = {split.split: _summary(split) for split in (training, validation)}
     training = _with_more_classes(training, config)
     sampler = EpisodeSampler(training, config.way, config.shot, config.query, config.seed, whole_groups=config.whole_groups)
@@ -65,7 +66,7 @@ def train(
     run = RunFolder(output)
     is_start = not (resume and run.begun)
     with devices.lost_workers(strategy), strategy.scope():
-        learner = _compiled(config, len(training.class_names), is_start)
+        learner = _compiled(config, training, is_start)
     judge = _validation_sampler(validation, config, learner)
     chief = devices.is_chief(strategy)
     if resume:
@@ -94,14 +95,14 @@ def _with_more_classes(data: Dataset, config: TrainingConfig) -> Dataset:
     return data.with_reflections() if config.reflections else data
 
 
-def _compiled(config: TrainingConfig, classes: int, is_start: bool) -> Method:
+def _compiled(config: TrainingConfig, training: Dataset, is_start: bool) -> Method:
     """The method around its encoder; at the start of a run, with the weights that the run is to start from."""
     encoder = ENCODERS[config.encoder](config.input.shape, **({} if config.dim is None else {"dim": config.dim}))
     if config.precision == "bfloat16":
         encoder = in_precision(encoder, BFLOAT16)
     if config.start is not None and is_start:
-        start_from(config.start, encoder, config.encoder)
-    learner = METHODS[config.method](encoder, config, classes)
+        start_from(config.start, encoder, config.encoder, training.examples)
+    learner = METHODS[config.method](encoder, config, len(training.class_names))
     steps = config.episodes // config.tasks
     learner.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)))
     return learner

@@ -1,4 +1,4 @@
-"""The weights that a run starts from: those of another run, of a file, or of Keras's ImageNet networks."""
+"""The weights that a run starts from: of a run, a file, the shipped bundle of photos, or Keras's ImageNet networks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from edge_meta.errors import TrainingError
 from edge_meta.training.efficientnet_lite import start_from_port
 from edge_meta.training.mobilenet import APPLICATIONS, imagenet_weights
 from edge_meta.training.run import RunFolder, load_encoder
+from edge_meta.training.shipped_start import OBJECTS, start_from_objects
 
 IMAGENET = "imagenet"
 
 
-def start_from(start: str, encoder: keras.Model, name: str) -> None:
+def start_from(start: str, encoder: keras.Model, name: str, images: NDArray[np.uint8]) -> None:
     """Set an encoder's weights.
 
     Args:
         start: the folder of a run; the `.pth` of an EfficientNet-Lite; a `.keras` or `.weights.h5` of the same network, with
-            or without what follows its last convolution; or IMAGENET.
+            or without what follows its last convolution; IMAGENET; or OBJECTS, see `start_from_objects`.
         name: of the encoder, one of `choices.ENCODERS`.
+        images: for training, uint8 (n, height, width, channels).
 
     Raises:
         TrainingError: the weights cannot be read or downloaded, or are of other layers.
@@ -35,6 +37,8 @@ def start_from(start: str, encoder: keras.Model, name: str) -> None:
                 f"Use --encoder {' or '.join(APPLICATIONS)}; for photo12 and efficientnet_lite0, --start FILE.pth.",
             )
         _set_leading(encoder, imagenet_weights(APPLICATIONS[name], encoder.input_shape[1]), "Keras's network")
+    elif start == OBJECTS:
+        start_from_objects(encoder, name, images)
     elif start.endswith(".pth"):
         start_from_port(encoder, start)
     elif start.endswith(".keras"):

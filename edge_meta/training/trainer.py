@@ -10,6 +10,7 @@ from typing import Any
 
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import TrainingError
+from edge_meta.log import LOG
 from edge_meta.training.checkpoints import Checkpoints
 from edge_meta.training.devices import is_chief
 from edge_meta.training.learner import Learner
@@ -74,7 +75,9 @@ def fit(
                     began = time.perf_counter()
                     progress = replace(progress, validation=learner.evaluate(validation, validation_episodes))
                     meter.add_validation(time.perf_counter() - began)
-                checkpoints.add(_row(progress), complete)
+                row = _row(progress)
+                checkpoints.add(row, complete)
+                LOG.info("episode %d of %d: %s", progress.episode, progress.episodes, row)
                 meter.clear()
             if on_progress:
                 on_progress(progress)

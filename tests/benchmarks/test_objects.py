@@ -100,7 +100,7 @@ def test_fine_tuning_starts_from_the_encoder_of_the_bundle(scripts: Path) -> Non
     from edge_meta.training.start import start_from
 
     encoder = photo12((128, 128, 3))
-    start_from(str(fine_tune.START), encoder, "photo12")
+    start_from(str(fine_tune.START), encoder, "photo12", np.zeros((0, 128, 128, 3), np.uint8))
     kept = RunFolder(scripts).load_encoder().get_weights()
     assert all(np.array_equal(mine, theirs) for mine, theirs in zip(encoder.get_weights(), kept, strict=True))
 

@@ -24,6 +24,7 @@ from edge_meta.training.start import start_from
 from edge_meta.training.teachers import Teacher
 
 SHAPE = (32, 32, 3)
+NO_IMAGES = np.zeros((0, *SHAPE), np.uint8)
 MAKERS = {"mobilenet_v2": mobilenet_v2, "mobilenet_v3_small": mobilenet_v3_small}
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, *SHAPE), np.uint8)
 IMAGES = ImageInput.for_shape(SHAPE).normalize(PIXELS)
@@ -44,7 +45,7 @@ def test_a_file_gives_keras_values_at_their_mean(name: str, suffix: str, tmp_pat
     theirs, path = application(name), tmp_path / f"net{suffix}"
     (theirs.save if suffix == ".keras" else theirs.save_weights)(path)
     encoder = MAKERS[name](SHAPE)
-    start_from(str(path), encoder, name)
+    start_from(str(path), encoder, name, NO_IMAGES)
     wanted = theirs(IMAGES, training=False).numpy().mean(axis=(1, 2))
     np.testing.assert_allclose(encoder(IMAGES, training=False), wanted, rtol=1e-5, atol=1e-5)
 
@@ -55,7 +56,7 @@ def test_the_linear_layer_on_top_keeps_its_weights(name: str, tmp_path: Path) ->
     theirs.save(path)
     encoder = MAKERS[name](SHAPE, dim=8)
     before = encoder.get_layer("projection").get_weights()
-    start_from(str(path), encoder, name)
+    start_from(str(path), encoder, name, NO_IMAGES)
     for mine, old in zip(encoder.get_layer("projection").get_weights(), before, strict=True):
         np.testing.assert_array_equal(mine, old)
     for mine, new in zip(encoder.get_weights(), theirs.get_weights(), strict=False):
@@ -77,14 +78,14 @@ def test_a_file_of_another_network_is_refused(suffix: str, tmp_path: Path) -> No
     encoder = mobilenet_v3_small(SHAPE)
     before = encoder.get_weights()
     with pytest.raises(TrainingError, match="net"):
-        start_from(str(path), encoder, "mobilenet_v3_small")
+        start_from(str(path), encoder, "mobilenet_v3_small", NO_IMAGES)
     assert all(np.array_equal(a, b) for a, b in zip(encoder.get_weights(), before, strict=True))
 
 
 @pytest.mark.parametrize("name", ["nosuch.keras", "nosuch.weights.h5"])
 def test_a_file_that_is_missing_is_named(name: str, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="nosuch"):
-        start_from(str(tmp_path / name), mobilenet_v2(SHAPE), "mobilenet_v2")
+        start_from(str(tmp_path / name), mobilenet_v2(SHAPE), "mobilenet_v2", NO_IMAGES)
 
 
 def test_without_a_network_the_error_names_a_local_file() -> None:
@@ -107,7 +108,7 @@ def test_weights_are_those_of_the_images_size(asked: int, used: int) -> None:
 
 def test_keras_has_no_weights_for_other_encoders() -> None:
     with pytest.raises(TrainingError, match="photo12"):
-        start_from("imagenet", mobilenet_v2(SHAPE), "photo12")
+        start_from("imagenet", mobilenet_v2(SHAPE), "photo12", NO_IMAGES)
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 3), (64, 64, 1)])

@@ -205,5 +205,5 @@ def test_episodes_that_the_data_lacks_make_no_folder(
 
 def test_too_little_data_to_validate_on_is_refused(tmp_path: Path) -> None:
     few = TrainingConfig(save_npz(tmp_path / "own.npz", 6, 8), image_size=16, way=3, query=2, episodes=1)
-    with pytest.raises(DatasetError, match="val split of npz:"):
+    with pytest.raises(DatasetError, match="4 classes to train on and 1 to validate on"):
         train(few, tmp_path / "run")

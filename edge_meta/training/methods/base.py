@@ -18,6 +18,7 @@ from edge_meta.evaluation.interval import Interval
 from edge_meta.inputs import ImageInput
 from edge_meta.training import trainer
 from edge_meta.training.embeddings import embed_images
+from edge_meta.training.encoder_check import as_encoder
 from edge_meta.training.progress import Progress
 from edge_meta.training.run import RunFolder
 
@@ -29,8 +30,11 @@ class Method(ABC):
     were made. Each replica takes its share of a step's tasks; the gradient is the mean over replicas.
 
     Args:
-        encoder: a Keras model from float32 (batch, height, width, channels) to embeddings (batch, dim).
+        encoder: any Keras model from float32 (batch, height, width, channels) to embeddings (batch, dim).
         input_spec: how uint8 images become what the encoder takes; by default the one for the encoder's input shape.
+
+    Raises:
+        TrainingError: the model cannot be an encoder; see `as_encoder`.
     """
 
     joint_statistics = True
@@ -43,7 +47,7 @@ class Method(ABC):
     """The statistics of batch norm that `evaluate` uses, in words for people."""
 
     def __init__(self, encoder: keras.Model, input_spec: ImageInput | None = None) -> None:
-        self.encoder = encoder
+        self.encoder = encoder = as_encoder(encoder, input_spec)
         self.strategy: tf.distribute.Strategy = tf.distribute.get_strategy()
         if self.joint_statistics and self.strategy.num_replicas_in_sync > 1:
             for layer in encoder.layers:
