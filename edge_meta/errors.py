@@ -57,7 +57,11 @@ class RequirementError(EdgeMetaError):
 
 
 class FallbackWarning(UserWarning):
-    """A delegate cannot be used, and the encoder runs on the CPU, as `fallback` asked for."""
+    """A delegate or an accelerator cannot be used, and the encoder runs on the CPU, as `fallback` asked for."""
+
+
+class AcceleratorWarning(UserWarning):
+    """An accelerator runs only a part of the encoder, or is a program that runs on the CPU."""
 
 
 class ColourWarning(UserWarning):

@@ -12,8 +12,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from edge_meta.choices import BACKENDS, FALLBACKS, SOLVERS
-from edge_meta.errors import ColourWarning, FallbackWarning
+from edge_meta.choices import ACCELERATORS, BACKENDS, FALLBACKS, SOLVERS
+from edge_meta.errors import AcceleratorWarning, ColourWarning, FallbackWarning
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.text import printable
 
@@ -60,7 +60,7 @@ def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_options(*arguments: Any, **given: Any) -> None:
         options = RuntimeOptions(**{field.name: given.pop(field.name) for field in fields(RuntimeOptions)})
         with warnings.catch_warnings():
-            for category in (FallbackWarning, ColourWarning):
+            for category in (FallbackWarning, AcceleratorWarning, ColourWarning):
                 warnings.simplefilter("always", category)
             warnings.showwarning = lambda message, *_, **__: click.echo(printable(f"Note: {message}"), err=True)
             command(*arguments, options=options, **given)
@@ -86,5 +86,9 @@ _RUNTIME = [
         "--delegate-option", "delegate_options", metavar="KEY=VALUE", multiple=True, callback=_pairs,
         help="Pass an option to the delegate, as its maker documents; may be given several times.",
     ),
-    click.option("--fallback", type=click.Choice(FALLBACKS), help="Use the CPU if the delegate fails."),
+    click.option(
+        "--accelerator", type=click.Choice(ACCELERATORS),
+        help="Run the encoder on this by LiteRT's CompiledModel; auto: an NPU, else a GPU.  [default: the interpreter]",
+    ),
+    click.option("--fallback", type=click.Choice(FALLBACKS), help="Use the CPU if the delegate or the accelerator fails."),
 ]  # fmt: skip
