@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +21,8 @@ def native_log() -> Iterator[list[str]]:
     The descriptors belong to the process: what other threads print meanwhile is taken too. The list stays empty where there
     are no such streams, or no temporary file can be made.
     """
+    import tempfile  # not before it is needed
+
     lines: list[str] = []
     with _lock:
         try:
