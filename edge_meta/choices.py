@@ -6,6 +6,7 @@ interpreter. Help and errors list the names in this order.
 
 BACKENDS = ("litert", "tflite", "tensorflow")  # in the order in which they are tried
 FALLBACKS = ("cpu",)
+ACCELERATORS = ("cpu", "gpu", "npu", "auto")
 HEADS = ("prototype", "linear")
 SOLVERS = ("lda", "gradient", "ridge")
 

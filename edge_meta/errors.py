@@ -61,7 +61,11 @@ class EdgeMetaWarning(UserWarning):
 
 
 class FallbackWarning(EdgeMetaWarning):
-    """A delegate cannot be used, and the encoder runs on the CPU, as `fallback` asked for."""
+    """A delegate or an accelerator cannot be used, and the encoder runs on the CPU, as `fallback` asked for."""
+
+
+class AcceleratorWarning(EdgeMetaWarning):
+    """An accelerator runs only a part of the encoder, or is a program that runs on the CPU."""
 
 
 class ColourWarning(EdgeMetaWarning):

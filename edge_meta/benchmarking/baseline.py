@@ -11,7 +11,7 @@ from typing import Any
 from edge_meta.errors import InputError
 
 NOISE_US = 5.0  # a difference below this comes from caches and the clock, not from the code
-SAME = ("bundle", "backend", "threads", "xnnpack", "delegate", "model_bytes", "host")
+SAME = ("bundle", "backend", "threads", "xnnpack", "delegate", "accelerator", "model_bytes", "host")
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def options_to_json(options: RuntimeOptions) -> dict[str, Any]:
         "threads": options.threads,
         "xnnpack": options.xnnpack,
         "delegate": None if options.delegate is None else str(options.delegate),
+        "accelerator": options.accelerator,
     }
 
 
@@ -64,9 +65,9 @@ def installed() -> list[str]:
 
 
 def variants(options: RuntimeOptions, backends: Sequence[str], cores: int) -> list[RuntimeOptions]:
-    """Return the options themselves; then, without a delegate, other numbers of threads, and each backend with and without
-    XNNPACK."""
-    plain = replace(options, delegate=None, delegate_options={}, fallback=None)
+    """Return the options themselves; then, without a delegate or an accelerator, other numbers of threads, and each backend
+    with and without XNNPACK."""
+    plain = replace(options, delegate=None, delegate_options={}, fallback=None, accelerator=None)
     others = [plain, *(replace(plain, threads=threads) for threads in THREADS if threads <= cores)]
     others += [replace(plain, backend=backend, xnnpack=xnnpack) for backend in backends for xnnpack in (True, False)]
     chosen = [options, *others]

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from edge_meta.choices import BACKENDS, FALLBACKS, SOLVERS
+from edge_meta.choices import ACCELERATORS, BACKENDS, FALLBACKS, SOLVERS
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.text import printable
 
@@ -80,5 +80,9 @@ _RUNTIME = [
         "--delegate-option", "delegate_options", metavar="KEY=VALUE", multiple=True, callback=_pairs,
         help="Pass an option to the delegate, as its maker documents; may be given several times.",
     ),
-    click.option("--fallback", type=click.Choice(FALLBACKS), help="Use the CPU if the delegate fails."),
+    click.option(
+        "--accelerator", type=click.Choice(ACCELERATORS),
+        help="Run the encoder on this by LiteRT's CompiledModel; auto: an NPU, else a GPU.  [default: the interpreter]",
+    ),
+    click.option("--fallback", type=click.Choice(FALLBACKS), help="Use the CPU if the delegate or the accelerator fails."),
 ]  # fmt: skip

@@ -41,6 +41,7 @@ def inspect(
       edge-meta inspect letters.bundle --shots --json
       edge-meta inspect download.zip --verify    # does the encoder of a stranger's bundle run?
       edge-meta inspect omniglot --runtime --delegate libedgetpu.so.1
+      edge-meta inspect omniglot --runtime --accelerator gpu    # which operators run where?
 
     The options of the interpreter, from --backend to --fallback, are for --runtime; --verify takes --backend alone.
     """
@@ -117,6 +118,8 @@ def _runtime(bundle: Bundle, options: RuntimeOptions) -> dict[str, Any]:
         "threads": encoder.options.threads,
         "xnnpack": backend_comparison.uses_xnnpack(bundle, encoder),
         "delegate": encoder.options.delegate,
+        "accelerator": encoder.options.accelerator,
+        "placement": None if encoder.placement is None else asdict(encoder.placement),
         "backends": [asdict(backend) for backend in backend_comparison.availability(options.backend)],
         "runs": [asdict(run) for run in backend_comparison.compare_backends(bundle, encoder.options)],
         "host": {**host(), "features": backend_comparison.cpu_features()},

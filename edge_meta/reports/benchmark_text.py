@@ -47,8 +47,10 @@ def machine(host: Mapping[str, Any]) -> str:
 
 
 def runtime(options: RuntimeOptions) -> str:
-    """Describe how an encoder runs: backend, threads, XNNPACK and delegate."""
+    """Describe how an encoder runs: backend, threads, XNNPACK, and delegate or accelerator."""
     delegate = "" if options.delegate is None else f", {options.delegate}"
+    if options.accelerator is not None:
+        delegate = f", CompiledModel on the {options.accelerator.upper()}"
     threads = "1 thread" if options.threads == 1 else f"{options.threads} threads"
     return f"{options.backend}, {threads}{'' if options.xnnpack else ', no XNNPACK'}{delegate}"
 

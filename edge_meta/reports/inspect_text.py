@@ -8,6 +8,7 @@ from typing import Any
 from edge_meta.inputs import input_from_manifest
 from edge_meta.reports.unknown_text import expected_lines, no_promise
 from edge_meta.runtime.embedding_map_record import MigrationAccuracy
+from edge_meta.runtime.placement import Placement
 
 
 def lines(facts: Mapping[str, Any]) -> Iterator[str]:
@@ -52,6 +53,8 @@ def _store(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _runtime(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"runs in {facts['backend']}: {_kernels(facts)}, {facts['threads']} thread(s)"
+    if facts["placement"] is not None:
+        yield from _placement(Placement(**facts["placement"]))
     for backend in facts["backends"]:
         yield f"  {backend['backend']} {backend['version'] or '–'}: {backend['reason']}"
     yield "largest difference of embeddings from those of the first:"
@@ -61,7 +64,19 @@ def _runtime(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"{host['cpu']}, {host['cores']} cores: {' '.join(host['features']) or 'features unknown'}"
 
 
+def _placement(placement: Placement) -> Iterator[str]:
+    if placement.accelerator == "cpu":
+        return
+    name, software = placement.accelerator.upper(), ", a program that computes on the CPU" if placement.software else ""
+    device = f" ({placement.device}{software})" if placement.device else ""
+    share = f"{placement.accelerated} of {placement.operators} operators on the {name}"
+    yield f"  {share}{device}, {placement.on_cpu} on the CPU"
+    yield from (f"    not on the {name}: {refused}" for refused in placement.refused)
+
+
 def _kernels(run: Mapping[str, Any]) -> str:
+    if run["accelerator"]:
+        return f"CompiledModel on the {run['accelerator'].upper()}"
     delegate = f", delegate {run['delegate']}" if run["delegate"] else ""
     return f"{'with' if run['xnnpack'] else 'without'} XNNPACK{delegate}"
 

@@ -41,6 +41,7 @@ class BackendRun:
 
     Attributes:
         xnnpack: whether XNNPACK runs some of the operators; it does not know all kinds, and not every build has them.
+        accelerator: if CompiledModel ran it.
         difference: the largest difference, in the embedding's own unit; None if there was a refusal.
         steps: the largest difference in quantization steps of the embedding; None if the step is not known.
         within_step: the fraction of values at most one step apart; None if the step is not known.
@@ -50,6 +51,7 @@ class BackendRun:
     backend: str
     xnnpack: bool
     delegate: str | None = None
+    accelerator: str | None = None
     difference: float | None = None
     steps: float | None = None
     within_step: float | None = None
@@ -79,17 +81,18 @@ def availability(chosen: str | None = None) -> list[Availability]:
 
 
 def compare_backends(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> list[BackendRun]:
-    """Embed the same examples in every backend that can be used, without and with XNNPACK, and with the options' delegate.
+    """Embed the same examples in every backend that can be used, without and with XNNPACK, and with the options' delegate or
+    accelerator.
 
     Two libraries of int8 kernels may round an operator's result to neighbouring steps, and later operators pass the
     difference on. So values of an embedding may differ by more than one step, but seldom do.
 
     Raises:
-        BackendError: the delegate failed.
+        BackendError: the delegate or the accelerator failed.
     """
     usable = [backend.backend for backend in availability() if backend.usable]
     choices = [RuntimeOptions(backend, options.threads, xnnpack) for backend in usable for xnnpack in (False, True)]
-    if options.delegate is not None:
+    if options.delegate is not None or options.accelerator is not None:
         choices.append(options)
     step = output_step(bundle.model)
     found: list[BackendRun] = []
@@ -101,10 +104,10 @@ def compare_backends(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> list[
             found.append(BackendRun(str(choice.backend), choice.xnnpack, refusal=error.cause))
             continue
         xnnpack, delegate = uses_xnnpack(bundle, encoder), encoder.options.delegate
-        if choice.xnnpack and not xnnpack and delegate is None:
+        if choice.xnnpack and not xnnpack and delegate is None and choice.accelerator is None:
             continue  # the same as the run before
         embeddings = synthetic_embeddings(bundle, encoder)
-        run = BackendRun(encoder.backend, xnnpack, None if delegate is None else str(delegate))
+        run = BackendRun(encoder.backend, xnnpack, None if delegate is None else str(delegate), encoder.options.accelerator)
         if not np.isfinite(embeddings).all():
             found.append(replace(run, refusal="Its embeddings are not finite."))
             continue
@@ -119,8 +122,11 @@ def compare_backends(bundle: Bundle, options: RuntimeOptions = DEFAULT) -> list[
 
 
 def uses_xnnpack(bundle: Bundle, encoder: Encoder) -> bool:
-    """True if XNNPACK runs some of an encoder's operators, so that more are delegated than without it."""
-    if not encoder.options.xnnpack:
+    """True if XNNPACK runs some of an encoder's operators, so that more are delegated than without it.
+
+    False with an accelerator, where LiteRT does not tell.
+    """
+    if not encoder.options.xnnpack or encoder.placement is not None:
         return False
     without = open_encoder(bundle, replace(encoder.options, xnnpack=False))
     return encoder.operators().count("DELEGATE") > without.operators().count("DELEGATE")

@@ -1,4 +1,7 @@
-"""Open an interpreter for a .tflite file: ai-edge-litert, else tflite-runtime, else TensorFlow."""
+"""Open an interpreter for a .tflite file: ai-edge-litert, else tflite-runtime, else TensorFlow.
+
+With an accelerator, open LiteRT's CompiledModel in its place.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_meta.choices import BACKENDS, FALLBACKS
+from edge_meta.choices import ACCELERATORS, BACKENDS, FALLBACKS
 from edge_meta.errors import BackendError, BundleError, FallbackWarning
+from edge_meta.runtime.compiled_model import open_compiled
 from edge_meta.runtime.graph_check import read_graph
 
 # The extra brings the NumPy that tflite-runtime needs.
@@ -34,11 +38,13 @@ class RuntimeOptions:
         delegate: an external delegate (Edge TPU, GPU, a vendor's NPU): the path of its library, or its name for the system's
             loader. It is code, and this process runs it.
         delegate_options: as the delegate's maker documents them.
-        fallback: `cpu` to run without a delegate that does not load or does not take the model, with a `FallbackWarning`;
-            None to raise an error.
+        fallback: `cpu` to run without a delegate or an accelerator that does not load or does not take the model, with a
+            `FallbackWarning`; None to raise an error.
+        accelerator: one of `choices.ACCELERATORS`, for LiteRT's CompiledModel (`compiled_model`); None for the interpreter.
 
     Raises:
-        BackendError: no such backend or fallback, fewer than one thread, or options without a delegate.
+        BackendError: no such backend, fallback or accelerator, fewer than one thread, options without a delegate, or an
+            accelerator with a delegate or with a backend that has none.
     """
 
     backend: str | None = None
@@ -47,6 +53,7 @@ class RuntimeOptions:
     delegate: str | Path | None = None
     delegate_options: Mapping[str, str] = field(default_factory=dict)
     fallback: str | None = None
+    accelerator: str | None = None
 
     def __post_init__(self) -> None:
         if self.backend is not None and self.backend not in BACKENDS:
@@ -55,8 +62,16 @@ class RuntimeOptions:
             raise BackendError(f"An interpreter cannot run on {self.threads} threads.", "Use 1 or more.")
         if self.fallback not in (None, *FALLBACKS):
             raise BackendError(f"There is no fallback {self.fallback!r}.", "Use cpu, or leave it out.")
-        if self.delegate is None and (self.delegate_options or self.fallback):
-            raise BackendError("Delegate options and a fallback are of no use without a delegate.", "Name the delegate.")
+        if self.accelerator not in (None, *ACCELERATORS):
+            raise BackendError(f"There is no accelerator {self.accelerator!r}.", f"Use one of {', '.join(ACCELERATORS)}.")
+        if self.accelerator and (self.delegate is not None or self.backend not in (None, "litert")):
+            raise BackendError("An accelerator takes no delegate, and the backend litert alone.", "Leave one of them out.")
+        if self.delegate is None and self.delegate_options:
+            raise BackendError("Delegate options are of no use without a delegate.", "Name the delegate.")
+        if self.delegate is None and self.accelerator in (None, "cpu") and self.fallback:
+            raise BackendError(
+                "A fallback is of no use without a delegate or an accelerator.", "Name the delegate or the accelerator."
+            )
 
 
 DEFAULT = RuntimeOptions()
@@ -66,18 +81,26 @@ def open_interpreter(model: bytes, options: RuntimeOptions = DEFAULT) -> tuple[R
     """Load a model into an interpreter, and allocate its tensors.
 
     Returns:
-        The options with the backend that was taken, and without a delegate after a fallback; and the interpreter.
+        The options with the backend and the accelerator that were taken, and without a delegate or an accelerator after a
+        fallback; and the interpreter, or a `CompiledModel`.
+
+    Warns:
+        FallbackWarning: see `RuntimeOptions`.
+        AcceleratorWarning: see `open_compiled`.
 
     Raises:
-        BackendError: the backend is not installed, or the delegate failed and there is no fallback.
+        BackendError: the backend is not installed, or the delegate or the accelerator failed and there is no fallback.
         BundleError: the model is malformed, or the interpreter refuses it.
     """
-    name, module = _choose(options.backend)
+    name, module = _choose("litert" if options.accelerator else options.backend)
     read_graph(model)
     options = replace(options, backend=name)
-    if options.delegate is None:
+    if options.delegate is None and options.accelerator is None:
         return options, _interpreter(module, model, options)
     try:
+        if options.accelerator is not None:
+            compiled = open_compiled(model, options.accelerator, options.threads, options.xnnpack)
+            return replace(options, accelerator=compiled.placement.accelerator, fallback=None), compiled
         delegate = load_delegate(module, str(options.delegate), options.delegate_options)
         try:
             return options, _interpreter(module, model, options, [delegate])
@@ -90,7 +113,7 @@ def open_interpreter(model: bytes, options: RuntimeOptions = DEFAULT) -> tuple[R
         if options.fallback is None:
             raise
         warnings.warn(f"{error.cause} Going on without it, on the CPU.", FallbackWarning, stacklevel=2)
-        options = replace(options, delegate=None, delegate_options={}, fallback=None)
+        options = replace(options, delegate=None, delegate_options={}, fallback=None, accelerator=None)
         return options, _interpreter(module, model, options)
 
 

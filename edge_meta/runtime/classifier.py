@@ -61,7 +61,7 @@ class Classifier:
             store: the .db file; by default one in the user's data folder, by bundle name and encoder id.
             false_accept: the share of strangers that may count as known; the bundle's unless given.
             keep_shots: False to keep sums only, and no single shot; see `Store`.
-            options: fields of `RuntimeOptions`, such as threads, backend or delegate.
+            options: fields of `RuntimeOptions`, such as threads, backend, accelerator or delegate.
 
         Raises:
             BundleError: see `Bundle.open` and `open_encoder`.

@@ -70,26 +70,26 @@ class Table:
         return None if at is None else Table(self.file, self.file.follow(at))
 
     def tables(self, field: int, read: Callable[[Table], T]) -> list[T]:
-        start, length = self._vector(field, 4)
+        start, length = self.vector(field, 4)
         self.file.count(length)
         return [read(Table(self.file, self.file.follow(start + 4 * index))) for index in range(length)]
 
     def numbers(self, field: int, kind: str = "i") -> tuple[Any, ...]:
-        start, length = self._vector(field, struct.calcsize("<" + kind))
+        start, length = self.vector(field, struct.calcsize("<" + kind))
         self.file.count(length)
         return struct.unpack_from(f"<{length}{kind}", self.file.data, start)
 
     def check_bytes(self, field: int) -> int:
         """Check that a vector of bytes lies inside the file; return their number."""
-        return self._vector(field, 1)[1]
+        return self.vector(field, 1)[1]
 
     def check_text(self, field: int) -> None:
-        start, length = self._vector(field, 1)
+        start, length = self.vector(field, 1)
         self.file.count(length // LINE)
         self.file.data[start : start + length].decode()  # UnicodeDecodeError, a ValueError
 
-    def _vector(self, field: int, width: int) -> tuple[int, int]:
-        """The position of a vector's first element, and the number of elements: none if the field is absent."""
+    def vector(self, field: int, width: int) -> tuple[int, int]:
+        """The position in the file of a vector's first element, and the number of elements: none if the field is absent."""
         at = self._find(field, 4)
         if at is None:
             return 0, 0

@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 from edge_meta.errors import BackendError, BundleError
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions, first_line, open_interpreter
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.compiled_model import CompiledModel
 from edge_meta.runtime.first_run import check_first_run
 from edge_meta.runtime.output_normalization import OutputNormalization
+from edge_meta.runtime.placement import Placement
 
 
 class Encoder:
     """An encoder in an interpreter. Not safe to share between threads.
 
     Attributes:
-        options: with the backend that was taken, and no delegate after a fallback.
-        interpreter: the backend's own object, with tensors allocated.
+        options: with the backend and the accelerator that were taken, and neither a delegate nor an accelerator after a
+            fallback.
+        interpreter: the backend's own object, with tensors allocated; or a `CompiledModel`.
     """
 
     def __init__(
@@ -32,7 +35,7 @@ class Encoder:
             normalization: of its output, where the manifest says so.
 
         Raises:
-            BackendError: the backend is not installed, or the delegate failed and there is no fallback.
+            BackendError: the backend is not installed, or the delegate or the accelerator failed and there is no fallback.
             BundleError: the interpreter refuses the model.
         """
         self.options, self.interpreter = open_interpreter(model, options)
@@ -54,8 +57,16 @@ class Encoder:
         """The one of `choices.BACKENDS` that runs it."""
         return str(self.options.backend)
 
+    @property
+    def placement(self) -> Placement | None:
+        """Where the operators run; None in an interpreter, which has `operators`."""
+        return self.interpreter.placement if isinstance(self.interpreter, CompiledModel) else None
+
     def operators(self) -> list[str]:
-        """The operators' names in the order in which they run; DELEGATE stands for those that a delegate took over."""
+        """The operators' names in the order in which they run; DELEGATE stands for those that a delegate took over.
+
+        Not with an accelerator, which has a `placement`.
+        """
         # No backend has a public way to list them.
         return [str(operator["op_name"]) for operator in self.interpreter._get_ops_details()]
 
@@ -72,7 +83,7 @@ class Encoder:
         except RuntimeError as error:
             raise BackendError(
                 f"The {self.backend} interpreter fails while it runs the encoder ({first_line(error)}).",
-                "Check the values that were given, or use another --backend, or no --delegate.",
+                "Check the values that were given, or use another --backend, or no --delegate or --accelerator.",
             ) from None
         embedding: NDArray[np.float32] = self.interpreter.get_tensor(self._output)[0]
         return embedding if self._normalization is None else self._normalization.apply(embedding)

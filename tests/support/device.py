@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import wave
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -16,6 +18,7 @@ from textwrap import dedent, indent
 from typing import Any
 
 import numpy as np
+import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
@@ -186,6 +189,16 @@ def said(result: Result) -> dict[str, Any]:
     assert result.stdout.count("\n") == 1
     fields: dict[str, Any] = json.loads(result.stdout)
     return fields
+
+
+def swiftshader() -> dict[str, str]:
+    """The environment in which Vulkan finds SwiftShader, a GPU that is a program, in Debian's chromium; skip without it."""
+    driver = Path("/usr/lib/chromium/vk_swiftshader_icd.json")
+    if not driver.exists():
+        pytest.skip("there is no SwiftShader to run as a GPU: apt-get install chromium libvulkan1")
+    if ctypes.util.find_library("vulkan") is None:
+        pytest.skip("there is no Vulkan loader: apt-get install libvulkan1")
+    return {"VK_ICD_FILENAMES": str(driver), "XDG_RUNTIME_DIR": tempfile.gettempdir()}
 
 
 def complaint(result: Result) -> str:

@@ -29,13 +29,15 @@ BUNDLE = """
 "peak_rss_mb": 50.9, "steady_rss_mb": 48.2
 """.replace("STAGES", STAGES)
 RECORDED = """{
-"backend": "litert", "threads": 1, "xnnpack": true, "delegate": null, "runs": 500, BUNDLE, "score_by_classes": {
+"backend": "litert", "threads": 1, "xnnpack": true, "delegate": null, "accelerator": null, "runs": 500,
+BUNDLE, "score_by_classes": {
 "5": {"p50_us": 20.0, "p90_us": 24.0, "p99_us": 30.0, "max_us": 40.0, "runs": 500, "spread": 1.05},
 "10000": {"p50_us": 80.0, "p90_us": 96.0, "p99_us": 120.0, "max_us": 160.0, "runs": 500, "spread": 1.05}},
 "litert_benchmark_us": 160.0, "side_by_side": [
-{"backend": "litert", "threads": 1, "xnnpack": true, "delegate": null, "load_ms": 7.79, "p50_us": 160.0, "p90_us": 192.0,
+{"backend": "litert", "threads": 1, "xnnpack": true, "delegate": null, "accelerator": null, "load_ms": 7.79,
+"p50_us": 160.0, "p90_us": 192.0,
 "p99_us": 240.0, "max_us": 320.0, "runs": 500, "spread": 1.05, "ratio": 1.0},
-{"backend": "tflite", "threads": 1, "xnnpack": false, "delegate": null, "error": "It is <gone>."}],
+{"backend": "tflite", "threads": 1, "xnnpack": false, "delegate": null, "accelerator": null, "error": "It is <gone>."}],
 "energy": {"joules_per_classification": 0.00025, "idle_watts": 3.0, "busy_watts": 5.5, "classifications": 9},
 "others": [OTHERS], "warnings": [], "notes": [],
 "host": {"cpu": "AMD EPYC", "cores": 2, "os": "Linux-6.18-x86_64", "python": "3.11.7"}

@@ -26,12 +26,22 @@ FACTS: dict[str, Any] = {
     "can_promise": True,
     "expected": None,
 }
-RUN = {"backend": "litert", "xnnpack": False, "delegate": None, "difference": None, "steps": None, "within_step": None}
+RUN = {
+    "backend": "litert",
+    "xnnpack": False,
+    "delegate": None,
+    "accelerator": None,
+    "difference": None,
+    "steps": None,
+    "within_step": None,
+}
 RUNTIME = {
     "backend": "litert",
     "threads": 2,
     "xnnpack": True,
     "delegate": "libedgetpu.so.1",
+    "accelerator": None,
+    "placement": None,
     "backends": [{"backend": "tflite", "version": None, "reason": "cannot be used: not installed"}],
     "runs": [
         RUN | {"refusal": "no such operator"},

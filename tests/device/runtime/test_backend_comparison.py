@@ -124,7 +124,9 @@ def test_cpu_features_are_those_that_matter(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_inspect_tells_what_runs_and_how_far_apart(bundle: Bundle) -> None:
     told = said(cli("inspect", "omniglot", "--runtime", "--json"))["runtime"]
-    assert told.keys() == {"backend", "threads", "xnnpack", "delegate", "backends", "runs", "host"}
+    assert told.keys() == {
+        *("backend", "threads", "xnnpack", "delegate", "accelerator", "placement", "backends", "runs", "host")
+    }
     assert told["backend"] == Encoder(bundle.model).backend
     assert [backend["backend"] for backend in told["backends"]] == list(BACKENDS)
     assert told["runs"][0].keys() >= {"backend", "xnnpack", "delegate", "difference", "steps", "within_step"}
