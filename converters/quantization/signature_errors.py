@@ -85,15 +85,16 @@ def _head_errors(
     weights, bias = linear.linear_from_prototypes(prototypes[:known])
     w, b = np.zeros((dim, n), np.float32), np.zeros(n, np.float32)
     w[:, :known], b[:known] = weights, bias
+    rate_shape = step.get_input_details()["learning_rate"]["shape"]
     losses = []
     for rate in rates:
         weights, bias, loss = linear.linear_step(real, labels, weights, bias, rate)
         done = step(
             embeddings=padded, onehot=onehot, class_mask=(counts > 0).astype(np.float32), W=w, b=b,
-            learning_rate=np.float32(rate),
+            learning_rate=np.full(rate_shape, rate, np.float32),
         )  # fmt: skip
         w, b = done["W"], done["b"]
-        losses.append((float(done["loss"]), loss))
+        losses.append((done["loss"].item(), loss))
     stepping = max(_error(w[:, :known], weights), _error(b[:known], bias), _error(*np.array(losses).T))
     return {"enroll": enrolling, "score": scoring, "train_step": stepping}
 

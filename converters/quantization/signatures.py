@@ -3,6 +3,8 @@
 All shapes are static and all inputs and outputs float32, so that one file runs in every LiteRT and TFLite runtime. D is the
 embedding's dimension, N the most labels, M the most shots in a training step. The heads are functional, state goes in and
 comes out, since a pip-installed runtime cannot run the ops that variables need.
+
+A GPU runs all of them whole: it takes no LOG_SOFTMAX and no tensor of rank 0, so a scalar is a vector of one value.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ def signatures(encoder: keras.Model, max_classes: int, max_shots: int) -> tuple[
         ),
         "train_step": module.train_step.get_concrete_function(
             embeddings=_spec(m, dim), onehot=_spec(m, n), class_mask=_spec(n), W=_spec(dim, n), b=_spec(n),
-            learning_rate=_spec(),
+            learning_rate=_spec(1),
         ),
     }  # fmt: skip
 
@@ -77,11 +79,18 @@ def score(embedding: tf.Tensor, prototypes: tf.Tensor, counts: tf.Tensor) -> dic
     enrolled = counts > 0.0
     squared = tf.reduce_sum(tf.math.squared_difference(prototypes, embedding), axis=1)
     # Not tf.nn.softmax: its output range is known, so the converter would make it int8 without any calibration.
-    probabilities = tf.exp(tf.nn.log_softmax(tf.where(enrolled, -squared, NO_LOGIT)))
+    probabilities = tf.exp(log_softmax(tf.where(enrolled, -squared, NO_LOGIT)))
     return {
         "distances": tf.reshape(tf.where(enrolled, squared, FLOAT_MAX), (1, -1)),
         "scores": tf.reshape(tf.where(enrolled, probabilities, 0.0), (1, -1)),
     }
+
+
+def log_softmax(logits: tf.Tensor) -> tf.Tensor:
+    """Compute log softmax over the last axis by operators that a GPU has."""
+    shifted = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
+    # Not minus the logarithm of the sum: the converter would make LOG_SOFTMAX of that.
+    return shifted + tf.math.log(1.0 / tf.reduce_sum(tf.exp(shifted), axis=-1, keepdims=True))
 
 
 def train_step(
@@ -94,17 +103,20 @@ def train_step(
 ) -> dict[str, tf.Tensor]:
     """Take a gradient step of the linear head on the mean cross-entropy; the loss is the one before the step.
 
-    Rows of `onehot` that are all zero are padding, and labels whose `class_mask` is zero take no part.
+    Rows of `onehot` that are all zero are padding, and labels whose `class_mask` is zero take no part. The learning rate
+    and the loss have the shape (1,).
     """
-    logits = tf.where(class_mask > 0.0, tf.matmul(embeddings, W) + b, NO_LOGIT)
+    # Not a choice between whole rows: LiteRT's GPU spreads a condition over rows wrongly.
+    highest = tf.where(class_mask > 0.0, tf.fill(class_mask.shape, FLOAT_MAX), tf.fill(class_mask.shape, NO_LOGIT))
+    logits = tf.minimum(tf.matmul(embeddings, W) + b, highest)
     shots = tf.reduce_sum(onehot, axis=1, keepdims=True)
-    total = tf.maximum(tf.reduce_sum(shots), 1.0)
-    log_probabilities = tf.nn.log_softmax(logits)
+    total = tf.maximum(tf.reduce_sum(shots, axis=0), 1.0)
+    log_probabilities = log_softmax(logits)
     gradient = (tf.exp(log_probabilities) * shots - onehot) / total
     return {
         "W": W - learning_rate * tf.matmul(embeddings, gradient, transpose_a=True),
         "b": b - learning_rate * tf.reduce_sum(gradient, axis=0),
-        "loss": -tf.reduce_sum(onehot * log_probabilities) / total,
+        "loss": -tf.reshape(tf.reduce_sum(onehot * log_probabilities, axis=(0, 1), keepdims=True), (1,)) / total,
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edge_meta.benchmarking.noise_warnings import LOADED
 from edge_meta.errors import InputError
 
 NOISE_US = 5.0  # a difference below this comes from caches and the clock, not from the code
@@ -38,17 +39,21 @@ def read(path: str | Path) -> dict[str, Any]:
     """Read what `edge-meta benchmark --json` printed earlier.
 
     Raises:
-        InputError: the file is not there, or holds something else.
+        InputError: the file is not there, holds something else, or was taken on a loaded machine, whose times let a
+            regression pass.
     """
     remedy = "Make one with: edge-meta benchmark BUNDLE --json > FILE"
     try:
         earlier: dict[str, Any] = json.loads(Path(path).read_bytes())
         if not all(value > 0 for value in medians(earlier).values()):
             raise ValueError
+        loaded = any(str(warning).startswith(LOADED) for warning in earlier.get("warnings", []))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}).", remedy) from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(f"{path} is not what edge-meta benchmark --json printed.", remedy) from None
+    if loaded:
+        raise InputError(f"{path} was taken while other programs loaded the machine.", f"Let them end first. {remedy}")
     return earlier
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 CPUFREQ = Path("/sys/devices/system/cpu")
 MOUNTS = Path("/proc/mounts")
+LOADED = "Other programs load the machine"  # begins the warning of it
 SPREAD = 1.25  # between rounds of a stage; on a quiet machine they differ by a few percent
 
 
@@ -58,9 +59,7 @@ def noise_warnings(
             "performance (cpupower frequency-set -g performance)."
         )
     if load_before is not None and load_before > max(cores - threads, 0) + 0.5:
-        found.append(
-            f"Other programs load the machine: {load_before:.1f} processes wanted to run on {cores} cores before this began."
-        )
+        found.append(f"{LOADED}: {load_before:.1f} processes wanted to run on {cores} cores before this began.")
     moving = {stage: spread for stage, spread in spreads.items() if (spread or 1.0) > SPREAD}
     if moving:
         told = " and ".join(f"{spread} times as long in one round as in another ({name})" for name, spread in moving.items())

@@ -22,6 +22,7 @@ from edge_meta.errors import BackendError, InputError
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.backends import DEFAULT, RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.machine import host
 
 RUNS = 500
@@ -91,7 +92,7 @@ def benchmark(
 
     Raises:
         InputError: no bundle.
-        BundleError, BackendError, StoreError: see `Classifier.load`.
+        BundleError, BackendError, StoreError: see `Classifier.load`; or the GPU is a program.
     """
     if not bundles:
         raise InputError("There is no bundle to time.", "Name one or more.")
@@ -105,6 +106,7 @@ def benchmark(
             for at, bundle in enumerate(bundles):
                 subjects.append(Subject.load(bundle, folder / f"{at}.db", options, config.shots))
                 opened.enter_context(subjects[-1].classifier)
+            _require_hardware(subjects[0].classifier.encoder)
             first = subjects[0].classifier
             _time_stages(subjects, config, on_note)
             on_note(f"scoring up to {config.class_counts[-1]:,} classes")
@@ -119,6 +121,14 @@ def benchmark(
         warnings = noise_warnings(load_before, ran.threads, spreads, folder)
     notes += _unmeasured(bundles[0])
     return Benchmark(ran, config.count, timed[0], timed[1:], by_classes, opinion, side, energy, warnings, notes, host())
+
+
+def _require_hardware(encoder: Encoder) -> None:
+    if encoder.placement is not None and encoder.placement.software:
+        raise BackendError(
+            f"The GPU is a program that computes on the CPU, so its times say nothing: {encoder.placement.device}.",
+            "Compare its embeddings with: edge-meta inspect BUNDLE --runtime --accelerator gpu",
+        )
 
 
 def _time_stages(subjects: Sequence[Subject], config: BenchmarkConfig, on_note: Notify) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     help="With --baseline: it is an error if a stage takes more than this many times as long.",
 )  # fmt: skip
 @click.option("--report", metavar="FILE", help="Write a page with charts, .html.")
-@runtime_options
+@partial(runtime_options, or_all=True)
 @json_option
 def benchmark(
     bundles: tuple[str, ...],
@@ -44,6 +45,7 @@ def benchmark(
     max_regression: float,
     report: str | None,
     options: RuntimeOptions,
+    all_accelerators: bool,
     as_json: bool,
 ) -> None:
     """Time each BUNDLE on this machine, stage by stage, against 20 synthetic classes in a temporary store.
@@ -53,6 +55,7 @@ def benchmark(
       edge-meta benchmark omniglot
       edge-meta benchmark omniglot --report benchmark.html --energy
       edge-meta benchmark float32.bundle int8.bundle    # side by side, timed in turn
+      edge-meta benchmark omniglot --accelerator all    # interpreter, CPU, GPU and NPU in one table
       edge-meta benchmark omniglot --json > before.json
       edge-meta benchmark omniglot --baseline before.json    # exit code 1 if a stage is slower
 
@@ -77,6 +80,9 @@ def benchmark(
     from edge_meta.reports.benchmark_text import lines
     from edge_meta.runtime.bundle import Bundle
 
+    if all_accelerators:
+        _compare_accelerators(bundles, runs or 100, options.threads, as_json)
+        return
     if baseline is None and given(["max_regression"]):
         raise click.UsageError("--max-regression is for --baseline.")
     earlier = None if baseline is None else baselines.read(baseline)
@@ -94,6 +100,21 @@ def benchmark(
     emit(result.to_json(), as_json, lines(result))
     if result.baseline is not None:
         _raise_if_slower(result.baseline, str(baseline))
+
+
+def _compare_accelerators(bundles: tuple[str, ...], runs: int, threads: int, as_json: bool) -> None:
+    from edge_meta.benchmarking import accelerators
+    from edge_meta.runtime.bundle import Bundle
+
+    unused = given(["warmup", "sweep", "energy", "baseline", "max_regression", "report", "backend", "xnnpack", "delegate"])
+    if unused:
+        raise click.UsageError(f"--accelerator all takes no --{unused[0].replace('_', '-')}.")
+    found = {bundle: accelerators.run_accelerators(Bundle.open(bundle), runs, threads) for bundle in bundles}
+    emit(
+        {"accelerators": {bundle: [run.to_json() for run in ran] for bundle, ran in found.items()}},
+        as_json,
+        [line for bundle, ran in found.items() for line in accelerators.lines(bundle, ran)],
+    )
 
 
 def _raise_if_slower(compared: Comparison, name: str) -> None:

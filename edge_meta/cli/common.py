@@ -51,19 +51,34 @@ def _pairs(context: click.Context, parameter: click.Parameter, values: tuple[str
     return dict(value.split("=", 1) for value in values)
 
 
-def runtime_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of the interpreter to a verb; its function gets them as `options`, a `RuntimeOptions`."""
+def runtime_options(command: Callable[..., None], or_all: bool = False) -> Callable[..., None]:
+    """Add the options of the interpreter to a verb; its function gets them as `options`, a `RuntimeOptions`.
+
+    Args:
+        command: the verb's function.
+        or_all: whether `--accelerator all` is possible; the function gets `all_accelerators`, a bool, then.
+    """
 
     @wraps(command)
     def with_options(*arguments: Any, **given: Any) -> None:
+        if or_all:
+            given["all_accelerators"] = given["accelerator"] == ALL
+            given["accelerator"] = None if given["all_accelerators"] else given["accelerator"]
         options = RuntimeOptions(**{field.name: given.pop(field.name) for field in fields(RuntimeOptions)})
         command(*arguments, options=options, **given)
 
     for option in reversed(_RUNTIME):
         option(with_options)
+    accelerators = click.Choice((*ACCELERATORS, ALL) if or_all else ACCELERATORS)
+    click.option("--accelerator", type=accelerators, help=f"{_ACCELERATOR_HELP}{_ALL_HELP if or_all else ''}")(with_options)
     return with_options
 
 
+ALL = "all"
+_ACCELERATOR_HELP = (
+    "Run the encoder on this by LiteRT's CompiledModel; auto: an NPU, else a GPU.  [default: the interpreter]"
+)
+_ALL_HELP = "  all: compare what is present in one table."
 _RUNTIME = [
     click.option(
         "--backend",
@@ -79,10 +94,6 @@ _RUNTIME = [
     click.option(
         "--delegate-option", "delegate_options", metavar="KEY=VALUE", multiple=True, callback=_pairs,
         help="Pass an option to the delegate, as its maker documents; may be given several times.",
-    ),
-    click.option(
-        "--accelerator", type=click.Choice(ACCELERATORS),
-        help="Run the encoder on this by LiteRT's CompiledModel; auto: an NPU, else a GPU.  [default: the interpreter]",
     ),
     click.option("--fallback", type=click.Choice(FALLBACKS), help="Use the CPU if the delegate or the accelerator fails."),
 ]  # fmt: skip

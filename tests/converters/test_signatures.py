@@ -127,10 +127,10 @@ def test_fifty_padded_training_steps_equal_numpys(
     first = bias.copy()
     for step in range(50):
         rate = 1.0 / (1 + step)
-        found = run("train_step", **fixed, **state, learning_rate=rate)
+        found = run("train_step", **fixed, **state, learning_rate=[rate])
         weights, bias, loss = linear.linear_step(embeddings, truth, weights, bias, rate)
-        assert np.shape(found["loss"]) == ()
-        assert float(found["loss"]) == pytest.approx(loss, abs=1e-5)
+        assert found["loss"].shape == (1,)
+        assert found["loss"].item() == pytest.approx(loss, abs=1e-5)
         state = {"W": found["W"], "b": found["b"]}
     assert np.allclose(state["W"][:, :labels], weights, atol=1e-5)
     assert np.allclose(state["b"][:labels], bias, atol=1e-5)
@@ -145,11 +145,11 @@ def test_a_training_step_without_shots_changes_nothing(
     weights, bias = rng.normal(size=(D, N)).astype(np.float32), rng.normal(size=N).astype(np.float32)
     found = run(
         "train_step", embeddings=rng.normal(size=(M, D)), onehot=np.zeros((M, N)), class_mask=np.ones(N), W=weights, b=bias,
-        learning_rate=1.0,
+        learning_rate=[1.0],
     )  # fmt: skip
     assert np.array_equal(found["W"], weights)
     assert np.array_equal(found["b"], bias)
-    assert float(found["loss"]) == 0.0
+    assert found["loss"].item() == 0.0
 
 
 # --- embed, and the file ----------------------------------------------------------------------------------------------
@@ -219,8 +219,8 @@ def test_inputs_and_outputs_are_static_float32(
             {"distances": [1, N], "scores": [1, N]},
         ),
         "train_step": (
-            {"embeddings": [M, D], "onehot": [M, N], "class_mask": [N], "W": [D, N], "b": [N], "learning_rate": []},
-            {"W": [D, N], "b": [N], "loss": []},
+            {"embeddings": [M, D], "onehot": [M, N], "class_mask": [N], "W": [D, N], "b": [N], "learning_rate": [1]},
+            {"W": [D, N], "b": [N], "loss": [1]},
         ),
     }
     assert set(interpreter.get_signature_list()) == set(shapes)

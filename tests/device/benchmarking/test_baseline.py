@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edge_meta.benchmarking import baseline
+from edge_meta.benchmarking.noise_warnings import noise_warnings
 from edge_meta.errors import InputError
 
 
@@ -50,6 +51,15 @@ def test_a_file_that_no_benchmark_printed_is_refused(tmp_path: Path, content: st
     (tmp_path / "before.json").write_text(content)
     with pytest.raises(InputError, match="is not what edge-meta benchmark --json printed"):
         baseline.read(tmp_path / "before.json")
+
+
+def test_a_baseline_taken_on_a_loaded_machine_is_refused(tmp_path: Path) -> None:
+    warnings = noise_warnings(7.5, 1, {}, tmp_path, cores=2, cpufreq=tmp_path, mounts=tmp_path / "none")
+    (tmp_path / "before.json").write_text(json.dumps(outcome(embed=1.0) | {"warnings": warnings}))
+    with pytest.raises(InputError, match="while other programs loaded the machine"):
+        baseline.read(tmp_path / "before.json")
+    (tmp_path / "before.json").write_text(json.dumps(outcome(embed=1.0) | {"warnings": ["The folder is in memory."]}))
+    assert baseline.read(tmp_path / "before.json")["stages"]["embed"]["p50_us"] == 1.0
 
 
 def test_a_baseline_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from support.device import cli, complaint, draw, png, python, swiftshader, takes
 
 from edge_meta import Classifier
+from edge_meta.benchmarking.runner import BenchmarkConfig, benchmark
 from edge_meta.errors import AcceleratorWarning, BackendError, FallbackWarning
 from edge_meta.runtime.backend_comparison import synthetic_embeddings
 from edge_meta.runtime.backends import RuntimeOptions
@@ -161,6 +162,15 @@ def test_the_command_line_runs_on_a_gpu_with_a_note(tmp_path: Path) -> None:
     code, stdout, stderr = classify(tmp_path, **swiftshader())
     assert (code, json.loads(stdout)["added"]) == (0, 1)
     assert "Note: The GPU is a program" in stderr
+
+
+@pytest.mark.usefixtures("gpu")
+def test_the_speed_of_a_gpu_that_is_a_program_is_not_told(bundle: Bundle) -> None:
+    with (
+        pytest.warns(AcceleratorWarning),
+        pytest.raises(BackendError, match=r"times say nothing: SwiftShader.*inspect BUNDLE --runtime"),
+    ):
+        benchmark([bundle], BenchmarkConfig(runs=1, warmup=0, sweep=False), RuntimeOptions(accelerator="gpu"))
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "gpu"])
