@@ -17,7 +17,10 @@ from edge_meta.errors import TrainingError
 
 @click.command()
 @click.option(
-    "--dataset", default="omniglot", show_default=True, help="omniglot, glyphs, folder:PATH, npz:PATH or csv:PATH."
+    "--dataset",
+    default="omniglot",
+    show_default=True,
+    help="omniglot, glyphs, folder:PATH, npz:PATH, csv:PATH, huggingface:PATH or shards:PATH.",
 )
 @click.option(
     "--split", default="train", show_default=True, type=click.Choice(TRAINING_SPLITS),

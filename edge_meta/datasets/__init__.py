@@ -40,7 +40,15 @@ def load_dataset(name: str, split: str, input_spec: InputSpec | None = None) -> 
         from edge_meta.datasets.csv_file import load_csv
 
         return load_csv(Path(path), split, input_spec)
-    if name not in ("omniglot", "lake", "glyphs"):
+    if kind == "shards" and path and isinstance(input_spec, ImageInput):
+        from edge_meta.datasets.shards import load_shards
+
+        return load_shards(Path(path), split, input_spec)
+    if kind == "huggingface" and path and isinstance(input_spec, ImageInput):
+        from edge_meta.datasets.hugging_face import load_hugging_face
+
+        return load_hugging_face(Path(path), split, input_spec)
+    if name not in ("omniglot", "lake", "glyphs") and not (kind in ("shards", "huggingface") and path):
         raise DatasetError(f"There is no dataset {name!r}.", f"Use {names.NAMES}.")
     if not isinstance(input_spec, ImageInput):
         raise DatasetError(

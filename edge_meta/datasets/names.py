@@ -11,6 +11,8 @@ DESCRIPTIONS = {
     "folder:PATH": "your own: a folder of images, of .wav or .flac recordings, or of .npy arrays per class",
     "npz:PATH": "your own: arrays x, uint8 images (n, H, W[, C]), recordings (n, samples) or others, and y (n,)",
     "csv:PATH": "your own: a .csv file with columns path and label, for files as in folder:PATH",
+    "huggingface:PATH": "your own: a folder that Hugging Face's datasets saved by save_to_disk",
+    "shards:PATH": "your own: a folder of WebDataset shards (.tar) with images, streamed, for sets that outgrow memory",
 }
 FETCHED = ("omniglot", "lake")
 

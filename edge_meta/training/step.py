@@ -38,7 +38,8 @@ def train_step(
 ) -> Callable[[list[Episode], int], tuple[float, float]]:
     """A function that takes one step of the outer loop.
 
-    The dataset stays in TensorFlow's memory as uint8, and a step is fed indices alone, so that input costs next to nothing.
+    The dataset stays in TensorFlow's memory as uint8, or in its file (see `datasets.shards`), and a step is fed indices
+    alone, so that input costs next to nothing.
 
     Args:
         learner: a compiled method, whose optimizer is built.
@@ -52,13 +53,21 @@ def train_step(
     """
     keep_freed_memory()
     strategy, replicas = learner.strategy, learner.strategy.num_replicas_in_sync
-    images = tf.constant(sampler.dataset.examples)
+    examples = sampler.dataset.examples
+    # Those of a file that is mapped into memory stay there.
+    images = examples if isinstance(examples, np.memmap) else tf.constant(examples)
     change = distort_photos if images.shape[-1] == 3 else distort
     mean, scale = learner.input_spec.mean, learner.input_spec.scale
     targets = None if augment else learner.targets_of(sampler.dataset)
 
     def gather(indices: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        gathered = tf.cast(tf.gather(images, tf.reshape(indices, [-1])), tf.float32)
+        places = tf.reshape(indices, [-1])
+        if isinstance(images, np.memmap):
+            gathered = tf.numpy_function(lambda rows: np.asarray(images[rows]), [places], tf.uint8, stateful=False)
+            gathered.set_shape((*places.shape, *images.shape[1:]))
+        else:
+            gathered = tf.gather(images, places)
+        gathered = tf.cast(gathered, tf.float32)
         if augment:
             gathered = change(gathered, seed)
         return tf.reshape((gathered - mean) * scale, (*indices.shape, *images.shape[1:]))

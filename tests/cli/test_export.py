@@ -123,7 +123,16 @@ def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_data_list_names_every_dataset_and_the_folder(empty: Path) -> None:
     found = json.loads(cli("data", "list", "--json").stdout)
     assert found["folder"] == str(empty)
-    assert set(found["datasets"]) == {"omniglot", "lake", "glyphs", "folder:PATH", "npz:PATH", "csv:PATH"}
+    assert set(found["datasets"]) == {
+        "omniglot",
+        "lake",
+        "glyphs",
+        "folder:PATH",
+        "npz:PATH",
+        "csv:PATH",
+        "huggingface:PATH",
+        "shards:PATH",
+    }
     text = cli("data", "list").stdout
     assert all(f"{name} " in text for name in found["datasets"])
     assert text.endswith(f"Downloads: {empty}\n")

@@ -50,7 +50,8 @@ def assert_splits_partition_the_classes(name: str) -> None:
 @pytest.mark.parametrize("name", ["nonsense", "", "folder", "folder:", "npz:", "omniglot:PATH", "Omniglot"])
 def test_a_name_outside_of_the_grammar_is_refused(name: str) -> None:
     with pytest.raises(
-        DatasetError, match=r"There is no dataset .* Use omniglot, lake, glyphs, folder:PATH, npz:PATH or csv:PATH"
+        DatasetError,
+        match=r"There is no dataset .* Use omniglot, lake, glyphs, folder:PATH, .*csv:PATH, huggingface:PATH or shards:PATH",
     ):
         load_dataset(name, "train")
 
