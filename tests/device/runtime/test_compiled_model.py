@@ -57,9 +57,12 @@ def test_on_the_cpu_it_embeds_as_the_interpreter_does(name: str, xnnpack: bool) 
 @pytest.mark.parametrize("name", shipped())
 def test_on_a_gpu_it_embeds_within_a_few_steps(name: str) -> None:
     bundle = Bundle.open(name)
-    apart = np.abs(synthetic_embeddings(bundle, on_gpu(bundle)) - synthetic_embeddings(bundle, open_encoder(bundle)))
-    step = output_step(bundle.model)
-    assert step is not None
+    found, expected = synthetic_embeddings(bundle, on_gpu(bundle)), synthetic_embeddings(bundle, open_encoder(bundle))
+    apart, step = np.abs(found - expected), output_step(bundle.model)
+    if step is None:  # it ends in float32, behind steps that differ
+        lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+        assert ((found * expected).sum(axis=1) / lengths).min() >= 0.995
+        return
     assert apart.max() <= STEPS * step * 1.001
     assert (apart <= step * 1.001).mean() > 0.85
 
