@@ -23,7 +23,8 @@ const byId = (/** @type {string} */ id) => /** @type {any} */ (document.getEleme
 export class App {
   /** @param {Encoder} encoder @param {Memory} memory */
   constructor(encoder, memory) {
-    Object.assign(this, {encoder, memory});
+    this.encoder = encoder;
+    this.memory = memory;
     this.manifest = encoder.manifest;
     this.classifier = new Classifier(memory.store, this.manifest);
     this.label = byId('label');
@@ -82,8 +83,8 @@ export class App {
     const files = byId('files');
     let teaching = false;
     files.accept = acceptOf(this.manifest.input);
-    for (const [id, teaches] of [['teach-files', true], ['ask-files', false]]) {
-      byId(id).onclick = () => {
+    for (const teaches of [true, false]) {
+      byId(teaches ? 'teach-files' : 'ask-files').onclick = () => {
         [teaching, files.multiple, files.value] = [teaches, teaches, ''];
         files.click();
       };
@@ -278,13 +279,13 @@ export class App {
     byId('archive').value = '';
     byId('menu').close();
     const source = readArchive(new Uint8Array(await file.arrayBuffer()), this.manifest.encoder_id, this.memory.store.dim);
-    const done = await this.memory.change((store) => {
+    const {added, removed} = await this.memory.change((store) => {
       if (store.labels.length || store.removed.length) return merge(store, source);
       Object.assign(store, source);
       return {added: source.sums.reduce((sum, row) => sum + row.count, 0), removed: 0};
     });
     this.refresh();
-    note(text('loaded', done));
+    note(text('loaded', {added, removed}));
   }
 }
 

@@ -107,6 +107,7 @@ function member(content) {
 export function writeNpz(arrays) {
   /** @type {Uint8Array[]} */
   const parts = [];
+  /** @type {[number[], Uint8Array, number][]} */
   const directory = [];
   let at = 0;
   const put = (/** @type {Uint8Array} */ part) => {

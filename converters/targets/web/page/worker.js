@@ -13,7 +13,7 @@ const acts = {
   async open() {
     const {Problem} = await modules;
     if (typeof WebAssembly !== 'object') throw new Problem('no_wasm');
-    self.Module = {
+    /** @type {any} */ (self).Module = {
       locateFile(/** @type {string} */ name) {
         loaded.push(name, name.replace('.wasm', '.js'));
         return FOLDER + name;
