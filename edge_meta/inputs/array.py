@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
 from edge_meta.inputs.array_files import MOST_VALUES, read_npy
+from edge_meta.inputs.senses import require_sense
 from edge_meta.inputs.spec import InputSpec
 
 DTYPES = ("float32", "int32", "int64", "uint8", "int8", "int16")
@@ -50,6 +51,7 @@ class ArrayInput(InputSpec):
             InputError: the file is unreadable, or the array is of another shape, or has values that do not fit.
         """
         self.require_one(example)
+        require_sense(example, self.suffixes, self.noun)
         name, array = _loaded(example)
         if array.shape != self.shape:
             raise InputError(
