@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
 from edge_meta.inputs.array_files import MOST_VALUES, read_npy
+from edge_meta.inputs.senses import require_sense
 from edge_meta.inputs.series import fit_series, read_csv
 from edge_meta.inputs.spec import InputSpec
 
@@ -54,6 +55,7 @@ class ArrayInput(InputSpec):
             InputError: the file is unreadable, or the array is of another shape, or has values that do not fit.
         """
         self.require_one(example)
+        require_sense(example, self.suffixes, self.noun)
         name, array = _loaded(example, self.channels)
         if self.channels and array.ndim == 2 and array.dtype.kind in "fiu":
             array = fit_series(array, self.sizes[0], self.channels, name)

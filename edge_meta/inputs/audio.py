@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge_meta.errors import InputError
 from edge_meta.inputs.audio_files import FULL_SCALE, SUFFIXES, read_audio, to_int16
 from edge_meta.inputs.resampling import fit, resample
+from edge_meta.inputs.senses import require_sense
 from edge_meta.inputs.spec import InputSpec
 
 
@@ -47,6 +48,7 @@ class AudioInput(InputSpec):
                 not of rank 1, or not int16 or float from −1 to 1.
             BackendError: it is a .flac file, and soundfile is not installed.
         """
+        require_sense(example, self.suffixes, self.noun)
         if isinstance(example, (str, Path)):
             recorded, rate = read_audio(example)
             return fit(resample(recorded, rate, self.sample_rate, str(example)), self.samples)

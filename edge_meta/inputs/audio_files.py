@@ -7,7 +7,7 @@ the file's size before anything is read.
 
 from __future__ import annotations
 
-import wave
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import BackendError, InputError
+from edge_meta.inputs.wav import BLOCK, mono, read_blocks, read_format
 
 SUFFIXES = frozenset({".wav", ".flac"})
 FULL_SCALE = 32768
 
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz
 MOST_SAMPLES = 1 << 26  # of a recording, each channel counted once: 70 minutes at 16 kHz, 23 at 48 kHz
-BLOCK = 1 << 18  # samples of all channels that are decoded at a time
 
 CONVERT = "Remove it from the list, or convert it to 16-bit PCM .wav."
 
@@ -47,6 +47,8 @@ def read_audio(path: str | Path, most_samples: int = MOST_SAMPLES) -> tuple[NDAr
         raise InputError(f"{path} does not exist.", "Check the path.") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder.", "Name the sound files in it.") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not a readable recording: {error}.", CONVERT) from None
     # Decoders raise whatever their parsing trips over, so every Exception here means a bad file.
     except Exception as error:
         raise InputError(f"{path} is not a readable recording ({type(error).__name__}: {error}).", CONVERT) from None
@@ -56,36 +58,13 @@ def read_audio(path: str | Path, most_samples: int = MOST_SAMPLES) -> tuple[NDAr
 
 
 def _read_wav(path: str | Path, most: int) -> tuple[NDArray[np.int16], int]:
-    with open(path, "rb") as raw, wave.open(raw) as file:
-        width, channels, rate = file.getsampwidth(), file.getnchannels(), file.getframerate()
-        if not 1 <= width <= 4:
-            raise wave.Error(f"samples of {8 * width} bits")
-        _check_rate(path, rate)
-        start = raw.tell()
-        size = raw.seek(0, 2) - start
-        raw.seek(start)
-        frames = min(file.getnframes(), size // (width * channels))  # a header may claim more than there is
-        if frames > most:
+    with open(path, "rb") as file:
+        form = read_format(file)
+        _check_rate(path, form.rate)
+        there = os.fstat(file.fileno()).st_size - file.tell()
+        if min(form.size, there) // form.frame > most:
             raise _too_long(path, most)
-        step = max(1, BLOCK // channels)
-        blocks = (_decoded(file.readframes(min(step, frames - first)), width, channels) for first in range(0, frames, step))
-        return _mono(path, blocks, most), rate
-
-
-def _decoded(content: bytes, width: int, channels: int) -> NDArray[Any]:
-    """Turn integer PCM of `width` bytes a sample into samples (n, channels) in the range of int16."""
-    content = content[: len(content) // (width * channels) * (width * channels)]
-    if width == 1:
-        values = (np.frombuffer(content, np.uint8).astype(np.float32) - 128.0) * 256.0
-    elif width == 3:
-        # Keep the upper two bytes of three.
-        parts = np.frombuffer(content, np.uint8).reshape(-1, 3)
-        values = np.ascontiguousarray(parts[:, 1:]).view("<i2")[:, 0].astype(np.float32)
-    elif width == 2:
-        values = np.frombuffer(content, "<i2").astype(np.float32)
-    else:
-        values = np.clip(np.frombuffer(content, "<i4") / 65536.0, -FULL_SCALE, FULL_SCALE - 1)
-    return values.reshape(-1, channels)
+        return _mono(path, read_blocks(file, form), most), form.rate
 
 
 def _read_with_soundfile(path: str | Path, most: int) -> tuple[NDArray[np.int16], int]:
@@ -126,7 +105,7 @@ def _mono(path: str | Path, blocks: Blocks, most: int) -> NDArray[np.int16]:
         count += len(block)
         if count > most:
             raise _too_long(path, most)
-        averaged.append(np.rint(block.mean(axis=1)).astype(np.int16))
+        averaged.append(mono(block))
     return np.concatenate(averaged)
 
 

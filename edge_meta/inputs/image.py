@@ -13,6 +13,7 @@ from edge_meta.errors import InputError
 from edge_meta.inputs.image_conversion import is_pillow_image
 from edge_meta.inputs.image_files import LONGEST_SIDE, SUFFIXES, read_image
 from edge_meta.inputs.resizing import resize
+from edge_meta.inputs.senses import require_sense
 from edge_meta.inputs.spec import InputSpec
 
 
@@ -61,6 +62,7 @@ class ImageInput(InputSpec):
             InputError: the file is unreadable, or the array is of another rank, channel count or dtype.
             BackendError: it is a path, and Pillow is not installed.
         """
+        require_sense(example, self.suffixes, self.noun)
         if isinstance(example, (str, Path)) or is_pillow_image(example):
             return resize(read_image(example, self.channels), self.height, self.width)
         self.require_one(example)
