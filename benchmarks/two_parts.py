@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import keras
@@ -12,7 +13,7 @@ from converters import ModelOptions, export_bundle
 from converters.external.source import load_function, to_tflite
 from converters.tflite.edit import serialize
 from converters.tflite.model import parse
-from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.bundle import MANIFEST, Bundle
 from edge_meta.types import Array
 
 
@@ -25,6 +26,9 @@ def export_two_parts(
     output: Path,
 ) -> Bundle:
     """Write a bundle.
+
+    Its calibration weighs as many labels of a store as it has classes: of words and gestures, a few labels tell less of
+    strangers than it does.
 
     Args:
         front: from the examples as a device gives them to the network's input.
@@ -45,9 +49,13 @@ def export_two_parts(
         parts[-1].write_bytes(_compact(to_tflite(path, function, quantize, samples)))
     x, y = calibration
     np.savez(folder / "calibration.npz", x=x, y=y, split=np.full(len(y), "train"))
-    return export_bundle(
+    export_bundle(
         parts, output, calibration=f"npz:{folder / 'calibration.npz'}", model_options=options, overwrite=True, on_note=print
     )
+    manifest = json.loads((output / MANIFEST).read_text())
+    manifest["rejection"]["prior_labels"] = float(len(set(y)))
+    (output / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    return Bundle.open(output)
 
 
 def _compact(content: bytes) -> bytes:
