@@ -25,6 +25,7 @@ SECTIONS = {
     "On a device": {
         "enroll": "device",
         "classify": "device",
+        "listen": "listen",
         "check": "check",
         "adapt": "device",
         "undo": "device",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,7 @@ from edge_meta.runtime.embedding_checks import one_embedding, require_resolution
 from edge_meta.runtime.example_embedder import ExampleEmbedder
 from edge_meta.runtime.followed_store import FollowedStore
 from edge_meta.runtime.interpreter import Encoder, open_encoder
-from edge_meta.runtime.results import Enrolled, Prediction, Result
+from edge_meta.runtime.results import Enrolled, Event, Prediction, Result
 from edge_meta.runtime.store_migration import open_users_store
 from edge_meta.store.forget import Forgotten
 from edge_meta.store.messages import nothing_enrolled
@@ -144,16 +144,8 @@ class Classifier:
     def enroll_none(self, images: Any) -> Enrolled:
         """Show examples of things that are no label: what lies nearer to one of them than to a label is unknown.
 
-        They are kept like shots, but never answered, and an adapted head stays as it is. Undo takes them back.
-
-        Args:
-            images: as for `enroll`.
-
-        Returns:
-            How many were added and are there now; its label is empty.
-
-        Raises:
-            InputError, StoreError, BackendError: see `enroll`.
+        They are kept like shots, but never answered, and an adapted head stays as it is. Undo takes them back. The result's
+        label is empty. Arguments and errors are those of `enroll`.
         """
         return self.enroll_none_embeddings(self._examples.embed_several(images, "none"))
 
@@ -222,6 +214,12 @@ class Classifier:
         if not known:
             best = best._replace(label=None)
         return Result(best, ranked)
+
+    def stream(self, blocks: Iterable[Any], **options: Any) -> Iterator[Event]:
+        """Yield what is heard in blocks of samples; see `runtime.streaming.stream`, which has the options and errors."""
+        from edge_meta.runtime.streaming import stream
+
+        return stream(self, blocks, **options)
 
     def adapt(self, steps: int | None = None, learning_rate: float | None = None, solver: str | None = None) -> Adapted:
         """Fit the last layer to all enrolled shots; go back to the prototypes where they do best on held-out shots.

@@ -1,4 +1,4 @@
-"""The results of a classifier's `classify` and `enroll`."""
+"""The results of a classifier's `classify`, `enroll` and `stream`."""
 
 from __future__ import annotations
 
@@ -49,3 +49,18 @@ class Enrolled(NamedTuple):
     added: int
     shots: int
     classes: int
+
+
+class Event(NamedTuple):
+    """A label that was heard in a stream.
+
+    Attributes:
+        time: seconds from the stream's start to the end of the window in which it was heard.
+        score: the label's mean score over the windows that agree.
+        latency_ms: milliseconds from when the last samples of that window were given, to the event.
+    """
+
+    time: float
+    label: str
+    score: float
+    latency_ms: float

@@ -5,28 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from support.calls import call
 
 from edge_meta import Classifier
 
 LARGEST = 400_000  # bytes of encoder.tflite
-RATE = 16000
-
-
-def call(kind: int, take: int, at: float = 0.2, loudness: float = 0.3) -> NDArray[np.int16]:
-    """A call of a made-up bird: rising, falling, or two short tones; each take of another pitch, length and noise."""
-    rng = np.random.default_rng((kind, take))
-    length = rng.uniform(0.35, 0.45)
-    time = np.arange(int(length * RATE)) / RATE
-    part, base = time / length, rng.uniform(0.9, 1.1)
-    pitch = base * np.array([500 + 1500 * part, 2000 - 1500 * part, np.where(part < 0.5, 600, 1500)][kind])
-    tone = np.sin(2 * np.pi * np.cumsum(pitch) / RATE) + 0.4 * np.sin(4 * np.pi * np.cumsum(pitch) / RATE)
-    sound = rng.normal(0, 0.003, RATE)
-    start = int(at * RATE)
-    sound[start : start + len(tone)] += tone * np.sin(np.pi * part)
-    return (sound * loudness * 16000).astype(np.int16)
 
 
 @pytest.fixture
