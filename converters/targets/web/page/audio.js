@@ -60,7 +60,7 @@ function monoOf(view, at, frames, channels, width) {
   const value = {
     1: (/** @type {number} */ place) => (view.getUint8(place) - 128) * 256,
     2: (/** @type {number} */ place) => view.getInt16(place, true),
-    3: (/** @type {number} */ place) => view.getInt16(place + 1, true),
+    3: (/** @type {number} */ place) => Math.min(FULL_SCALE - 1, view.getInt16(place + 1, true) + view.getUint8(place) / 256),
     4: (/** @type {number} */ place) => Math.max(-FULL_SCALE, Math.min(FULL_SCALE - 1, view.getInt32(place, true) / 65536)),
   }[width] ?? (() => 0);
   return Int16Array.from({length: frames}, (_, frame) => {
