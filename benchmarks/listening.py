@@ -3,7 +3,7 @@
     python benchmarks/listening.py keywords.npz keywords [BUNDLE...] --hours 10
 
 `keywords.npz` is what `keywords/collect_words.py` wrote. Five command words are enrolled by five speakers each. Hours of
-strangers are made of noise and of other words, of which no bundle here was trained on any, on an average every 2.5 s;
+strangers are made of noise and of other words, recordings that `keywords` was not trained on, on an average every 2.5 s;
 another stream has the command words of other speakers, one every 3 s. Both run through the listener as devices do it, at
 several limits of unknown. A command word is found if its own label is a hit within 2.5 s.
 """
