@@ -24,8 +24,8 @@ from typing import Any
 
 import click
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
+from speech_pair import speech_pair
 
 from converters import ModelOptions, export_bundle
 from edge_meta.datasets import cache
@@ -38,14 +38,12 @@ from edge_meta.inputs.resampling import fit
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import open_encoder
-from edge_meta.types import Array
 
 ARCHIVE = Path("arabic_speech_commands", "arabic_speech_commands_16k_flac.zip")
 SAMPLES = 16000
 OF_SPEECH = ModelOptions(sample_rate=16000)
 EPISODES, WAY, QUERY = 1000, 5, 10
 KEYWORD_PARTS, SPEAKER_PARTS = 3, 2
-WINDOW, HOP = 76, 8  # frames of Google's speech_embedding, for the comparison with the files themselves
 
 
 def dealt(names: Iterator[str], parts: int) -> dict[str, int]:
@@ -68,22 +66,8 @@ def recordings() -> tuple[NDArray[np.int16], list[str], list[str]]:
 
 def largest_difference(bundle: Bundle, files: tuple[str, str], examples: NDArray[np.int16]) -> float:
     """The largest difference from the files run by themselves, as a share of the largest value."""
-    spectrogram, network = (Interpreter(file) for file in files)
-    spectrogram.resize_tensor_input(spectrogram.get_input_details()[0]["index"], [1, SAMPLES])
-    for each in (spectrogram, network):
-        each.allocate_tensors()
-
-    def run(interpreter: Any, values: Array) -> Array:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
-        interpreter.invoke()
-        result: Array = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-        return result
-
-    wanted = []
-    for samples in examples:
-        frames = run(spectrogram, samples[None].astype(np.float32))[0, 0] / 10 + 2
-        windows = [frames[first : first + WINDOW] for first in range(0, len(frames) - WINDOW + 1, HOP)]
-        wanted.append(np.mean([run(network, window[None, :, :, None]).ravel() for window in windows], axis=0))
+    embed = speech_pair(*files, SAMPLES)
+    wanted = [embed(samples) for samples in examples]
     found = embed_all(open_encoder(bundle), bundle.manifest.input_spec, examples)
     return float(np.abs(found - wanted).max() / np.abs(wanted).max())
 

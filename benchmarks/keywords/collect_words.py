@@ -1,6 +1,6 @@
 """Collect the recordings that the `keywords` encoder is trained and judged on, with the teacher's answers, into one .npz.
 
-    python benchmarks/keywords/collect_words.py --output keywords.npz
+    PYTHONPATH=benchmarks python benchmarks/keywords/collect_words.py --output keywords.npz
 
 Real recordings are those of EDGE_META_DATA: Arabic Speech Commands, the Free Spoken Digits, and Speech Commands' test files.
 Synthetic ones are words of Debian's `wamerican`, spoken by `espeak-ng` in several languages' sounds and voices, and by
@@ -21,20 +21,19 @@ import re
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
+from speech_pair import speech_pair
 
 from edge_meta.datasets import cache
 from edge_meta.inputs.audio_files import read_audio
 from edge_meta.inputs.resampling import fit, resample
-from edge_meta.types import Array
 
 RATE, SAMPLES = 16000, 16000
 COMMANDS = frozenset({"yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"})
@@ -160,29 +159,6 @@ def spoken(command: list[str]) -> NDArray[np.int16] | None:
     return fit(samples[begin:end], SAMPLES) if 0.1 * RATE < end - begin <= SAMPLES else None
 
 
-def speech_embedding() -> Callable[[NDArray[np.int16]], Array]:
-    """The teacher: from int16 (16000,) to float32 (96,)."""
-    folder = cache.folder() / "models"
-    mel, network = (Interpreter(str(folder / f"oww_{name}.tflite")) for name in ("melspectrogram", "embedding_model"))
-    for interpreter, shape in ((mel, [1, SAMPLES]), (network, [3, 76, 32, 1])):
-        interpreter.resize_tensor_input(interpreter.get_input_details()[0]["index"], shape)
-        interpreter.allocate_tensors()
-
-    def run(interpreter: Interpreter, values: Array) -> Array:
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], values)
-        interpreter.invoke()
-        result: Array = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-        return result
-
-    def embed(samples: NDArray[np.int16]) -> Array:
-        frames = run(mel, samples[None].astype(np.float32))[0, 0] / 10 + 2
-        windows = np.stack([frames[start : start + 76] for start in (0, 8, 16)])[..., None]
-        mean: Array = run(network, windows).reshape(3, -1).mean(axis=0)
-        return mean
-
-    return embed
-
-
 @click.command()
 @click.option("--output", required=True, metavar="NPZ")
 def collect(output: str) -> None:
@@ -197,7 +173,9 @@ def collect(output: str) -> None:
         found.append(one)
         if not (len(found) - before) % 2000:
             print(f"{len(found) - before:6} spoken by machines", flush=True)
-    teacher, answers = speech_embedding(), []
+    folder = cache.folder() / "models"
+    spectrogram, network = (str(folder / f"oww_{name}.tflite") for name in ("melspectrogram", "embedding_model"))
+    teacher, answers = speech_pair(spectrogram, network, SAMPLES), []
     for number, one in enumerate(found, 1):
         answers.append(teacher(one.samples))
         if not number % 2000:
