@@ -16,7 +16,7 @@ from converters.options import ModelOptions
 from converters.tflite.edit_graph import Graph, Step
 from converters.tflite.metadata import ENTRY, stated_content
 from edge_meta.errors import ExportError
-from edge_meta.inputs import ArrayInput, AudioInput, ImageInput
+from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, SeriesInput
 
 Note: TypeAlias = Callable[[str], None]
 
@@ -156,9 +156,8 @@ def _array(
             "Name as many --channels as the last axis has, or leave them out.",
         )
     rows = [graph.shape(step.inputs[0])[0] for step in graph.steps() if _looks_up(graph, step)]
-    return _asked(
-        SourceInput(name, ArrayInput(sizes, taken, channels), shape, dtype, quantization, ids=min(rows, default=2)), options
-    )
+    spec = SeriesInput(sizes, taken, channels) if channels else ArrayInput(sizes, taken)
+    return _asked(SourceInput(name, spec, shape, dtype, quantization, ids=min(rows, default=2)), options)
 
 
 def _looks_up(graph: Graph, step: Step) -> bool:

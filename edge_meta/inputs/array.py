@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from edge_meta.errors import InputError
 from edge_meta.inputs.array_files import MOST_VALUES, read_npy
 from edge_meta.inputs.senses import require_sense
-from edge_meta.inputs.series import fit_series, read_csv
 from edge_meta.inputs.spec import InputSpec
 
 DTYPES = ("float32", "int32", "int64", "uint8", "int8", "int16")
@@ -21,21 +20,18 @@ DTYPES = ("float32", "int32", "int64", "uint8", "int8", "int16")
 
 @dataclass(frozen=True)
 class ArrayInput(InputSpec):
-    """An array of fixed shape, which the encoder takes as it is; or a series of any length, which is resampled.
+    """An array of fixed shape, which the encoder takes as it is.
 
     Attributes:
         sizes: of an example's axes.
         dtype: one of `DTYPES`; arrays of other dtypes are taken where every value fits.
-        channels: names of the columns of a series (steps, channels) of float32. Series are resampled to `sizes`, and columns
-            that they lack are zero. Empty for arrays of that shape alone.
     """
 
     noun: ClassVar[str] = "array"
-    suffixes: ClassVar[frozenset[str]] = frozenset({".npy", ".csv"})
+    suffixes: ClassVar[frozenset[str]] = frozenset({".npy"})
 
     sizes: tuple[int, ...]
     dtype: str = "float32"
-    channels: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -56,9 +52,17 @@ class ArrayInput(InputSpec):
         """
         self.require_one(example)
         require_sense(example, self.suffixes, self.noun)
-        name, array = _loaded(example, self.channels)
-        if self.channels and array.ndim == 2 and array.dtype.kind in "fiu":
-            array = fit_series(array, self.sizes[0], self.channels, name)
+        return self.checked(*load_array(example))
+
+    def checked(self, name: str, array: NDArray[Any]) -> NDArray[Any]:
+        """The array in the encoder's dtype.
+
+        Args:
+            name: of the array, for messages.
+
+        Raises:
+            InputError: it is of another shape, or has values that do not fit.
+        """
         if array.shape != self.shape:
             raise InputError(
                 f"{name} of shape {array.shape} was given; the encoder takes {self.shape}.",
@@ -85,8 +89,7 @@ class ArrayInput(InputSpec):
         return rng.integers(0, 2, (count, *self.shape)).astype(self.dtype)
 
     def to_manifest(self) -> dict[str, Any]:
-        fields = {"kind": "array", "dtype": self.dtype, "shape": list(self.sizes)}
-        return fields | ({"channels": list(self.channels)} if self.channels else {})
+        return {"kind": "array", "dtype": self.dtype, "shape": list(self.sizes)}
 
     @classmethod
     def from_manifest(cls, fields: dict[str, Any]) -> ArrayInput:
@@ -101,26 +104,23 @@ class ArrayInput(InputSpec):
             values *= size
         if not (1 <= len(shape) <= 6 and min(shape) >= 1 and values <= MOST_VALUES) or fields["dtype"] not in DTYPES:
             raise ValueError("input shape or dtype is out of range")
-        channels = tuple(map(str, fields.get("channels", ())))
-        if channels and (shape[1:] != (len(set(channels)),) or fields["dtype"] != "float32" or len(channels) != shape[1]):
-            raise ValueError("the channels are not those of the input's shape")
-        return cls(shape, str(fields["dtype"]), channels)
+        return cls(shape, str(fields["dtype"]))
 
 
-def _loaded(example: Any, channels: tuple[str, ...]) -> tuple[str, NDArray[Any]]:
-    """An example's name in messages, and its values; of a .csv file, the columns in the order of the channels."""
+def load_array(example: Any) -> tuple[str, NDArray[Any]]:
+    """An example's name in messages, and its values.
+
+    Raises:
+        InputError: the file is unreadable, or the rows of a list differ in length.
+    """
     if not isinstance(example, (str, Path)):
         try:
             return "An array", np.asarray(example)
         except ValueError:
             raise InputError("An array is a list of rows of different lengths.", "Pass a NumPy array.") from None
     try:
-        if Path(example).suffix == ".csv":
-            return str(example), read_csv(Path(example), channels)
         with open(example, "rb") as file:
             loaded = read_npy(file, os.fstat(file.fileno()).st_size, MOST_VALUES)
-    except InputError:
-        raise
     except FileNotFoundError:
         raise InputError(f"{example} does not exist.", "Check the path.") from None
     except IsADirectoryError:

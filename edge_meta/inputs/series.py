@@ -4,15 +4,67 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.errors import InputError
+from edge_meta.inputs.array import ArrayInput, load_array
+from edge_meta.inputs.senses import require_sense
 
 MOST_BYTES = 1 << 26  # of a .csv file
+
+
+@dataclass(frozen=True)
+class SeriesInput(ArrayInput):
+    """A series of a sensor's values (steps, channels), float32. Devices take any length, and some of the channels.
+
+    Attributes:
+        channels: names of the columns.
+
+    Raises:
+        ValueError: the channels are not those of the shape, or have one name twice.
+    """
+
+    suffixes: ClassVar[frozenset[str]] = ArrayInput.suffixes | {".csv"}
+
+    channels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.sizes[1:] != (len(set(self.channels)),) or len(self.channels) != self.sizes[1] or self.dtype != "float32":
+            raise ValueError("the channels are not those of the input's shape, or of one name")
+
+    def read(self, example: Any) -> NDArray[np.float32]:
+        """Read one series, the path of a .npy or a .csv file or an array (n, c), as the encoder takes it; see `fit_series`.
+
+        A .csv file names its columns in its first line. The columns of others are the first of the channels.
+
+        Raises:
+            InputError: the file is unreadable, or the series cannot be fitted.
+        """
+        self.require_one(example)
+        require_sense(example, self.suffixes, self.noun)
+        is_table = isinstance(example, (str, Path)) and Path(example).suffix.lower() == ".csv"
+        name, array = (str(example), read_csv(Path(example), self.channels)) if is_table else load_array(example)
+        if array.ndim == 2 and array.dtype.kind in "fiu":
+            array = fit_series(array, self.sizes[0], self.channels, name)
+        return self.checked(name, array)
+
+    def to_manifest(self) -> dict[str, Any]:
+        return super().to_manifest() | {"channels": list(self.channels)}
+
+    @classmethod
+    def from_manifest(cls, fields: dict[str, Any]) -> SeriesInput:
+        """Read the fields of `to_manifest`.
+
+        Raises:
+            KeyError, TypeError, ValueError: a field is missing, of another type, or out of range.
+        """
+        array = ArrayInput.from_manifest(fields)
+        return cls(array.sizes, array.dtype, tuple(map(str, fields["channels"])))
 
 
 def fit_series(series: NDArray[Any], steps: int, channels: Sequence[str], name: str) -> NDArray[np.float32]:
@@ -49,13 +101,19 @@ def read_csv(path: Path, channels: Sequence[str]) -> NDArray[np.float64]:
     """Read the columns of a .csv file whose first line names them, (rows, len(channels)); other columns are left out.
 
     Raises:
-        InputError: no column is one of the channels, a row is of another length, or a value is no number.
-        OSError: it cannot be opened.
+        InputError: it cannot be read, or is larger than 64 MiB; no column is one of the channels, a row is of another
+            length, or a value is no number.
     """
-    if not channels:
-        raise InputError(f"{path} is a table, but this encoder does not name its channels.", "Save an array as .npy.")
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.reader(file.read(MOST_BYTES).splitlines()))
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        rows = list(csv.reader(content.decode("utf-8-sig").splitlines()))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).", "Check the path.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a readable table ({error}).", "Save it as .csv in UTF-8.") from None
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{path} has more than {MOST_BYTES:,} bytes.", "Cut it to the part that matters.")
     names = [each.strip() for each in rows[0]] if rows else []
     known = [channel for channel in channels if channel in names]
     if not known:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from edge_meta.errors import InputError
-from edge_meta.inputs import ArrayInput
+from edge_meta.inputs import ArrayInput, SeriesInput, input_from_manifest
 
-SPEC = ArrayInput((8, 3), "float32", ("ax", "ay", "az"))
+SPEC = SeriesInput((8, 3), "float32", ("ax", "ay", "az"))
 
 
 def test_a_series_is_resampled_on_straight_lines() -> None:
@@ -77,21 +77,24 @@ def test_a_bad_series_is_refused_with_its_cause(series: np.ndarray, cause: str) 
 
 
 def test_the_manifest_keeps_the_channels() -> None:
-    assert ArrayInput.from_manifest(SPEC.to_manifest()) == SPEC
-    plain = ArrayInput((8, 3))
-    assert "channels" not in plain.to_manifest()
-    assert ArrayInput.from_manifest(plain.to_manifest()) == plain
+    assert input_from_manifest(SPEC.to_manifest()) == SPEC
 
 
 @pytest.mark.parametrize("channels", [["ax"], ["ax", "ax", "ay"], ["ax", "ay", "az", "gx"]])
 def test_channels_that_are_not_the_shapes_are_refused(channels: list[str]) -> None:
     with pytest.raises(ValueError, match="channels"):
-        ArrayInput.from_manifest(SPEC.to_manifest() | {"channels": channels})
+        input_from_manifest(SPEC.to_manifest() | {"channels": channels})
 
 
-def test_an_encoder_without_channels_takes_its_shape_alone(tmp_path: Path) -> None:
+def test_an_array_takes_its_shape_alone_and_no_tables(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="of shape"):
         ArrayInput((8, 3)).read(np.ones((9, 3)))
-    (tmp_path / "a.csv").write_text("ax\n1\n2\n")
-    with pytest.raises(InputError, match="does not name its channels"):
-        ArrayInput((8, 3)).read(tmp_path / "a.csv")
+    assert ".csv" not in ArrayInput.suffixes  # so that a list of labels beside arrays is no example
+
+
+def test_a_table_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        SPEC.read(tmp_path / "none.csv")
+    (tmp_path / "binary.csv").write_bytes(b"ax\n\xff\xfe\n")
+    with pytest.raises(InputError, match="not a readable table"):
+        SPEC.read(tmp_path / "binary.csv")
