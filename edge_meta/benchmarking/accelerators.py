@@ -32,8 +32,8 @@ class AcceleratorRun:
 
     Attributes:
         accelerator: None for the interpreter.
-        compile_ms: until it is compiled and has run once.
-        embed_us: median of an embedding after that; None for a GPU that is a program.
+        compile_ms: until it is compiled and has run once; None for a GPU that is a program, whose times say nothing.
+        embed_us: median of an embedding after that; None likewise.
         difference: the largest from the interpreter's embeddings, in their own unit; None if that one does not run.
         peak_rss_mb: memory of its process, at most; None where the system does not tell.
         device: the GPU, as its driver names it.
@@ -85,11 +85,12 @@ def lines(bundle: str, found: list[AcceleratorRun]) -> Iterator[str]:
         if run.error is not None:
             yield f"{name:<14}{run.error}"
             continue
+        compiled = "–" if run.compile_ms is None else f"{run.compile_ms:,.1f} ms"
         embed = "–" if run.embed_us is None else f"{run.embed_us:,.1f} µs"
         apart = "–" if run.difference is None else f"{run.difference:.3g}"
         memory = "–" if run.peak_rss_mb is None else f"{run.peak_rss_mb:,.0f} MB"
         left = "" if run.on_cpu is None or run.accelerator == "cpu" else f"  {run.on_cpu}"
-        yield f"{name:<14}{run.compile_ms:>9,.1f} ms{embed:>12}{apart:>12}{memory:>10}{left}"
+        yield f"{name:<14}{compiled:>12}{embed:>12}{apart:>12}{memory:>10}{left}"
     if any(run.error is None and run.embed_us is None for run in found):
         yield "The GPU is a program that computes on the CPU: its speed means nothing, and is not told."
 
@@ -122,7 +123,7 @@ def _measured(bundle: Bundle, options: RuntimeOptions, runs: int) -> dict[str, A
     seconds = timing.sampler(partial(encoder.embed, example))(runs) if hardware else None
     return {
         "embeddings": synthetic_embeddings(bundle, encoder).tolist(),
-        "compile_ms": round(1e3 * taken, 1),
+        "compile_ms": round(1e3 * taken, 1) if hardware else None,
         "embed_us": None if seconds is None else round(1e6 * float(np.median(seconds)), 1),
         "peak_rss_mb": _peak_mb(),
         "device": None if placement is None else placement.device,
