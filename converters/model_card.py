@@ -79,12 +79,13 @@ def _accuracy(parity: Any) -> list[str]:
     compared = _source(parity["source"]) if "source" in parity else []
     if not parity.get("episodes"):
         return [*compared, "Accuracy is not measured: no classes were given."]
+    before, after = ("handed in", "exported") if compared else ("float32", "quantized")
     rows = [
         *compared,
         f"Prototypes, {parity['dataset']}, {parity['split']} classes, frozen batch norm, 95 % intervals; the same episodes "
         "for both:",
         "",
-        "| episodes | float32 | quantized | drop |",
+        f"| episodes | {before} | {after} | drop |",
         "| --- | --- | --- | --- |",
     ]
     for entry in parity["episodes"]:

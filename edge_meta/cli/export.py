@@ -188,10 +188,11 @@ def _fields(bundle: Bundle) -> dict[str, Any]:
 def _summary(bundle: Bundle) -> list[str]:
     manifest = bundle.manifest
     lines = [f"{bundle.path}: {manifest.quantization}, {len(bundle.model):,} bytes, {manifest.dim} dimensions"]
+    before, after = ("handed in", "exported") if "source" in manifest.parity else ("float32", manifest.quantization)
     for entry in manifest.parity.get("episodes", []):
         lines.append(
-            f"{entry['way']}-way {entry['shot']}-shot on validation classes: float32 {_percent(entry['float32'])}, "
-            f"{manifest.quantization} {_percent(entry['quantized'])}, drop {_percent(entry['drop'])} points"
+            f"{entry['way']}-way {entry['shot']}-shot on validation classes: {before} {_percent(entry['float32'])}, "
+            f"{after} {_percent(entry['quantized'])}, drop {_percent(entry['drop'])} points"
         )
     for record in manifest.embedding_maps:
         lines.append(f"takes stores of encoder {record.encoder_id[:12]} by edge-meta migrate: {record.accuracy}")
