@@ -53,13 +53,12 @@ def listen(
         raise click.UsageError("Give a FILE.wav, - or --microphone.")
     with Classifier.load(bundle, store, **vars(options)) as classifier:
         heard = listener(classifier)
-        rate = classifier.bundle.manifest.input_spec.sample_rate  # type: ignore[attr-defined]  # a listener takes sound alone
         if source is None:
-            blocks = _microphone(rate, heard)
+            blocks = _microphone(heard)
         elif source == "-":
-            blocks = _stream(sys.stdin.buffer, rate)
+            blocks = _stream(sys.stdin.buffer, heard.rate)
         else:
-            blocks = _file(Path(source), rate)
+            blocks = _file(Path(source), heard.rate)
         try:
             for event in heard.events(blocks):
                 line = json.dumps(event._asdict()) if as_json else f"{event.time:8.2f} s  {event.label}  {event.score:.0%}"
@@ -91,18 +90,19 @@ def _stream(stdin: IO[bytes], rate: int) -> Iterator[NDArray[np.int16]]:
         raise InputError(f"The stream is not readable: {error}.", "Pipe a .wav stream into edge-meta.") from None
 
 
-def _microphone(rate: int, heard: Listener) -> Iterator[NDArray[np.int16]]:
+def _microphone(heard: Listener) -> Iterator[NDArray[np.int16]]:
     try:
         import sounddevice
     except (ImportError, OSError) as error:  # an OSError where PortAudio is missing
         raise BackendError(
             f"The microphone cannot be used ({error}).", 'Install pip install "edge-meta[live]", and PortAudio.'
         ) from None
+    size = round(BLOCK * heard.rate)
     try:
-        with sounddevice.InputStream(samplerate=rate, channels=1, dtype="int16", blocksize=round(BLOCK * rate)) as stream:
+        with sounddevice.InputStream(samplerate=heard.rate, channels=1, dtype="int16", blocksize=size) as stream:
             note("Listening. Press Ctrl-C to stop.")
             while True:
-                block, lost = stream.read(stream.blocksize)
+                block, lost = stream.read(size)
                 if lost:
                     note("Some sound was lost: the machine is too slow, or busy.")
                 yield block[:, 0]

@@ -61,6 +61,7 @@ class Listener:
         clock: in seconds, for the latency.
 
     Attributes:
+        rate: of the samples, in Hz.
         gate: with the level of the last hop and the noise floor.
         windows: the number of windows that were classified so far.
 
@@ -79,7 +80,7 @@ class Listener:
         if not isinstance(spec, AudioInput):
             raise InputError(f"This bundle takes {spec.noun}s; a listener takes recordings.", "Use a bundle of sound.")
         options = options or ListenerOptions()
-        self._classify, self._on_event, self._clock, self._rate = classify, on_event, clock, spec.sample_rate
+        self._classify, self._on_event, self._clock, self.rate = classify, on_event, clock, spec.sample_rate
         self._window, self._hop = spec.samples, max(1, min(spec.samples, round(options.hop * spec.sample_rate)))
         rest = spec.samples if options.refractory is None else round(options.refractory * spec.sample_rate)
         self._ring = RingBuffer(spec.samples)
@@ -107,7 +108,7 @@ class Listener:
         for first in range(0, len(waiting) - self._hop + 1, self._hop):
             hit = self._step(waiting[first : first + self._hop])
             if hit is not None:
-                event = Event(self._heard / self._rate, *hit, 1000 * (self._clock() - arrived))
+                event = Event(self._heard / self.rate, *hit, 1000 * (self._clock() - arrived))
                 events.append(event)
                 if self._on_event is not None:
                     self._on_event(event)
@@ -122,7 +123,7 @@ class Listener:
         """
         for block in blocks:
             yield from self.feed(block)
-        end = (self._heard + len(self._waiting)) / self._rate
+        end = (self._heard + len(self._waiting)) / self.rate
         for event in self.feed(np.zeros(self._window, np.int16)):
             yield event._replace(time=min(event.time, end))
 

@@ -16,7 +16,7 @@ FINE_DRAWING = 56  # pixels a side from which on a drawing has fine strokes
 MOST_SHOT, MOST_QUERY = 5, 5
 MOST_WAY, MOST_IMAGES = {True: 20, False: 100}, {True: 80, False: 300}  # in an episode: of photos, and of small images
 
-# From the weights of `objects`, a small rate and few episodes, after which photos of few classes are learned by heart.
+# From the weights of `objects`: a small rate, and few episodes, since more of them learn photos of few classes by heart.
 STARTED = {"learning_rate": 1e-4, "episodes": 150, "augment": True}
 FROM_SCRATCH = {"episodes": 2000}
 
