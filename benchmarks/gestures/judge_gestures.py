@@ -2,23 +2,26 @@
 
     python benchmarks/gestures/judge_gestures.py gestures [BUNDLE...]
 
-Each of 60 people draws five digits 12 times. 5-way episodes are of one person. It prints accuracies with 95 % intervals: as
-a person moves alone; with the phone turned by up to 30° each time; of accelerations alone; and, for comparison, of the
-nearest mean of the motions themselves. Motions are made by `motions.py`, none was recorded.
+Five digits are drawn 15 times in each of 60 sessions; 5-way episodes are of one session. It prints accuracies with 95 %
+intervals over sessions, of one person, of many people, with the queries turned by 30°, and of accelerations alone. Beside
+them stands the nearest mean of the motions themselves, and last are the strokes, given as positions in place of
+accelerations. Motions are made by `motions.py`, none was recorded.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
-from motions import digits
+from motions import STEPS, rotations
 from numpy.typing import NDArray
-from train_gestures import HELD_BACK, accuracy_of, motions_of
+from sessions import HELD_BACK, held_back, session
 
+from edge_meta.datasets import cache
 from edge_meta.evaluation.interval import Interval
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
@@ -26,32 +29,86 @@ from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import open_encoder
 from edge_meta.types import Array
 
-PEOPLE, EACH, EPISODES = 60, 12, 10
-USUAL, TURNED = 0.1, 0.3  # radians: the standard deviation of how a phone is held; 30° is 0.52, of three axes 0.3 each
+SESSIONS, EACH, EPISODES, SHOTS = 60, 15, 20, (1, 5)
+Embed = Callable[[Array], Array]
 
 
-def rows(embed: Any) -> Iterator[dict[str, Any]]:
+class Case(NamedTuple):
+    """A kind of session: whether of many people, radians by which queries are turned, and sensor axes that are there."""
+
+    name: str
+    several: bool = False
+    turn: float = 0.0
+    axes: int = 6
+
+
+CASES = (
+    Case("one person"),
+    Case("queries turned by 30 degrees", turn=np.pi / 6),
+    Case("accelerations alone", axes=3),
+    Case("many people", several=True),
+)
+
+
+def rows(embed: Embed) -> Iterator[dict[str, Any]]:
     """The rows of one encoder, a function from motions (n, 128, 6) to embeddings (n, D)."""
-    strokes = {digit: paths for digit, paths in digits().items() if digit in HELD_BACK}
-    for name, turned, axes in (("alone", USUAL, 6), ("turned", TURNED, 6), ("accelerations alone", USUAL, 3)):
-        motions, labels = motions_of(strokes, PEOPLE, EACH, turned, seed=7)
-        motions[..., axes:] = 0
-        for shot in (1, 5):
-            generator = np.random.default_rng(0)
-            accuracies = _accuracies(embed, motions, labels, shot, generator)
-            interval = Interval.of(accuracies)
-            yield {"motions": name, "way": 5, "shot": shot, "accuracy": interval.mean, "ci95": interval.ci95}
+    for case in CASES:
+        found: dict[int, list[float]] = {shot: [] for shot in SHOTS}
+        for number in range(SESSIONS):
+            generator = np.random.default_rng((7, number))
+            paths, labels = held_back(EACH, generator)
+            motions = session(paths, generator, several=case.several)
+            motions[..., case.axes :] = 0
+            axis = generator.normal(size=3)
+            turned = _turned(motions, case.turn * axis / np.linalg.norm(axis)) if case.turn else motions
+            shots, queries = embed(motions), embed(turned)
+            for shot in SHOTS:
+                found[shot].append(_accuracy(shots, queries, labels, shot, generator))
+        for shot in SHOTS:
+            yield _row(case.name, shot, found[shot])
+    positions, labels = _strokes()
+    embeddings = embed(positions)
+    for shot in SHOTS:
+        generator = np.random.default_rng(0)
+        yield _row("strokes as positions", shot, [
+            _accuracy(embeddings, embeddings, labels, shot, generator) for _ in range(SESSIONS)
+        ])  # fmt: skip
 
 
-def _accuracies(
-    embed: Any, motions: Array, labels: NDArray[np.int32], shot: int, generator: np.random.Generator
-) -> NDArray[np.float64]:
-    """The mean accuracy of each person."""
+def _row(name: str, shot: int, accuracies: list[float]) -> dict[str, Any]:
+    interval = Interval.of(np.array(accuracies))
+    return {"motions": name, "way": len(HELD_BACK), "shot": shot, "accuracy": interval.mean, "ci95": interval.ci95}
+
+
+def _turned(motions: Array, vector: NDArray[np.float64]) -> Array:
+    """Motions in the axes of a phone that is held otherwise by a rotation vector."""
+    turn = rotations(vector)
+    turned: Array = np.concatenate([motions[..., :3] @ turn, motions[..., 3:] @ turn], axis=2).astype(np.float32)
+    return turned
+
+
+def _accuracy(shots: Array, queries: Array, labels: NDArray[np.int32], shot: int, generator: np.random.Generator) -> float:
+    """The mean accuracy of EPISODES draws; a query is no shot of the same draw."""
     found = []
-    for one in motions:
-        embeddings = embed(one)
-        found.append(np.mean([accuracy_of(embeddings, labels, shot, generator) for _ in range(EPISODES)]))
-    return np.array(found)
+    for _ in range(EPISODES):
+        drawn = np.stack([generator.permutation(np.flatnonzero(labels == label)) for label in range(labels.max() + 1)])
+        prototypes = shots[drawn[:, :shot]].mean(axis=1)
+        asked = queries[drawn[:, shot : shot + EACH - max(SHOTS)]]
+        nearest = ((asked[:, :, None] - prototypes) ** 2).sum(axis=-1).argmin(axis=-1)
+        found.append(float((nearest == np.arange(len(drawn))[:, None]).mean()))
+    return float(np.mean(found))
+
+
+def _strokes() -> tuple[Array, NDArray[np.int32]]:
+    """The strokes of the held-back digits as they were drawn in time, in the first two columns, (n, 128, 6), and which."""
+    archive = np.load(cache.folder() / "imu_gestures" / "wand.npz")
+    kept = np.isin(archive["y"], HELD_BACK)
+    positions = np.zeros((kept.sum(), STEPS, 6), np.float32)
+    for row, stroke, length in zip(positions, archive["x"][kept], archive["length"][kept], strict=True):
+        at = np.linspace(0, length - 1, STEPS)
+        for column in range(2):
+            row[:, column] = np.interp(at, np.arange(length), stroke[:length, column].astype(np.float64))
+    return positions, np.searchsorted(HELD_BACK, archive["y"][kept]).astype(np.int32)
 
 
 def as_they_are(motions: Array) -> Array:
@@ -66,16 +123,18 @@ def as_they_are(motions: Array) -> Array:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, a line for each row.")
 def main(bundles: tuple[str, ...], as_json: bool) -> None:
     """Judge each BUNDLE, beside the motions themselves."""
-    given: list[tuple[str, Any]] = [("the motions themselves", as_they_are)]
+    given: list[tuple[str, Embed]] = [("the motions themselves", as_they_are)]
     for path in bundles:
         bundle = Bundle.open(path)
-        spec, encoder = bundle.manifest.input_spec, open_encoder(bundle, RuntimeOptions())
-        given.append((f"{bundle.name}, {len(bundle.model):,} bytes", lambda one, e=encoder, s=spec: embed_all(e, s, one)))
-    for name, embed in given:
+        encoder = open_encoder(bundle, RuntimeOptions())
+        given.append(
+            (f"{bundle.name}, {len(bundle.model):,} bytes", partial(embed_all, encoder, bundle.manifest.input_spec))
+        )
+    for name, each in given:
         if not as_json:
             print(name)
-        for row in rows(embed):
-            text = f"  {row['motions']:20} 5-way {row['shot']}-shot  {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %"
+        for row in rows(each):
+            text = f"  {row['motions']:29} 5-way {row['shot']}-shot  {100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f} %"
             print(json.dumps({"encoder": name} | row) if as_json else text, flush=True)
 
 
