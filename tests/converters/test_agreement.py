@@ -54,7 +54,7 @@ def test_figures_are_in_the_manifest_and_in_the_card(tmp_path: Path) -> None:
     assert {entry["shot"] for entry in parity["episodes"]} == {1, 5}
     card = (made.path / "README.md").read_text()
     assert f"{parity['source']['noise']:.2g} of what tells these apart" in card
-    assert "| episodes | float32 | quantized | drop |" in card
+    assert "| episodes | handed in | exported | drop |" in card
 
 
 def test_noise_is_a_share_of_what_tells_examples_apart() -> None:
