@@ -4,25 +4,27 @@
 
 Five digits are drawn 15 times in each of 60 sessions; 5-way episodes are of one session. It prints accuracies with 95 %
 intervals over sessions, of one person, of many people, with the queries turned by 30°, and of accelerations alone. Beside
-them stands the nearest mean of the motions themselves, and last are the strokes, given as positions in place of
-accelerations. Motions are made by `motions.py`, none was recorded.
+them stands the nearest mean of the motions themselves. Last are the strokes, given as positions in place of accelerations,
+as they were drawn in time, and at one speed; their intervals are over draws of the same strokes. Motions are made by
+`motions.py`, none was recorded.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import click
 import numpy as np
-from motions import STEPS, rotations
+from motions import CHANNELS, STEPS, rotated, strokes
 from numpy.typing import NDArray
 from sessions import HELD_BACK, held_back, session
 
 from edge_meta.datasets import cache
 from edge_meta.evaluation.interval import Interval
+from edge_meta.inputs.series import fit_series
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle
 from edge_meta.runtime.embedding import embed_all
@@ -60,31 +62,24 @@ def rows(embed: Embed) -> Iterator[dict[str, Any]]:
             motions = session(paths, generator, several=case.several)
             motions[..., case.axes :] = 0
             axis = generator.normal(size=3)
-            turned = _turned(motions, case.turn * axis / np.linalg.norm(axis)) if case.turn else motions
+            turned = rotated(motions, case.turn * axis / np.linalg.norm(axis)).astype(np.float32) if case.turn else motions
             shots, queries = embed(motions), embed(turned)
             for shot in SHOTS:
                 found[shot].append(_accuracy(shots, queries, labels, shot, generator))
         for shot in SHOTS:
             yield _row(case.name, shot, found[shot])
-    positions, labels = _strokes()
-    embeddings = embed(positions)
-    for shot in SHOTS:
-        generator = np.random.default_rng(0)
-        yield _row("strokes as positions", shot, [
-            _accuracy(embeddings, embeddings, labels, shot, generator) for _ in range(SESSIONS)
-        ])  # fmt: skip
+    for name, positions, labels in _strokes():
+        embeddings = embed(positions)
+        for shot in SHOTS:
+            generator = np.random.default_rng(0)
+            yield _row(name, shot, [
+                _accuracy(embeddings, embeddings, labels, shot, generator) for _ in range(SESSIONS)
+            ])  # fmt: skip
 
 
 def _row(name: str, shot: int, accuracies: list[float]) -> dict[str, Any]:
     interval = Interval.of(np.array(accuracies))
     return {"motions": name, "way": len(HELD_BACK), "shot": shot, "accuracy": interval.mean, "ci95": interval.ci95}
-
-
-def _turned(motions: Array, vector: NDArray[np.float64]) -> Array:
-    """Motions in the axes of a phone that is held otherwise by a rotation vector."""
-    turn = rotations(vector)
-    turned: Array = np.concatenate([motions[..., :3] @ turn, motions[..., 3:] @ turn], axis=2).astype(np.float32)
-    return turned
 
 
 def _accuracy(shots: Array, queries: Array, labels: NDArray[np.int32], shot: int, generator: np.random.Generator) -> float:
@@ -99,16 +94,20 @@ def _accuracy(shots: Array, queries: Array, labels: NDArray[np.int32], shot: int
     return float(np.mean(found))
 
 
-def _strokes() -> tuple[Array, NDArray[np.int32]]:
-    """The strokes of the held-back digits as they were drawn in time, in the first two columns, (n, 128, 6), and which."""
+def _strokes() -> Iterator[tuple[str, Array, NDArray[np.int32]]]:
+    """The strokes of the held-back digits as positions, in time and at one speed: a name, (n, 128, 6), and the digits."""
     archive = np.load(cache.folder() / "imu_gestures" / "wand.npz")
     kept = np.isin(archive["y"], HELD_BACK)
-    positions = np.zeros((kept.sum(), STEPS, 6), np.float32)
-    for row, stroke, length in zip(positions, archive["x"][kept], archive["length"][kept], strict=True):
-        at = np.linspace(0, length - 1, STEPS)
-        for column in range(2):
-            row[:, column] = np.interp(at, np.arange(length), stroke[:length, column].astype(np.float64))
-    return positions, np.searchsorted(HELD_BACK, archive["y"][kept]).astype(np.int32)
+    drawn = [stroke[:length] for stroke, length in zip(archive["x"][kept], archive["length"][kept], strict=True)]
+    yield "strokes as positions", _series(drawn), np.searchsorted(HELD_BACK, archive["y"][kept]).astype(np.int32)
+    even = [strokes()[digit] for digit in HELD_BACK]
+    labels = np.repeat(np.arange(len(even), dtype=np.int32), [len(paths) for paths in even])
+    yield "strokes at one speed", _series(np.concatenate(even)), labels
+
+
+def _series(paths: Iterable[NDArray[Any]]) -> Array:
+    """Paths, each (steps, 2), as the encoder's first two channels, (n, 128, 6)."""
+    return np.stack([fit_series(path, STEPS, CHANNELS, "A stroke") for path in paths])
 
 
 def as_they_are(motions: Array) -> Array:

@@ -164,6 +164,12 @@ def rotations(vectors: Values) -> Values:
     return turned
 
 
+def rotated(motions: NDArray[np.floating], vectors: Values) -> Values:
+    """Motions (n, STEPS, 6) in the axes of phones that are held otherwise by rotation vectors, (3,) or (n, 3)."""
+    turns = rotations(vectors)
+    return np.concatenate([motions[..., :3] @ turns, motions[..., 3:] @ turns], axis=2)
+
+
 def grips(generator: Generator, count: int) -> Values:
     """Ways to hold a phone: matrices (count, 3, 3) from its axes to the room's (right, forward, up)."""
     upright = np.zeros((count, 3))

@@ -17,7 +17,7 @@ import click
 import keras
 import numpy as np
 import tensorflow as tf
-from motions import CHANNELS, STEPS, rotations
+from motions import CHANNELS, STEPS, rotated
 from sessions import gestures, session, with_other_sensors
 
 from edge_meta.training.motion import MotionFeatures, tcn
@@ -32,8 +32,7 @@ def episode(generator: np.random.Generator) -> Array:
     """Motions (WAY · (SHOT + QUERY), STEPS, 6); those of one gesture lie together."""
     paths = gestures(WAY, SHOT + QUERY, generator)
     motions = with_other_sensors(session(paths, generator), paths, generator)
-    turns = rotations(generator.normal(0, generator.choice(TURNS), (len(motions), 3)))
-    turned = np.concatenate([motions[..., :3] @ turns, motions[..., 3:] @ turns], axis=2)
+    turned = rotated(motions, generator.normal(0, generator.choice(TURNS), (len(motions), 3)))
     scaled: Array = (turned * np.exp(generator.uniform(-0.5, 0.5))).astype(np.float32)
     return scaled
 
@@ -76,7 +75,7 @@ def main(output: str, steps: int, learning_rate: float) -> None:
         optimizer.apply(tape.gradient(loss, network.trainable_variables), network.trainable_variables)
         return loss, accuracy
 
-    generator, seen, began = np.random.default_rng(0), [], time.monotonic()
+    generator, seen, curve, began = np.random.default_rng(0), [], [], time.monotonic()
     for number in range(1, steps + 1):
         seen.append([float(value) for value in step(tf.constant(episode(generator)))])
         if number % EVERY == 0 or number == steps:
@@ -85,8 +84,8 @@ def main(output: str, steps: int, learning_rate: float) -> None:
             print(
                 f"step {number:5}/{steps}  loss {loss:.3f}  accuracy {100 * accuracy:.1f} %  {left:.0f} min left", flush=True
             )
-            with open(folder / "metrics.jsonl", "a") as log:
-                print(json.dumps({"step": number, "loss": float(loss), "accuracy": float(accuracy)}), file=log)
+            curve.append(json.dumps({"step": number, "loss": float(loss), "accuracy": float(accuracy)}))
+            (folder / "metrics.jsonl").write_text("\n".join(curve) + "\n")
             seen.clear()
             network.save(folder / "network.keras")
 
