@@ -20,13 +20,13 @@ MOST_BYTES = 1 << 26  # of a .csv file
 
 @dataclass(frozen=True)
 class SeriesInput(ArrayInput):
-    """A series of a sensor's values (steps, channels), float32. Devices take any length, and some of the channels.
+    """A series of sensor values (steps, channels), float32. Examples may have any length, and lack some of the channels.
 
     Attributes:
         channels: names of the columns.
 
     Raises:
-        ValueError: the channels are not those of the shape, or have one name twice.
+        ValueError: the last axis has another number of channels, one is named twice, or the dtype is not float32.
     """
 
     suffixes: ClassVar[frozenset[str]] = ArrayInput.suffixes | {".csv"}
@@ -35,7 +35,7 @@ class SeriesInput(ArrayInput):
 
     def __post_init__(self) -> None:
         if self.sizes[1:] != (len(set(self.channels)),) or len(self.channels) != self.sizes[1] or self.dtype != "float32":
-            raise ValueError("the channels are not those of the input's shape, or of one name")
+            raise ValueError("the channels do not match the input's shape and dtype, or one is named twice")
 
     def read(self, example: Any) -> NDArray[np.float32]:
         """Read one series, the path of a .npy or a .csv file or an array (n, c), as the encoder takes it; see `fit_series`.
@@ -107,13 +107,14 @@ def read_csv(path: Path, channels: Sequence[str]) -> NDArray[np.float64]:
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
-        rows = list(csv.reader(content.decode("utf-8-sig").splitlines()))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}).", "Check the path.") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a readable table ({error}).", "Save it as .csv in UTF-8.") from None
     if len(content) > MOST_BYTES:
         raise InputError(f"{path} has more than {MOST_BYTES:,} bytes.", "Cut it to the part that matters.")
+    try:
+        rows = list(csv.reader(content.decode("utf-8-sig").splitlines()))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a readable table ({error}).", "Save it as .csv in UTF-8.") from None
     names = [each.strip() for each in rows[0]] if rows else []
     known = [channel for channel in channels if channel in names]
     if not known:

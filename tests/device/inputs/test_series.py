@@ -9,6 +9,7 @@ import pytest
 
 from edge_meta.errors import InputError
 from edge_meta.inputs import ArrayInput, SeriesInput, input_from_manifest
+from edge_meta.inputs.series import MOST_BYTES
 
 SPEC = SeriesInput((8, 3), "float32", ("ax", "ay", "az"))
 
@@ -98,3 +99,13 @@ def test_a_table_that_is_not_there_or_no_text_is_refused(tmp_path: Path) -> None
     (tmp_path / "binary.csv").write_bytes(b"ax\n\xff\xfe\n")
     with pytest.raises(InputError, match="not a readable table"):
         SPEC.read(tmp_path / "binary.csv")
+
+
+def test_a_table_that_is_too_large_is_refused_for_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "large.csv"
+    with open(path, "wb") as file:
+        file.truncate(MOST_BYTES)
+        file.seek(MOST_BYTES)
+        file.write("é".encode())  # which the limit cuts in two
+    with pytest.raises(InputError, match="more than 67,108,864 bytes"):
+        SPEC.read(path)
