@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,6 @@ TEXT = """\
 {values}
 
 /* How near a query must be to be known: squared distances for 1 to 64 classes, at two numbers of shots. */
-#define EM_CALIBRATED {classes}
 {limits}
 /* clang-format on */
 
@@ -54,7 +54,6 @@ def config(encoder_id: str, dim: int, output: End | None, rejection: Rejection |
         dim=dim,
         input_bytes=input_bytes,
         values="\n".join(values),
-        classes=MOST_CLASSES,
         limits="\n".join(_limits(rejection)),
     )
 
@@ -70,7 +69,8 @@ def _limits(rejection: Rejection | None) -> list[str]:
             rejection.limits(np.full(labels, shots, np.int64), np.full(labels, scatter))[0]
             for labels in range(1, MOST_CLASSES + 1)
         ]
-        lines.append(f"#define EM_FAR_{name} {{{', '.join(map(_literal, numbers))}}}")
+        for first, last in pairwise((0, 16, 32, MOST_CLASSES)):  # a program takes as many as it has classes
+            lines.append(f"#define EM_FAR_{name}_{last} {', '.join(map(_literal, numbers[first:last]))}")
         lines.append(f"#define EM_SHOTS_{name} {shots}.0f")
     lines.append(
         f"#define EM_SPREAD {_literal(rejection.spread)} /* mean squared distance of examples to their class's mean */"

@@ -16,11 +16,13 @@ from edge_meta.store import board_records as form
 from edge_meta.store.board_records import Record, SectorHeader, Steps
 from edge_meta.store.exact_sums import Sums
 from edge_meta.store.placement import create_atomically
+from edge_meta.store.reader import NONE
 from edge_meta.store.store import Store
 from edge_meta.store.store_check import check_store
 from edge_meta.types import Array
 
 MOST_CLASSES, MOST_SHOTS, MOST_LABEL_BYTES, MOST_ORIGINS = 64, 64, 250, 255
+OF_NONE = 0  # the class id of examples of none
 ANOTHER = "Read the flash again, or use another copy of it."
 
 
@@ -30,7 +32,7 @@ class Log:
 
     Attributes:
         labels: class id → label, in the order of the first shots.
-        shots: shot id → class id, origin (16 bytes) and embedding (D,).
+        shots: shot id → class id (of an example of none, `OF_NONE`), origin (16 bytes) and embedding (D,).
         removed: ids of shots that are gone.
         columns: class id → weights (D,) and bias of an adapted head.
         damaged: the places in the file of records that are beyond correction, and left out.
@@ -51,7 +53,7 @@ def write_board(store: Store, path: str | Path, steps: Steps | None, sector_byte
         unit: bytes that the flash programs at once.
 
     Returns:
-        How many `classes` and `shots` there are.
+        How many `classes`, their `shots`, and `none_shots` there are.
 
     Raises:
         LabelError: nothing is enrolled.
@@ -68,23 +70,25 @@ def write_board(store: Store, path: str | Path, steps: Steps | None, sector_byte
         labels = dict(rows.query("SELECT id, label FROM labels WHERE label != '' ORDER BY id").fetchall())
         shots = rows.query(
             "SELECT label_id, origin, shots.id, embedding FROM shots JOIN sums ON sums.id = sum_id "
-            "JOIN labels ON labels.id = label_id WHERE label != '' ORDER BY label_id, shots.rowid"
+            "JOIN labels ON labels.id = label_id ORDER BY label = '', label_id, shots.rowid"
         ).fetchall()
         removed = [removed_id for (removed_id,) in rows.query("SELECT id FROM removed ORDER BY id")]
         columns = rows.query("SELECT label_id, weights, bias FROM columns ORDER BY label_id").fetchall()
     numbers = {label_id: number for number, label_id in enumerate(labels, 1)}
+    none_shots = sum(label_id not in labels for label_id, *_ in shots)
     origins = {origin: index for index, origin in enumerate(dict.fromkeys(origin for _, origin, _, _ in shots), 1)}
     _check_limits(store, labels, [label_id for label_id, *_ in shots], len(origins))
     log = [Record(form.ORIGIN, ids=(origin,), origin=index) for origin, index in origins.items()]
     for label_id, origin, shot_id, blob in shots:
         stored = blob if steps is None else steps.stored(np.frombuffer(blob, "<f4"))
         if stored is None:
+            owner = repr(labels[label_id]) if label_id in labels else "None"
             raise StoreError(
-                f"{labels[label_id]!r} has an embedding that is not of the board's int8 steps.",
+                f"{owner} has an embedding that is not of the board's int8 steps.",
                 "Use the board's own bundle, and an encoder that gives them.",
             )
-        data = form.text(labels[label_id]) + stored
-        log.append(Record(form.SHOT, numbers[label_id], (shot_id,), data, origins[origin]))
+        data = form.text(labels.get(label_id, NONE)) + stored
+        log.append(Record(form.SHOT, numbers.get(label_id, OF_NONE), (shot_id,), data, origins[origin]))
     log += [
         Record(form.REMOVE, ids=tuple(removed[start : start + 4]), flags=form.KEEP_HEAD)
         for start in range(0, len(removed), 4)
@@ -108,14 +112,15 @@ def write_board(store: Store, path: str | Path, steps: Steps | None, sector_byte
             file.write(content.ljust(2 * sector_bytes, b"\xff"))
     except OSError as error:
         raise StoreError(f"{path} cannot be written ({error}).", "Choose another file.") from error
-    return {"classes": len(labels), "shots": len(shots)}
+    return {"classes": len(labels), "shots": len(shots) - none_shots, "none_shots": none_shots}
 
 
 def read_board(source: str | Path, path: Path, encoder_id: str, dim: int) -> dict[str, Any]:
     """Make a new store at `path` from the content of a board's flash, whole or not at all.
 
     Returns:
-        How many `classes` and `shots` there are, and the places in the file of records beyond correction, `damaged`.
+        How many `classes`, their `shots`, and `none_shots` there are, and the places in the file of records beyond
+        correction, `damaged`.
 
     Raises:
         StoreError: there is a store already; or the file is no flash of a board, or of another encoder.
@@ -136,7 +141,8 @@ def read_board(source: str | Path, path: Path, encoder_id: str, dim: int) -> dic
     def fill(new: Path) -> None:
         with Store(new, encoder_id, dim) as store:
             now = store.restore(_tables(log), source)
-            made.update(classes=len(now.labels), shots=int(now.counts.sum()))
+            none_shots = len(store.none_shots())
+            made.update(classes=len(now.labels), shots=int(now.counts.sum()), none_shots=none_shots)
 
     if not create_atomically(path, fill):
         raise taken
@@ -212,7 +218,9 @@ def _apply(
         values = np.frombuffer(rest[:size], "<f4") if header.steps is None else header.steps.values(rest[:size])
         if len(values) != header.dim or not np.isfinite(values).all() or record.ids[0] in log.shots:
             raise ValueError("no shot")
-        if record.of not in log.labels:
+        if record.of == OF_NONE and label != NONE:
+            raise ValueError("no example of none")
+        if record.of not in log.labels and record.of != OF_NONE:
             log.labels[record.of] = _free_name(log, record.of, label)
         log.shots[record.ids[0]] = (record.of, origins[record.origin], values)
         log.columns.pop(record.of, None)
@@ -259,7 +267,8 @@ def _tables(log: Log) -> dict[str, list[tuple[object, ...]]]:
     groups: dict[tuple[int, bytes], list[bytes]] = {}
     for shot_id, (number, origin, _) in log.shots.items():
         groups.setdefault((number, origin), []).append(shot_id)
-    rows = {label: row for row, label in enumerate(log.labels, 1)}
+    labels = {**log.labels, **({OF_NONE: NONE} if any(number == OF_NONE for number, *_ in log.shots.values()) else {})}
+    rows = {number: row for row, number in enumerate(labels, 1)}
     sums: list[tuple[object, ...]] = []
     shots: list[tuple[object, ...]] = []
     for (number, origin), ids in groups.items():
@@ -268,7 +277,7 @@ def _tables(log: Log) -> dict[str, list[tuple[object, ...]]]:
         sums.append((sum_id, rows[number], origin, 1, *total.to_row()))
         shots += [(shot_id, sum_id, None, log.shots[shot_id][2].astype("<f4").tobytes()) for shot_id in ids]
     return {
-        "labels": [(rows[number], label) for number, label in log.labels.items()],
+        "labels": [(rows[number], label) for number, label in labels.items()],
         "sums": sums,
         "shots": shots,
         "columns": [
@@ -280,13 +289,13 @@ def _tables(log: Log) -> dict[str, list[tuple[object, ...]]]:
 
 def _check_limits(store: Store, labels: dict[int, str], owners: list[int], origins: int) -> None:
     """Check that a board can hold what a store has."""
-    most_shots = max((owners.count(label_id) for label_id in labels), default=0)
+    most_shots = max((owners.count(label_id) for label_id in set(owners)), default=0)
     longest = max((len(label.encode()) for label in labels.values()), default=0)
     if any("\0" in label for label in labels.values()):
         raise StoreError(f"{store.path} has a label with a zero character, which ends a board's labels.", "Rename it.")
     for name, count, most in (
         ("labels", len(labels), MOST_CLASSES),
-        ("shots of a label", most_shots, MOST_SHOTS),
+        ("shots of a label, or of none", most_shots, MOST_SHOTS),
         ("bytes of a label", longest, MOST_LABEL_BYTES),
         ("origins", origins, MOST_ORIGINS),
     ):

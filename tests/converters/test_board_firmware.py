@@ -20,7 +20,7 @@ from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.heads.adapted import adapt_head
 from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.limits import known_up_to
+from edge_meta.runtime.limits import Limits
 from edge_meta.store.board import read_board
 from edge_meta.store.store import Store
 from edge_meta.types import Array
@@ -87,6 +87,7 @@ def test_a_board_learns_as_python_and_survives_power_loss(
     with Board(firmware, flash) as board:  # the power was lost between two writes
         assert board.run(f"enroll {given(*ENROLLED[-1])} kind 4").status == "EM_OK"
         answers = [board.run(f"classify {given(*each)}") for each in ASKED]
+        assert board.run(f"none {given(2, 5)}").status == "EM_OK"
         adapted = board.run(f"adapt 10 {bits(rate)} 0").lines[0]
         after = [board.run(f"classify {given(*each)}") for each in ASKED]
     values = [output.values(embed(image(*each))) for each in ASKED]
@@ -95,10 +96,11 @@ def test_a_board_learns_as_python_and_survives_power_loss(
             store.enroll(f"kind {kind}", output.values(embed(image(kind, take)))[None])
         known = compare(bundle, store, values, answers)
         assert known == [kind not in STRANGERS for kind, _ in ASKED]
+        store.enroll_none(output.values(embed(image(2, 5)))[None])
         with store.adapting() as change:
             expected = adapt_head(change, AdaptationConfig.of([rate] * 10, False, "gradient"))
         assert adapted[1:3] == [str(expected.steps), "15"]
-        compare(bundle, store, values, after)
+        assert compare(bundle, store, values, after) != known
     with Board(firmware, flash) as board:  # it has kept the adapted head
         assert [board.run(f"classify {given(*each)}") for each in ASKED[:2]] == after[:2]
         before = board.run("list")
@@ -112,7 +114,7 @@ def test_a_board_learns_as_python_and_survives_power_loss(
     with Board(firmware, flash) as board:
         assert board.run("list") == before
     done = read_board(flash_region(flash), tmp_path / "board.db", bundle.manifest.encoder_id, bundle.manifest.dim)
-    assert done == {"classes": 5, "shots": 15, "damaged": []}
+    assert done == {"classes": 5, "shots": 15, "none_shots": 1, "damaged": []}
 
 
 def flash_region(flash: Path) -> Path:
@@ -125,14 +127,14 @@ def flash_region(flash: Path) -> Path:
 def compare(bundle: Bundle, store: Store, values: list[Array], answers: list[Said]) -> list[bool]:
     """Require that the board's answers are Python's; returns which queries are known."""
     head = ScoringHead(store.snapshot())
-    limits = known_up_to(store, head, bundle.manifest, None)
+    limits = Limits(store, head, bundle.manifest)
     known = []
     for value, answer in zip(values, answers, strict=True):
         expected = head.rank(value, 3)
         assert [" ".join(line[4:]) for line in answer.lines[1:]] == [head.labels[each.label] for each in expected]
         distances = floats([line[2] for line in answer.lines[1:]])
         np.testing.assert_allclose(distances, [each.distance for each in expected], atol=1e-4)
-        known.append(bool(expected[0].distance <= limits[expected[0].label]))
+        known.append(limits.known(expected[0], value))
         assert answer.lines[0] == ["known" if known[-1] else "unknown"]
     return known
 

@@ -19,7 +19,7 @@ from edge_meta.store.store import Store
 
 pytestmark = pytest.mark.skipif(not COMPILERS, reason="there is no C compiler")
 OUTPUT, STEPS, DIM = End(0.0234375, -7), Steps(0.0234375, -7), 16
-SMALL = ["-DEM_CLASSES=6", "-DEM_SHOTS=3", *SANITIZERS]
+SMALL = ["-DEM_CLASSES=6", "-DEM_SHOTS=3", "-DEM_NONE=2", *SANITIZERS]
 RATE = bits(0.05)
 
 
@@ -35,15 +35,17 @@ def shots(driver: Driver, dim: int = DIM) -> list[str]:
 def history(driver: Driver, dim: int = DIM) -> list[str]:
     """Every kind of change, with a compaction in the middle."""
     e = shots(driver, dim)
+    none = [shot.replace("enroll", "none") for shot in e[10:]]
     return [
         f"{e[0]} a", f"{e[1]} b", f"{e[2]} a", f"{e[3]} c", "rename 2 bee", f"{e[4]} b", "undo", f"adapt 4 {RATE} 1", "undo",
-        f"adapt 5 {RATE} 1", f"{e[5]} d", "undo", "forget 1", f"{e[6]} a", "rename 3 c2", "undo", "compact", f"{e[7]} e",
-        f"adapt 3 {RATE} 1", f"{e[8]} c", "forget 2", f"{e[9]} f", "rename 3 see", f"adapt 3 {RATE} 1",
+        f"adapt 5 {RATE} 1", none[0], none[1], "undo", f"{e[5]} d", "undo", "forget 1", f"{e[6]} a", "rename 3 c2", "undo",
+        "compact", f"{e[7]} e", f"adapt 3 {RATE} 1", f"{e[8]} c", "forget-none", none[1], "forget 2", f"{e[9]} f",
+        "rename 3 see", f"adapt 3 {RATE} 1",
     ]  # fmt: skip
 
 
 def listed(answer: Said) -> list[tuple[str, int]]:
-    return [(" ".join(line[4:]), int(line[2])) for line in answer.lines]
+    return [(" ".join(line[4:]), int(line[2])) for line in answer.lines if line[0] == "class"]
 
 
 def in_store(store: Store) -> list[tuple[str, int]]:
@@ -64,7 +66,7 @@ def test_power_cuts_and_flipped_bits_lose_nothing(tmp_path: Path, mode: str) -> 
 
 
 def test_flash_that_programs_once_survives_cuts(tmp_path: Path) -> None:
-    judge(tmp_path, "cuts", ["-DEM_FLASH_PROGRAM_ONCE=1", "-DEM_FLASH_UNIT=16"])
+    judge(tmp_path, "cuts", ["-DEM_FLASH_PROGRAM_ONCE=1", "-DEM_FLASH_UNIT=16", "-DSECTOR=1280"])
 
 
 def judge(folder: Path, mode: str, flags: list[str]) -> None:
@@ -93,6 +95,23 @@ def test_a_forgotten_shot_leaves_no_byte_in_flash(driver: Driver, tmp_path: Path
     assert kept in content
     assert gone not in content
     assert b"secret" not in content
+
+
+@pytest.mark.parametrize("removal", ["forget-none", "undo"])
+def test_a_forgotten_example_of_none_leaves_no_byte(driver: Driver, tmp_path: Path, removal: str) -> None:
+    stored = OUTPUT.quantized(embeddings(3, 12)).tobytes()
+    first, second = shots(driver)[:2]
+    none = second.replace("enroll", "none")
+    taught(driver, tmp_path / "flash", [f"{first} kept", none])
+    assert stored[DIM : 2 * DIM] in (tmp_path / "flash").read_bytes()
+    commands = ["forget-none"] if removal == "forget-none" else ["forget-none", none, "undo"]
+    taught(driver, tmp_path / "flash", commands)
+    content = (tmp_path / "flash").read_bytes()
+    assert stored[:DIM] in content
+    assert stored[DIM : 2 * DIM] not in content
+    answers, _, _ = driver.run(["list", "forget-none"], tmp_path / "flash")
+    assert listed(answers[0]) == [("kept", 1)]
+    assert answers[1].status == "EM_NO_SUCH_CLASS"
 
 
 def test_a_full_flash_refuses_to_enroll_but_forgets(driver: Driver, tmp_path: Path) -> None:
@@ -126,9 +145,15 @@ def test_flash_of_another_encoder_is_refused(driver: Driver, tmp_path: Path) -> 
     assert (tmp_path / "flash").read_bytes() == before
 
 
-@pytest.mark.parametrize(("flag", "status"), [("CLASSES=2", "EM_CLASSES_FULL"), ("SHOTS=1", "EM_SHOTS_FULL")])
+@pytest.mark.parametrize(
+    ("flag", "status"),
+    [("CLASSES=2", "EM_CLASSES_FULL"), ("SHOTS=1", "EM_SHOTS_FULL"), ("NONE=1", "EM_NONE_FULL"), ("NONE=0", "EM_NONE_FULL")],
+)
 def test_a_smaller_program_changes_nothing_in_flash(driver: Driver, tmp_path: Path, flag: str, status: str) -> None:
-    taught(driver, tmp_path / "flash")
+    commands = [*history(driver), shots(driver)[0].replace("enroll", "none")]
+    if flag == "NONE=0":
+        commands = [commands[-1]]
+    taught(driver, tmp_path / "flash", commands)
     before = (tmp_path / "flash").read_bytes()
     smaller = compiled(tmp_path, output=OUTPUT, flags=[f"-DEM_{flag}"])
     assert smaller.run(["forget 3"], tmp_path / "flash")[1].startswith(f"opened {status}")
@@ -148,12 +173,14 @@ def test_garbage_is_no_flash_and_is_not_erased(driver: Driver, tmp_path: Path) -
 def test_the_desk_reads_what_the_board_was_taught(driver: Driver, tmp_path: Path) -> None:
     before = taught(driver, tmp_path / "flash")
     done = read_board(tmp_path / "flash", tmp_path / "desk.db", ENCODER_ID, DIM)
-    assert done == {"classes": 4, "shots": 5, "damaged": []}
+    assert done == {"classes": 4, "shots": 5, "none_shots": 1, "damaged": []}
     with Store(tmp_path / "desk.db", ENCODER_ID, DIM) as store:
         assert in_store(store) == before
         found = {label: store.first_shots([label], 9)[0] for label, _ in before}
+        none = store.none_shots()
     expected = OUTPUT.values(OUTPUT.quantized(embeddings(3, 12)))
     np.testing.assert_array_equal(found["see"], expected[[3, 8]])
+    np.testing.assert_array_equal(none, expected[[11]])
 
 
 def test_the_board_reads_what_the_desk_was_taught(driver: Driver, tmp_path: Path) -> None:
@@ -163,13 +190,15 @@ def test_the_board_reads_what_the_desk_was_taught(driver: Driver, tmp_path: Path
         store.enroll("bet", values[3:5])
         store.enroll("gone", values[5:])
         store.forget("gone")
+        store.enroll_none(values[4:])
         with store.adapting() as change:
             change.replace_head(np.ones((DIM, 2), np.float32), np.zeros(2, np.float32))
-        assert write_board(store, tmp_path / "flash", STEPS, 4096) == {"classes": 2, "shots": 5}
+        assert write_board(store, tmp_path / "flash", STEPS, 4096) == {"classes": 2, "shots": 5, "none_shots": 2}
         expected = state(store)
     answers, opened, _ = driver.run(["list", f"{shots(driver)[0]} new"], tmp_path / "flash")
     assert opened.startswith("opened EM_OK corrected 0 damaged 0")
     assert listed(answers[0]) == [("alef", 3), ("bet", 2)]
+    assert answers[0].lines[-1] == ["none", "2"]
     _, log = read_log((tmp_path / "flash").read_bytes(), tmp_path)
     assert len(log.columns) == 2
     write_back = tmp_path / "again.db"
@@ -194,6 +223,24 @@ def test_a_board_and_a_desk_merge_as_two_desks_do(driver: Driver, tmp_path: Path
         assert in_store(store) == [("alef", 3), ("beth", 2)]
         again = store.merge(tmp_path / "board.db")
         assert (again.added, again.removed) == (0, 0)
+
+
+def test_examples_of_none_merge_from_a_board_once(driver: Driver, tmp_path: Path) -> None:
+    values = OUTPUT.values(OUTPUT.quantized(embeddings(5, 4)))
+    with Store(tmp_path / "desk.db", ENCODER_ID, DIM) as store:
+        store.enroll("alef", values[:2])
+        store.enroll_none(values[2:])
+        write_board(store, tmp_path / "flash", STEPS, 4096)
+        driver.run([shots(driver)[0].replace("enroll", "none")], tmp_path / "flash")
+        read_board(tmp_path / "flash", tmp_path / "board.db", ENCODER_ID, DIM)
+        for added in (1, 0):
+            assert store.merge(tmp_path / "board.db").added == added
+            assert len(store.none_shots()) == 3
+        driver.run(["forget-none"], tmp_path / "flash")
+        read_board(tmp_path / "flash", tmp_path / "forgotten.db", ENCODER_ID, DIM)
+        store.merge(tmp_path / "forgotten.db")
+        assert len(store.none_shots()) == 0
+        assert in_store(store) == [("alef", 2)]
 
 
 def test_damaged_records_are_skipped_and_named(driver: Driver, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from edge_meta.heads.adapted import adapt_head
 from edge_meta.heads.rejection import Rejection
 from edge_meta.heads.scoring import ScoringHead
 from edge_meta.runtime.bundle import Bundle
-from edge_meta.runtime.limits import known_up_to
+from edge_meta.runtime.limits import Limits, known_up_to
 from edge_meta.runtime.manifest import Manifest
 from edge_meta.store.store import Store
 from edge_meta.types import Array
@@ -59,7 +59,7 @@ def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize(
-    "flags", [["-DEM_FLASH=0"], ["-DEM_ADAPT=0"], ["-DEM_FLASH=0", "-DEM_ADAPT=0"], ["-DEM_FLASH_UNIT=8"]]
+    "flags", [["-DEM_FLASH=0"], ["-DEM_ADAPT=0"], ["-DEM_FLASH=0", "-DEM_ADAPT=0"], ["-DEM_FLASH_UNIT=8"], ["-DEM_NONE=0"]]
 )
 def test_every_choice_compiles_without_a_warning(tmp_path: Path, compiler: str, flags: list[str]) -> None:
     answers, _, _ = compiled(tmp_path, compiler, flags=flags).run(["list", "undo"])
@@ -112,6 +112,57 @@ def test_queries_beyond_the_limit_are_unknown(tmp_path: Path) -> None:
     assert answers[-2].lines[1][4:] == ["class", "1"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rejection", [None, CALIBRATED])
+def test_what_lies_near_none_is_unknown_as_in_python(tmp_path: Path, kind: str, rejection: Rejection | None) -> None:
+    driver = compiled(
+        tmp_path, output=KINDS[kind], rejection=rejection, flags=["-DEM_CLASSES=30", "-DEM_NONE=20", *SANITIZERS]
+    )
+    shots = vectors(30, 3)
+    none = shots[:20, 0] + 0.35 * embeddings(40, 20)
+    between = np.repeat((shots[:20].mean(axis=1) + none) / 2.0, 5, axis=0) + 0.05 * embeddings(9, 100)
+    queries = np.concatenate([vectors(30, 30, spread=0.8).reshape(-1, DIM), between])
+    commands = [*enrolls(driver, shots), *(f"none {driver.hex(each)}" for each in none)]
+    answers, _, _ = driver.run([*commands, *(f"classify {driver.hex(query)}" for query in queries)])
+    with python_store(tmp_path, driver, shots) as store:
+        store.enroll_none(driver.quantized(none))
+        head = ScoringHead(store.snapshot())
+        limits = Limits(store, head, manifest(rejection))
+        refused = 0
+        for query, answer in zip(driver.quantized(queries), answers[-1000:], strict=True):
+            nearest = head.rank(query, 1)[0]
+            of_label = float(limits.of_labels[nearest.label])
+            of_none = limits.of_none.limit(query, int(head.counts[nearest.label]))
+            refused += of_none < nearest.distance <= of_label
+            if abs(nearest.distance / min(of_label, of_none) - 1.0) > 1e-5:  # otherwise rounding decides
+                assert answer.lines[0] == ["known" if limits.known(nearest, query) else "unknown"]
+    assert refused >= 50
+
+
+def test_examples_of_none_are_undone_and_forgotten(driver: Driver) -> None:
+    shots = vectors(3, 1)[:, 0]
+    none = [f"none {driver.hex(shot)}" for shot in shots]
+    query = f"classify {driver.hex(shots[1])}"
+    answers, _, _ = driver.run(
+        [f"enroll {driver.hex(shots[0])} a", query, none[1], query, "undo", query, none[1], none[2], "list", "forget-none",
+         query, "undo", "list", "forget-none", none[0], f"adapt 1 {bits(0.1)} 1", "undo"]
+    )  # fmt: skip
+    known = [answer.lines[0][0] for answer in answers if answer.lines and answer.lines[0][0] in ("known", "unknown")]
+    assert known == ["known", "unknown", "known", "known"]
+    assert answers[8].lines[1:] == [["none", "2"]]
+    statuses = [answer.status for answer in answers[9:]]
+    assert statuses == [
+        "EM_OK",
+        "EM_OK",
+        "EM_NOTHING_TO_UNDO",
+        "EM_OK",
+        "EM_NO_SUCH_CLASS",
+        "EM_OK",
+        "EM_FEW_CLASSES",
+        "EM_OK",
+    ]
+
+
 def test_changes_and_their_undo(driver: Driver) -> None:
     shots = vectors(3, 2)
     answers, _, _ = driver.run(
@@ -150,6 +201,7 @@ def test_forgetting_a_shot_by_undo_restores_the_prototype(driver: Driver) -> Non
         ("enroll e 00 name", "EM_BAD_ARGUMENT"),
         ("enroll i 00000000 name", "EM_BAD_ARGUMENT"),
         ("enroll", "EM_BAD_ARGUMENT"),
+        ("none e 00", "EM_BAD_ARGUMENT"),
         ("sing", "EM_BAD_ARGUMENT"),
         ("adapt 0 3f800000 0", "EM_BAD_ARGUMENT"),
         ("adapt 3 7fc00000 0", "EM_BAD_ARGUMENT"),
@@ -180,11 +232,13 @@ def test_embeddings_out_of_range_are_refused(tmp_path: Path, value: float) -> No
 
 
 def test_a_full_store_says_so(tmp_path: Path) -> None:
-    driver = compiled(tmp_path, flags=["-DEM_CLASSES=2", "-DEM_SHOTS=2", *SANITIZERS])
-    answers, _, _ = driver.run([*enrolls(driver, vectors(3, 3)), "list"])
-    statuses = [answer.status for answer in answers[:-1]]
+    driver = compiled(tmp_path, flags=["-DEM_CLASSES=2", "-DEM_SHOTS=2", "-DEM_NONE=1", *SANITIZERS])
+    none = f"none {driver.hex(vectors(1, 1)[0, 0])}"
+    answers, _, _ = driver.run([none, none, *enrolls(driver, vectors(3, 3)), "list"])
+    assert [answer.status for answer in answers[:2]] == ["EM_OK", "EM_NONE_FULL"]
+    statuses = [answer.status for answer in answers[2:-1]]
     assert statuses == ["EM_OK", "EM_OK", "EM_SHOTS_FULL"] * 2 + ["EM_CLASSES_FULL"] * 3
-    assert [line[1:3] for line in answers[-1].lines] == [["1", "2"], ["2", "2"]]
+    assert [line[1:3] for line in answers[-1].lines] == [["1", "2"], ["2", "2"], ["1"]]
 
 
 def test_without_the_macro_of_tflm_nothing_compiles(tmp_path: Path) -> None:

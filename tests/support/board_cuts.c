@@ -9,7 +9,9 @@
 
 #include "edge_meta_console.h"
 
+#ifndef SECTOR
 #define SECTOR 1024
+#endif
 #define SECTORS 3
 #define COMMANDS 64
 #define LONGEST 4096

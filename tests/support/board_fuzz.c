@@ -78,11 +78,14 @@ int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t count) {
   uint16_t id = 0;
   const em_status enrolled = em_flash_enroll(&flash, "new", shot, &id);
   if (enrolled == EM_OK && em_find(&store, "new") != id) abort();
+  if (bytes[0] & 32) (void)em_flash_enroll_none(&flash, shot);
+  if (bytes[0] & 64) (void)em_flash_forget_none(&flash);
+  if (bytes[0] & 128) (void)em_flash_undo(&flash);
   if (store.classes > 0 && bytes[0] & 4) (void)em_flash_forget(&flash, store.of[0].id);
   if (store.classes > 0 && bytes[0] & 8) (void)em_flash_rename(&flash, store.of[0].id, "other");
   if (bytes[0] & 16) (void)em_flash_compact(&flash);
   if (!flash.opened) return 0;
-  const uint8_t classes = store.classes;
-  if (em_flash_open(&flash, &store, &device, origin) != EM_OK || store.classes != classes) abort();
+  const uint8_t classes = store.classes, nones = store.nones;
+  if (em_flash_open(&flash, &store, &device, origin) != EM_OK || store.classes != classes || store.nones != nones) abort();
   return 0;
 }

@@ -10,6 +10,7 @@
 #define OWN_DISTANCES 1.5f
 #define OWN_WEIGHT 0.2f
 #define LEAST_SHARE 0.25f
+#define NONE_FACTOR 1.7f /* as in Python's heads/none_points.py */
 #define EVIDENCE_SHOTS (EM_SHOTS < 5 ? EM_SHOTS : 5)
 #define FRACTION_BITS 24 /* of the exact sums, in units of 2^-24 */
 #define LARGEST 32768.0f
@@ -24,16 +25,6 @@ static float float_of(uint32_t bits) {
   float value;
   memcpy(&value, &bits, sizeof value);
   return value;
-}
-
-const char* em_status_name(em_status status) {
-  static const char names[] = /* one after the other */
-      "EM_OK\0EM_BAD_ARGUMENT\0EM_NO_CLASSES\0EM_NO_SUCH_CLASS\0EM_CLASSES_FULL\0EM_SHOTS_FULL\0EM_LABEL_EMPTY\0"
-      "EM_LABEL_TOO_LONG\0EM_LABEL_NOT_UTF8\0EM_LABEL_TAKEN\0EM_NOT_FINITE\0EM_NOTHING_TO_UNDO\0EM_FEW_CLASSES\0"
-      "EM_WRONG_MODEL\0EM_CORRUPT_FLASH\0EM_FLASH_FULL\0EM_FLASH_FAILED";
-  const char* name = names;
-  for (uint32_t left = (uint32_t)status; left > 0u && name < &names[sizeof names - 1u]; ++name) left -= *name == '\0';
-  return name;
 }
 
 /* --- arithmetic -------------------------------------------------------------------------------------------------- */
@@ -68,15 +59,6 @@ float em_log(float x) {
   return ((float)power * -2.12194440e-4f + series) + (float)power * 0.693359375f;
 }
 
-float em_distance(const float* one, const float* other) {
-  float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f}; /* of four, since short sums round less */
-  for (uint32_t i = 0; i < EM_DIM; ++i) {
-    const float difference = one[i] - other[i];
-    sums[i & 3u] += difference * difference;
-  }
-  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-}
-
 static float value_of(em_value value) {
 #if EM_INT8
   return (float)((int32_t)value - EM_ZERO_POINT) * EM_SCALE;
@@ -87,6 +69,15 @@ static float value_of(em_value value) {
 
 void em_values(const em_value* embedding, float* values) {
   for (uint32_t i = 0; i < EM_DIM; ++i) values[i] = value_of(embedding[i]);
+}
+
+float em_distance(const float* point, const em_value* embedding) {
+  float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f}; /* of four, since short sums round less */
+  for (uint32_t i = 0; i < EM_DIM; ++i) {
+    const float difference = point[i] - value_of(embedding[i]);
+    sums[i & 3u] += difference * difference;
+  }
+  return (sums[0] + sums[1]) + (sums[2] + sums[3]);
 }
 
 /* bits / 2^drop rounded to the nearest, halves to the even one; `more` says that the bits have a fraction. drop is above 0. */
@@ -201,11 +192,7 @@ static void settle(em_store* store, em_class* of) {
     of->prototype[i] = mean_of(total, of->shots);
   }
   of->scatter = 0.0f;
-  for (uint32_t shot = 0; shot < of->shots; ++shot) {
-    float values[EM_DIM];
-    em_values(of->shot[shot], values);
-    of->scatter += em_distance(values, of->prototype);
-  }
+  for (uint32_t shot = 0; shot < of->shots; ++shot) of->scatter += em_distance(of->prototype, of->shot[shot]);
   store->fresh = 0;
 }
 
@@ -233,7 +220,32 @@ em_class* em_add_shot(em_store* store, uint16_t id, const char* label, const em_
   return of;
 }
 
-void em_remove_class(em_store* store, em_class* of) {
+em_shots em_shots_of(em_store* store, uint32_t index) {
+  em_shots shots;
+#if EM_NONE
+  if (index >= store->classes) {
+    shots.id = 0;
+    shots.label = "";
+    shots.count = &store->nones;
+    shots.shot = store->none;
+#if EM_FLASH
+    shots.source = store->none_source;
+#endif
+    return shots;
+  }
+#endif
+  em_class* of = &store->of[index];
+  shots.id = of->id;
+  shots.label = of->label;
+  shots.count = &of->shots;
+  shots.shot = of->shot;
+#if EM_FLASH
+  shots.source = of->source;
+#endif
+  return shots;
+}
+
+static void remove_class(em_store* store, em_class* of) {
   store->classes = (uint8_t)(store->classes - 1u);
   em_class* const end = &store->of[store->classes];
   for (; of < end; ++of) *of = of[1];
@@ -241,24 +253,38 @@ void em_remove_class(em_store* store, em_class* of) {
   store->fresh = 0;
 }
 
-uint8_t em_remove_shot(em_store* store, em_class* of, uint8_t shot) {
-  of->shots = (uint8_t)(of->shots - 1u);
-  if (of->shots == 0u) {
-    em_remove_class(store, of);
-    return 1;
-  }
-  for (uint32_t i = shot; i < of->shots; ++i) {
-    memcpy(of->shot[i], of->shot[i + 1u], sizeof of->shot[i]);
+void em_remove_shot(em_store* store, uint32_t index, uint32_t shot) {
+  const em_shots shots = em_shots_of(store, index);
+  const uint32_t left = *shots.count - 1u;
+  *shots.count = (uint8_t)left;
+  for (uint32_t i = shot; i < left; ++i) {
+    memcpy(shots.shot[i], shots.shot[i + 1u], sizeof shots.shot[i]);
 #if EM_FLASH
-    memcpy(of->shot_id[i], of->shot_id[i + 1u], sizeof of->shot_id[i]);
-    of->origin[i] = of->origin[i + 1u];
-    of->record[i] = of->record[i + 1u];
+    shots.source[i] = shots.source[i + 1u];
 #endif
   }
-  for (uint32_t i = 0; i < EM_DIM; ++i) of->shot[of->shots][i] = 0;
-  settle(store, of);
-  return 0;
+  clear(shots.shot[left], sizeof shots.shot[left]); /* nothing of a removed shot stays in memory */
+  if (shots.id == 0u) return;
+  em_class* of = &store->of[index];
+  if (left == 0u) {
+    remove_class(store, of);
+  } else {
+    settle(store, of);
+  }
 }
+
+#if EM_NONE
+em_status em_check_none(const em_store* store, const em_value* embedding) {
+  if (store == NULL) return EM_BAD_ARGUMENT;
+  const em_status status = em_check_embedding(embedding);
+  return status == EM_OK && store->nones >= EM_NONE ? EM_NONE_FULL : status;
+}
+
+void em_add_none(em_store* store, const em_value* embedding) {
+  memcpy(store->none[store->nones], embedding, sizeof store->none[0]);
+  store->nones = (uint8_t)(store->nones + 1u);
+}
+#endif
 
 /* --- changes ----------------------------------------------------------------------------------------------------- */
 
@@ -287,11 +313,31 @@ em_status em_enroll(em_store* store, const char* label, const em_value* embeddin
   return EM_OK;
 }
 
+#if EM_NONE
+em_status em_enroll_none(em_store* store, const em_value* embedding) {
+  const em_status status = em_check_none(store, embedding);
+  if (status != EM_OK) return status;
+  em_add_none(store, embedding);
+  store->undo = EM_UNDO_NONE;
+  store->undo_id = 0;
+  return EM_OK;
+}
+
+em_status em_forget_none(em_store* store) {
+  if (store == NULL) return EM_BAD_ARGUMENT;
+  if (store->nones == 0u) return EM_NO_SUCH_CLASS;
+  clear(store->none, sizeof store->none);
+  store->nones = 0;
+  if (store->undo == EM_UNDO_NONE) store->undo = EM_NO_UNDO;
+  return EM_OK;
+}
+#endif
+
 em_status em_forget(em_store* store, uint16_t id) {
   if (store == NULL) return EM_BAD_ARGUMENT;
   em_class* of = em_class_of(store, id);
   if (of == NULL) return EM_NO_SUCH_CLASS;
-  em_remove_class(store, of);
+  remove_class(store, of);
 #if EM_ADAPT
   (void)em_drop_head(store);
   em_keep_columns(store); /* an earlier head was fitted to the shots as well */
@@ -323,15 +369,19 @@ em_status em_rename(em_store* store, uint16_t id, const char* label) {
 
 em_status em_undo(em_store* store) {
   if (store == NULL) return EM_BAD_ARGUMENT;
-  em_class* of = em_class_of(store, store->undo_id);
-  if (store->undo == EM_NO_UNDO || (store->undo != EM_UNDO_ADAPT && of == NULL)) return EM_NOTHING_TO_UNDO;
+  if (store->undo == EM_NO_UNDO) return EM_NOTHING_TO_UNDO;
+  em_class* of = em_class_of(store, store->undo_id); /* null of an adapt or an example of none; otherwise it is there */
   if (store->undo == EM_UNDO_RENAME) {
     em_set_label(of->label, store->undo_label);
+#if EM_NONE
+  } else if (store->undo == EM_UNDO_NONE) {
+    em_remove_shot(store, store->classes, store->nones - 1u);
+#endif
   } else {
 #if EM_ADAPT
     em_restore_columns(store);
 #endif
-    if (store->undo == EM_UNDO_ENROLL) (void)em_remove_shot(store, of, (uint8_t)(of->shots - 1u));
+    if (store->undo == EM_UNDO_ENROLL) em_remove_shot(store, (uint32_t)(of - store->of), of->shots - 1u);
   }
   store->undo = EM_NO_UNDO;
   store->fresh = 0;
@@ -341,8 +391,17 @@ em_status em_undo(em_store* store) {
 /* --- limits of known --------------------------------------------------------------------------------------------- */
 
 #if EM_REJECTS
+/* Of the numbers for 1 to 64 classes, those for EM_CLASSES. */
+#if EM_CLASSES <= 16
+#define CALIBRATED(numbers) numbers##_16
+#elif EM_CLASSES <= 32
+#define CALIBRATED(numbers) numbers##_16, numbers##_32
+#else
+#define CALIBRATED(numbers) numbers##_16, numbers##_32, numbers##_64
+#endif
+
 static void calibrated_limits(em_store* store) {
-  static const float few[EM_CALIBRATED] = EM_FAR_FEW, more[EM_CALIBRATED] = EM_FAR_MORE;
+  static const float few[] = {CALIBRATED(EM_FAR_FEW)}, more[] = {CALIBRATED(EM_FAR_MORE)};
   const float at_few = few[store->classes - 1u], at_more = more[store->classes - 1u];
   for (uint32_t k = 0; k < store->classes; ++k) {
     em_class* of = &store->of[k];
@@ -357,10 +416,9 @@ static void calibrated_limits(em_store* store) {
 #if EM_PRIOR_LABELS_KNOWN
 /* The logarithm of the share of the nearest other class's limit that a shot's distance to it takes. */
 static float log_ratio(const em_store* store, uint32_t own, const em_value* shot) {
-  float values[EM_DIM], nearest = FLT_MAX, limit = FLT_MIN;
-  em_values(shot, values);
+  float nearest = FLT_MAX, limit = FLT_MIN;
   for (uint32_t k = 0; k < store->classes; ++k) {
-    const float distance = k == own ? FLT_MAX : em_distance(values, store->of[k].prototype);
+    const float distance = k == own ? FLT_MAX : em_distance(store->of[k].prototype, shot);
     if (distance < nearest) {
       nearest = distance;
       limit = store->of[k].limit;
@@ -447,6 +505,17 @@ static uint32_t first_of(const float* numbers, uint32_t count) {
   return first;
 }
 
+#if EM_NONE
+/* Whether a distance to a class of so many shots is small enough beside that to the nearest example of none, which lies
+ * farther from its own kind than a prototype does. */
+static uint8_t beside_none(const em_store* store, const float* query, float distance, float shots) {
+  for (uint32_t i = 0; i < store->nones; ++i) {
+    if (!(distance <= em_distance(query, store->none[i]) / (NONE_FACTOR * shots / (shots + 1.0f)))) return 0;
+  }
+  return 1;
+}
+#endif
+
 em_status em_classify(em_store* store, const em_value* embedding, em_answer* answer) {
   if (store == NULL || answer == NULL) return EM_BAD_ARGUMENT;
   const em_status status = em_check_embedding(embedding);
@@ -456,7 +525,7 @@ em_status em_classify(em_store* store, const em_value* embedding, em_answer* ans
   float values[EM_DIM], distances[EM_CLASSES], logits[EM_CLASSES];
   em_values(embedding, values);
   for (uint32_t k = 0; k < store->classes; ++k) {
-    distances[k] = em_distance(values, store->of[k].prototype);
+    distances[k] = em_distance(store->of[k].prototype, embedding);
     logits[k] = -distances[k];
   }
 #if EM_ADAPT
@@ -471,7 +540,12 @@ em_status em_classify(em_store* store, const em_value* embedding, em_answer* ans
     const em_class* of = &store->of[first];
     const em_match match = {of->id, of->label, distances[first], em_exp(logits[first] - best) / total};
     answer->top[place] = match;
-    if (place == 0u) answer->known = distances[first] <= of->limit;
+    if (place == 0u) {
+      answer->known = distances[first] <= of->limit;
+#if EM_NONE
+      if (beside_none(store, values, distances[first], (float)of->shots) == 0u) answer->known = 0;
+#endif
+    }
     logits[first] = -FLT_MAX;
   }
   return EM_OK;

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "edge_meta_config.h" /* of the encoder: EM_DIM, EM_INT8, EM_SCALE, EM_ZERO_POINT, EM_ENCODER_ID, EM_CALIBRATED */
+#include "edge_meta_config.h" /* of the encoder: EM_DIM, EM_INT8, EM_SCALE, EM_ZERO_POINT, EM_ENCODER_ID, and its calibration */
 
 /* Without this macro, TensorFlow Lite Micro's headers lay out TfLiteTensor in another way than its library: the program then
  * links without a warning, and gives the same nonsense for every input. */
@@ -21,6 +21,9 @@
 #endif
 #ifndef EM_SHOTS
 #define EM_SHOTS 5 /* shots of a class at most, 1 to 64 */
+#endif
+#ifndef EM_NONE
+#define EM_NONE 8 /* examples of none (things that are no class) at most, 0 to 64; 0 leaves them out */
 #endif
 #ifndef EM_LABEL_BYTES
 #define EM_LABEL_BYTES 31 /* bytes of a label in UTF-8 at most, 1 to 250 */
@@ -44,11 +47,14 @@
 #define EM_FLASH_PROGRAM_ONCE 0 /* 1: the flash has ECC, and a unit cannot be programmed again; removing then compacts */
 #endif
 
-#if EM_CLASSES < 1 || EM_CLASSES > 64 || EM_CLASSES > EM_CALIBRATED
+#if EM_CLASSES < 1 || EM_CLASSES > 64
 #error "EM_CLASSES is 1 to 64."
 #endif
 #if EM_SHOTS < 1 || EM_SHOTS > 64 || EM_LABEL_BYTES < 1 || EM_LABEL_BYTES > 250 || EM_TOP < 1
 #error "EM_SHOTS is 1 to 64, EM_LABEL_BYTES 1 to 250, EM_TOP at least 1."
+#endif
+#if EM_NONE < 0 || EM_NONE > 64
+#error "EM_NONE is 0 to 64."
 #endif
 #if EM_FLASH_UNIT != 4 && EM_FLASH_UNIT != 8 && EM_FLASH_UNIT != 16 && EM_FLASH_UNIT != 32
 #error "EM_FLASH_UNIT is 4, 8, 16 or 32."
@@ -68,9 +74,10 @@ typedef enum {
   EM_OK = 0,
   EM_BAD_ARGUMENT,    /* a null pointer, or a number out of range */
   EM_NO_CLASSES,      /* nothing is enrolled */
-  EM_NO_SUCH_CLASS,   /* no class has that id */
+  EM_NO_SUCH_CLASS,   /* no class has that id, or there are no examples of none */
   EM_CLASSES_FULL,    /* EM_CLASSES are enrolled: forget one, or compile with more */
   EM_SHOTS_FULL,      /* the class has EM_SHOTS shots */
+  EM_NONE_FULL,       /* there are EM_NONE examples of none: forget them, or compile with more */
   EM_LABEL_EMPTY,     /* a label has no characters, or white space alone */
   EM_LABEL_TOO_LONG,  /* beyond EM_LABEL_BYTES */
   EM_LABEL_NOT_UTF8,  /* the label is not UTF-8 */
@@ -87,7 +94,16 @@ typedef enum {
 /* Returns a status's name, such as "EM_OK". */
 const char* em_status_name(em_status status);
 
-enum { EM_NO_UNDO, EM_UNDO_ENROLL, EM_UNDO_RENAME, EM_UNDO_ADAPT };
+enum { EM_NO_UNDO, EM_UNDO_ENROLL, EM_UNDO_RENAME, EM_UNDO_ADAPT, EM_UNDO_NONE };
+
+#if EM_FLASH
+/* Where a shot comes from. */
+typedef struct {
+  uint8_t id[16];
+  uint32_t record : 24; /* its record's place in the sector */
+  uint32_t origin : 8;
+} em_source;
+#endif
 
 typedef struct {
   uint16_t id; /* from 1; no other class ever has it */
@@ -98,9 +114,7 @@ typedef struct {
   float limit;             /* the squared distance up to which the class is known */
   em_value shot[EM_SHOTS][EM_DIM];
 #if EM_FLASH
-  uint8_t shot_id[EM_SHOTS][16];
-  uint8_t origin[EM_SHOTS];
-  uint32_t record[EM_SHOTS]; /* where its record is, from the start of the sector */
+  em_source source[EM_SHOTS];
 #endif
 #if EM_ADAPT
   uint8_t adapted; /* whether it has a column of the last layer of its own, */
@@ -125,6 +139,13 @@ typedef struct {
   uint16_t next_id;
   char undo_label[EM_LABEL_BYTES + 1];
   em_class of[EM_CLASSES]; /* in the order of their first enrollment */
+#if EM_NONE
+  uint8_t nones; /* examples of none */
+  em_value none[EM_NONE][EM_DIM];
+#if EM_FLASH
+  em_source none_source[EM_NONE];
+#endif
+#endif
 #if EM_ADAPT
   float slope;                       /* of the columns' logits on the prototypes' */
   float most[EM_CLASSES][EM_SHOTS];  /* of each shot: its largest logit, */
@@ -154,6 +175,14 @@ void em_init(em_store* store);
 /* Adds a shot (EM_DIM values) to a label, which is created if it is new; writes the class's id unless that is null. */
 em_status em_enroll(em_store* store, const char* label, const em_value* embedding, uint16_t* id);
 
+#if EM_NONE
+/* Adds an example of none: a thing that is no class. What lies nearer to it than to its class is unknown. */
+em_status em_enroll_none(em_store* store, const em_value* embedding);
+
+/* Removes the examples of none for good; EM_NO_SUCH_CLASS if there are none. An adapted last layer stays. */
+em_status em_forget_none(em_store* store);
+#endif
+
 /* Removes a class for good. An adapted last layer goes with it, and so does the undo of what came before. */
 em_status em_forget(em_store* store, uint16_t id);
 
@@ -163,7 +192,7 @@ em_status em_rename(em_store* store, uint16_t id, const char* label);
 /* Takes back the last change, if that was an enroll, a rename or an adapt. */
 em_status em_undo(em_store* store);
 
-/* Finds the nearest classes, the best first, and whether the first is near enough to be known. */
+/* Finds the nearest classes, the best first, and whether the first is near enough to be known, and nearer than what is none. */
 em_status em_classify(em_store* store, const em_value* embedding, em_answer* answer);
 
 /* Returns the id of the class with that label; 0 if there is none. */

@@ -67,6 +67,12 @@ void em_adapted_logits(const em_store* store, const float* values, const float* 
   }
 }
 
+static float distance_of(const float* one, const float* other) {
+  float sum = 0.0f;
+  for (uint32_t i = 0; i < EM_DIM; ++i) sum += (one[i] - other[i]) * (one[i] - other[i]);
+  return sum;
+}
+
 void em_fit_slope(em_store* store) {
   float along = 0.0f, square = 0.0f;
   store->slope = 1.0f;
@@ -77,7 +83,7 @@ void em_fit_slope(em_store* store) {
     for (uint32_t j = 0; j < store->classes; ++j) {
       if (store->of[j].adapted == 0u) continue;
       moved[j] = logit_of(&store->of[j], at);
-      still[j] = -em_distance(at, store->of[j].prototype);
+      still[j] = -distance_of(at, store->of[j].prototype);
       moved_mean += moved[j];
       still_mean += still[j];
       columns += 1.0f;

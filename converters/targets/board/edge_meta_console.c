@@ -103,8 +103,34 @@ static em_status list(const em_console* console) {
     put_text(console, of->label);
     console->put(console->context, '\n');
   }
+#if EM_NONE
+  if (console->store->nones > 0u) {
+    put_text(console, "none");
+    put_number(console, console->store->nones);
+    console->put(console->context, '\n');
+  }
+#endif
   return EM_OK;
 }
+
+#if EM_NONE
+static em_status enroll_none(const em_console* console, char* rest) {
+  em_value embedding[EM_DIM];
+  const em_status status = read_example(console, &rest, embedding);
+  if (status != EM_OK) return status;
+#if EM_FLASH
+  if (console->flash != NULL) return em_flash_enroll_none(console->flash, embedding);
+#endif
+  return em_enroll_none(console->store, embedding);
+}
+
+static em_status forget_none(const em_console* console) {
+#if EM_FLASH
+  if (console->flash != NULL) return em_flash_forget_none(console->flash);
+#endif
+  return em_forget_none(console->store);
+}
+#endif
 
 static em_status prototype(const em_console* console, uint16_t id) {
   const em_class* of = em_class_of(console->store, id);
@@ -223,6 +249,10 @@ void em_console_run(const em_console* console, char* line) {
   if (same(command, "embed") != 0u) status = embed(console, rest);
   if (same(command, "classify") != 0u) status = classify(console, rest);
   if (same(command, "enroll") != 0u) status = enroll(console, rest);
+#if EM_NONE
+  if (same(command, "none") != 0u) status = enroll_none(console, rest);
+  if (same(command, "forget-none") != 0u) status = forget_none(console);
+#endif
 #if EM_ADAPT
   if (same(command, "adapt") != 0u) status = adapt(console, rest);
 #endif

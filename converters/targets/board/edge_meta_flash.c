@@ -11,7 +11,7 @@
 #define FIRST_RECORD (2u * HEADER_BYTES) /* the header stands twice */
 #define NOWHERE 0xFFFFFFFFu
 /* So much is left free of all but removals, so that a full sector can still forget. */
-#define SPARE ((12u + 16u * EM_SHOTS + 4u + EM_FLASH_UNIT - 1u) / EM_FLASH_UNIT * EM_FLASH_UNIT)
+#define SPARE ((12u + 16u * EM_MAX(EM_SHOTS, EM_NONE) + 4u + EM_FLASH_UNIT - 1u) / EM_FLASH_UNIT * EM_FLASH_UNIT)
 
 enum { RECORD, BLANK, WIPED, NO_RECORD, END };
 
@@ -171,17 +171,23 @@ static em_status removed_later(em_flash* flash, uint32_t at, const uint8_t* id, 
   }
 }
 
-/* Finds the shot of an id; returns its class, or null. */
-static em_class* shot_of(em_store* store, const uint8_t* id, uint8_t* shot) {
-  for (uint32_t k = 0; k < store->classes; ++k) {
-    for (uint8_t s = 0; s < store->of[k].shots; ++s) {
-      if (same_id(store->of[k].shot_id[s], id) != 0u) {
-        *shot = s;
-        return &store->of[k];
-      }
+typedef struct {
+  em_source* source; /* null if there is no such shot */
+  uint32_t index, shot;
+} em_place;
+
+/* Finds the shot of an id. */
+static em_place place_of(em_store* store, const uint8_t* id) {
+  em_place place = {NULL, 0, 0};
+  for (; place.index < EM_GROUPS(store); ++place.index) {
+    const em_shots shots = em_shots_of(store, place.index);
+    for (place.shot = 0; place.shot < *shots.count; ++place.shot) {
+      if (same_id(shots.source[place.shot].id, id) == 0u) continue;
+      place.source = &shots.source[place.shot];
+      return place;
     }
   }
-  return NULL;
+  return place;
 }
 
 /* Counts on from ids that this board made. */
@@ -206,16 +212,25 @@ static void name_unknown(char* label, uint16_t id) {
   em_set_label(label, name);
 }
 
+static em_source source_of(const uint8_t* id, uint8_t origin, uint32_t at) {
+  em_source source;
+  memcpy(source.id, id, sizeof source.id);
+  source.record = at & 0xFFFFFFu;
+  source.origin = origin;
+  return source;
+}
+
 /* Takes a shot over; EM_CORRUPT_FLASH if it cannot be used, or how this program's store is too small for it. */
 static em_status load_shot(em_flash* flash, const em_record* record) {
   em_store* store = flash->store;
   const uint32_t length = record->data[0];
   char label[EM_LABEL_BYTES + 1];
-  if (record->ids != 1u || record->of == 0u) return EM_CORRUPT_FLASH;
+  if (record->ids != 1u || (record->of == 0u && length > 0u)) return EM_CORRUPT_FLASH;
   if ((1u + length + sizeof store->of[0].shot[0] + 3u) / 4u * 4u != record->data_bytes) return EM_CORRUPT_FLASH;
   if (length > EM_LABEL_BYTES) return EM_LABEL_TOO_LONG;
   memcpy(label, &record->data[1], length);
   label[length] = '\0';
+  const em_source source = source_of(record->id, record->origin, record->at);
   em_value values[EM_DIM];
 #if EM_INT8
   memcpy(values, &record->data[1u + length], sizeof values);
@@ -225,25 +240,30 @@ static em_status load_shot(em_flash* flash, const em_record* record) {
     memcpy(&values[i], &bits, sizeof bits);
   }
 #endif
+  if (em_check_embedding(values) != EM_OK || place_of(store, record->id).source != NULL) return EM_CORRUPT_FLASH;
+  if (record->of == 0u) {
+#if EM_NONE
+    if (store->nones >= EM_NONE) return EM_NONE_FULL;
+    em_add_none(store, values);
+    store->none_source[store->nones - 1u] = source;
+    return EM_OK;
+#else
+    return EM_NONE_FULL;
+#endif
+  }
   em_class* of = em_class_of(store, record->of);
-  uint8_t shot;
-  if (em_check_embedding(values) != EM_OK || shot_of(store, record->id, &shot) != NULL) return EM_CORRUPT_FLASH;
   if (of == NULL && em_check_name(store, label, 0) != EM_OK) name_unknown(label, record->of);
   if (of == NULL && store->classes >= EM_CLASSES) return EM_CLASSES_FULL;
   if (of != NULL && of->shots >= EM_SHOTS) return EM_SHOTS_FULL;
   of = em_add_shot(store, record->of, label, values);
-  shot = (uint8_t)(of->shots - 1u);
-  memcpy(of->shot_id[shot], record->id, 16);
-  of->origin[shot] = record->origin;
-  of->record[shot] = record->at;
+  of->source[of->shots - 1u] = source;
   return EM_OK;
 }
 
 static void load_removal(em_store* store, const em_record* record) {
   for (uint32_t i = 0; i < record->ids; ++i) {
-    uint8_t shot;
-    em_class* of = shot_of(store, &record->id[16u * i], &shot);
-    if (of != NULL) (void)em_remove_shot(store, of, shot);
+    const em_place place = place_of(store, &record->id[16u * i]);
+    if (place.source != NULL) em_remove_shot(store, place.index, place.shot);
   }
 #if EM_ADAPT
   if ((record->flags & EM_KEEP_HEAD) == 0u) (void)em_drop_head(store);
@@ -260,9 +280,8 @@ static uint8_t load_rename(em_store* store, const em_record* record) {
   if (em_check_name(store, label, of->id) != EM_OK) name_unknown(label, of->id);
   em_set_label(of->label, label);
   for (uint32_t i = 0; i < half; ++i) {
-    uint8_t shot;
-    em_class* owner = shot_of(store, &record->id[16u * i], &shot);
-    if (owner != NULL) memcpy(owner->shot_id[shot], &record->id[16u * (half + i)], 16);
+    em_source* source = place_of(store, &record->id[16u * i]).source;
+    if (source != NULL) memcpy(source->id, &record->id[16u * (half + i)], 16);
   }
   return whole;
 }
@@ -352,6 +371,17 @@ static em_status wipe(em_flash* flash, uint32_t at) {
   return EM_OK;
 }
 
+/* Whether a live shot's record is there. */
+static uint8_t live_at(em_store* store, uint32_t at) {
+  for (uint32_t k = 0; k < EM_GROUPS(store); ++k) {
+    const em_shots shots = em_shots_of(store, k);
+    for (uint32_t s = 0; s < *shots.count; ++s) {
+      if (shots.source[s].record == at) return 1;
+    }
+  }
+  return 0;
+}
+
 /* Zeroes the data of records whose shot, class or head is gone. */
 static em_status scrub(em_flash* flash) {
   em_store* store = flash->store;
@@ -362,21 +392,18 @@ static em_status scrub(em_flash* flash) {
     em_status status = next_record(flash, &at, &record, &kind);
     if (status != EM_OK || kind == END) return status;
     if (kind != RECORD || record.data_bytes == 0u || record.data_state == EM_ZEROED) continue;
-    const em_class* of = em_class_of(store, record.of);
     uint8_t gone = 0;
     if (record.data_state == EM_BAD) {
       status = dead(flash, &record, &gone);
       if (status != EM_OK) return status;
     } else if (record.type == EM_SHOT) {
-      uint8_t live = 0, id[16];
-      for (uint32_t s = 0; of != NULL && s < of->shots; ++s) {
-        if (of->record[s] == record.at) live = 1;
-      }
+      uint8_t id[16];
       memcpy(id, record.id, sizeof id);
+      const uint8_t live = live_at(store, record.at);
       if (live == 0u) status = removed_later(flash, record.at + record.bytes, id, &gone);
       if (status != EM_OK) return status;
     } else if (record.type == EM_RENAME) {
-      gone = of == NULL;
+      gone = em_class_of(store, record.of) == NULL;
     }
 #if EM_ADAPT
     if (record.type == EM_COLUMN && record.data_state != EM_BAD) gone = em_is_adapted(store) == 0u;
@@ -462,7 +489,7 @@ static em_status format_blank(em_flash* flash, const uint8_t* origin) {
 
 em_status em_flash_open(em_flash* flash, em_store* store, const em_flash_device* device, const uint8_t* origin) {
   if (flash == NULL || store == NULL || device == NULL || origin == NULL) return EM_BAD_ARGUMENT;
-  if (device->sectors < 2u || device->sector_bytes % 64u != 0u || device->sector_bytes < 1024u) return EM_BAD_ARGUMENT;
+  if (device->sectors < 2u || device->sector_bytes % 64u != 0u || device->sector_bytes < 1024u || device->sector_bytes >> 24 != 0u) return EM_BAD_ARGUMENT;
   em_init(store);
   static const em_flash empty = {0};
   *flash = empty;
@@ -539,12 +566,12 @@ static uint32_t text_bytes(const char* label) {
   return 1u + length;
 }
 
-static em_status append_shot(em_flash* flash, uint16_t of, const char* label, const em_value* shot, const uint8_t* id,
-                             uint8_t origin, uint32_t* at) {
+/* Appends a shot, and notes where. */
+static em_status append_shot(em_flash* flash, uint16_t of, const char* label, const em_value* shot, em_source* source) {
   const uint32_t length = text_bytes(label);
   em_record record = em_begin_record(flash, EM_SHOT, of, 1, length + sizeof flash->store->of[0].shot[0]);
-  record.origin = origin;
-  memcpy(record.id, id, 16);
+  record.origin = source->origin;
+  memcpy(record.id, source->id, 16);
   put_label(&record, label);
 #if EM_INT8
   memcpy(&record.data[length], shot, EM_DIM);
@@ -555,9 +582,8 @@ static em_status append_shot(em_flash* flash, uint16_t of, const char* label, co
     em_put32(&record.data[length + 4u * i], bits);
   }
 #endif
-  const em_status status = append(flash, &record);
-  *at = record.at;
-  return status;
+  source->record = flash->end & 0xFFFFFFu;
+  return append(flash, &record);
 }
 
 #if EM_ADAPT
@@ -592,50 +618,71 @@ static em_status append_head(em_flash* flash, uint16_t only) {
 
 /* --- changes ------------------------------------------------------------------------------------------------------- */
 
+/* Appends a new shot of a class. */
+static em_status append_new(em_flash* flash, uint16_t of, const char* label, const em_value* embedding, em_source* source) {
+  const em_status status = make_room(flash, record_bytes(1, text_bytes(label) + sizeof flash->store->of[0].shot[0]) + SPARE);
+  if (status != EM_OK) return status;
+  flash->counter += 1u;
+  memcpy(source->id, flash->origin, 12);
+  em_put32(&source->id[12], flash->counter);
+  source->origin = 0;
+  return append_shot(flash, of, label, embedding, source);
+}
+
 em_status em_flash_enroll(em_flash* flash, const char* label, const em_value* embedding, uint16_t* id) {
   if (flash == NULL) return EM_BAD_ARGUMENT;
   em_store* store = flash->store;
   em_status status = em_check_enroll(store, label, embedding);
   if (status != EM_OK) return status;
-  status = make_room(flash, record_bytes(1, text_bytes(label) + sizeof store->of[0].shot[0]) + SPARE);
+  uint16_t of = em_find(store, label);
+  if (of == 0u) of = store->next_id;
+  em_source source;
+  status = append_new(flash, of, label, embedding, &source);
+  if (status == EM_OK) status = em_enroll(store, label, embedding, id);
   if (status != EM_OK) return status;
-  const uint16_t known = em_find(store, label);
-  uint8_t shot_id[16];
-  uint32_t at;
-  memcpy(shot_id, flash->origin, 12);
-  em_put32(&shot_id[12], flash->counter + 1u);
-  status = append_shot(flash, known != 0u ? known : store->next_id, label, embedding, shot_id, 0, &at);
-  if (status != EM_OK) return status;
-  flash->counter += 1u;
-  uint16_t made = 0;
-  status = em_enroll(store, label, embedding, &made);
-  if (status != EM_OK) return status;
-  em_class* of = em_class_of(store, made);
-  const uint32_t shot = of->shots - 1u;
-  memcpy(of->shot_id[shot], shot_id, sizeof shot_id);
-  of->origin[shot] = 0;
-  of->record[shot] = at;
-  if (id != NULL) *id = made;
+  em_class* made = em_class_of(store, of);
+  made->source[made->shots - 1u] = source;
   return EM_OK;
 }
 
-/* Appends the removal of the shots of a class from one on. */
-static em_status append_removal(em_flash* flash, const em_class* of, uint32_t first, uint8_t flags) {
-  const uint8_t count = (uint8_t)(of->shots - first);
-  const uint16_t id = of->id;
-  em_status status = make_room(flash, record_bytes(count, 0));
+/* Appends the removal of the shots of a class, or of the examples of none, from one on. */
+static em_status append_removal(em_flash* flash, uint32_t index, uint32_t first, uint8_t flags) {
+  const em_shots shots = em_shots_of(flash->store, index);
+  const uint8_t count = (uint8_t)(*shots.count - first);
+  const em_status status = make_room(flash, record_bytes(count, 0));
   if (status != EM_OK) return status;
-  em_record record = em_begin_record(flash, EM_REMOVE, id, count, 0);
+  em_record record = em_begin_record(flash, EM_REMOVE, shots.id, count, 0);
   record.flags = flags;
-  for (uint32_t i = 0; i < count; ++i) memcpy(&record.id[16u * i], of->shot_id[first + i], 16);
+  for (uint32_t i = 0; i < count; ++i) memcpy(&record.id[16u * i], shots.source[first + i].id, 16);
   return append(flash, &record);
 }
+
+#if EM_NONE
+em_status em_flash_enroll_none(em_flash* flash, const em_value* embedding) {
+  if (flash == NULL) return EM_BAD_ARGUMENT;
+  em_store* store = flash->store;
+  em_source source;
+  em_status status = em_check_none(store, embedding);
+  if (status == EM_OK) status = append_new(flash, 0, "", embedding, &source);
+  if (status == EM_OK) status = em_enroll_none(store, embedding);
+  if (status == EM_OK) store->none_source[store->nones - 1u] = source;
+  return status;
+}
+
+em_status em_flash_forget_none(em_flash* flash) {
+  if (flash == NULL) return EM_BAD_ARGUMENT;
+  if (flash->store->nones == 0u) return EM_NO_SUCH_CLASS;
+  em_status status = append_removal(flash, flash->store->classes, 0, EM_KEEP_HEAD);
+  if (status == EM_OK) status = em_forget_none(flash->store);
+  return status == EM_OK ? scrub(flash) : status;
+}
+#endif
 
 em_status em_flash_forget(em_flash* flash, uint16_t id) {
   if (flash == NULL) return EM_BAD_ARGUMENT;
   const em_class* of = em_class_of(flash->store, id);
   if (of == NULL) return EM_NO_SUCH_CLASS;
-  em_status status = append_removal(flash, of, 0, 0);
+  em_status status = append_removal(flash, (uint32_t)(of - flash->store->of), 0, 0);
   if (status == EM_OK) status = em_forget(flash->store, id);
   return status == EM_OK ? scrub(flash) : status;
 }
@@ -650,12 +697,12 @@ em_status em_flash_rename(em_flash* flash, uint16_t id, const char* label) {
   em_record record = em_begin_record(flash, EM_RENAME, id, (uint8_t)(2u * of->shots), text_bytes(label));
   put_label(&record, label);
   for (uint32_t i = 0; i < of->shots; ++i) {
-    memcpy(&record.id[16u * i], of->shot_id[i], 16);
-    em_renamed_id(of->shot_id[i], of->shot[i], label, &record.id[16u * (of->shots + i)]);
+    memcpy(&record.id[16u * i], of->source[i].id, 16);
+    em_renamed_id(of->source[i].id, of->shot[i], label, &record.id[16u * (of->shots + i)]);
   }
   status = append(flash, &record);
   if (status != EM_OK) return status;
-  for (uint32_t i = 0; i < of->shots; ++i) memcpy(of->shot_id[i], &record.id[16u * (of->shots + i)], 16);
+  for (uint32_t i = 0; i < of->shots; ++i) memcpy(of->source[i].id, &record.id[16u * (of->shots + i)], 16);
   return em_rename(flash->store, id, label);
 }
 
@@ -665,7 +712,7 @@ em_status em_flash_undo(em_flash* flash) {
   const uint16_t id = store->undo_id;
   const em_class* of = em_class_of(store, id);
   em_status status;
-  if (store->undo == EM_NO_UNDO || (store->undo != EM_UNDO_ADAPT && of == NULL)) return EM_NOTHING_TO_UNDO;
+  if (store->undo == EM_NO_UNDO) return EM_NOTHING_TO_UNDO;
   if (store->undo == EM_UNDO_RENAME) {
     char label[EM_LABEL_BYTES + 1];
     em_set_label(label, store->undo_label);
@@ -679,7 +726,14 @@ em_status em_flash_undo(em_flash* flash) {
   bytes += record_bytes(0, 4u + 4u * EM_DIM) * columns + record_bytes(0, 0);
 #endif
   status = make_room(flash, bytes);
-  if (status == EM_OK && store->undo == EM_UNDO_ENROLL) status = append_removal(flash, of, of->shots - 1u, EM_KEEP_HEAD);
+  if (status == EM_OK && store->undo == EM_UNDO_ENROLL) {
+    status = append_removal(flash, (uint32_t)(of - store->of), of->shots - 1u, EM_KEEP_HEAD);
+  }
+#if EM_NONE
+  if (status == EM_OK && store->undo == EM_UNDO_NONE) {
+    status = append_removal(flash, store->classes, store->nones - 1u, EM_KEEP_HEAD);
+  }
+#endif
 #if EM_ADAPT
   const uint8_t adapt = store->undo == EM_UNDO_ADAPT;
 #endif
@@ -736,12 +790,12 @@ static em_status copy_live(em_flash* flash, uint32_t from) {
   em_store* store = flash->store;
   const uint32_t size = flash->device->sector_bytes;
   em_status status = copy_rest(flash, from);
-  for (uint32_t k = 0; k < store->classes && status == EM_OK; ++k) {
-    const em_class* of = &store->of[k];
-    for (uint32_t s = 0; s < of->shots && status == EM_OK; ++s) {
-      if (flash->end + record_bytes(1, text_bytes(of->label) + sizeof of->shot[0]) > size) return EM_FLASH_FULL;
-      uint32_t at;
-      status = append_shot(flash, of->id, of->label, of->shot[s], of->shot_id[s], of->origin[s], &at);
+  for (uint32_t k = 0; k < EM_GROUPS(store) && status == EM_OK; ++k) {
+    const em_shots shots = em_shots_of(store, k);
+    for (uint32_t s = 0; s < *shots.count && status == EM_OK; ++s) {
+      if (flash->end + record_bytes(1, text_bytes(shots.label) + sizeof shots.shot[0]) > size) return EM_FLASH_FULL;
+      em_source source = shots.source[s]; /* its record's place counts when all are copied */
+      status = append_shot(flash, shots.id, shots.label, shots.shot[s], &source);
     }
   }
 #if EM_ADAPT
@@ -757,13 +811,13 @@ static em_status copy_live(em_flash* flash, uint32_t from) {
 static em_status find_records(em_flash* flash) {
   uint32_t at = FIRST_RECORD;
   em_record record;
-  uint8_t kind, shot;
+  uint8_t kind;
   for (;;) {
     const em_status status = next_record(flash, &at, &record, &kind);
     if (status != EM_OK || kind == END) return status;
     if (kind != RECORD || record.type != EM_SHOT) continue;
-    em_class* of = shot_of(flash->store, record.id, &shot);
-    if (of != NULL) of->record[shot] = record.at;
+    em_source* source = place_of(flash->store, record.id).source;
+    if (source != NULL) source->record = record.at & 0xFFFFFFu;
   }
 }
 

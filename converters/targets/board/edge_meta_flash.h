@@ -24,7 +24,7 @@ typedef struct {
 
 #define EM_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define EM_RECORD_SHOT (12 + 20 + 4 + EM_LABEL_BYTES + (EM_INT8 ? 1 : 4) * EM_DIM + 4)
-#define EM_RECORD_IDS (12 + 32 * EM_SHOTS + 4 + 4 + EM_LABEL_BYTES + 4)
+#define EM_RECORD_IDS (12 + EM_MAX(32 * EM_SHOTS, 16 * EM_NONE) + 4 + 4 + EM_LABEL_BYTES + 4)
 #define EM_RECORD_COLUMN (EM_ADAPT ? 12 + 4 + 4 * EM_DIM + 4 : 0)
 #define EM_RECORD_BYTES (EM_MAX(EM_MAX(EM_RECORD_SHOT, EM_RECORD_IDS), EM_RECORD_COLUMN) + EM_FLASH_UNIT)
 
@@ -46,13 +46,17 @@ typedef struct {
 } em_flash;
 
 /* Opens the flash and fills the store from it; formats it if it is blank. If this program's store is too small for what is
- * there, returns EM_CLASSES_FULL, EM_SHOTS_FULL or EM_LABEL_TOO_LONG, and changes nothing. `origin` is 16 random bytes, used when formatting
+ * there, returns EM_CLASSES_FULL, EM_SHOTS_FULL, EM_NONE_FULL or EM_LABEL_TOO_LONG, and changes nothing. `origin` is 16 random bytes, used when formatting
  * alone: shot ids are made of them, so no other board, and no formatting of this one, may have the same. */
 em_status em_flash_open(em_flash* flash, em_store* store, const em_flash_device* device, const uint8_t* origin);
 
 /* As the functions of edge_meta.h; what they return EM_OK for is in flash. Undo reaches back to the last open. */
 em_status em_flash_enroll(em_flash* flash, const char* label, const em_value* embedding, uint16_t* id);
 em_status em_flash_forget(em_flash* flash, uint16_t id);
+#if EM_NONE
+em_status em_flash_enroll_none(em_flash* flash, const em_value* embedding);
+em_status em_flash_forget_none(em_flash* flash);
+#endif
 em_status em_flash_rename(em_flash* flash, uint16_t id, const char* label);
 em_status em_flash_undo(em_flash* flash);
 #if EM_ADAPT

@@ -28,17 +28,37 @@ void em_values(const em_value* embedding, float* values);
 /* Adds a shot to a class of that id, made if it is new, without any check; returns the class. */
 em_class* em_add_shot(em_store* store, uint16_t id, const char* label, const em_value* embedding);
 
-/* Removes a shot; returns 1 if the class went with it. */
-uint8_t em_remove_shot(em_store* store, em_class* of, uint8_t shot);
+/* The shots of a class, by its index; beyond the last class, the examples of none. */
+typedef struct {
+  uint16_t id;       /* 0 of the examples of none, */
+  const char* label; /* and "" */
+  uint8_t* count;
+  em_value (*shot)[EM_DIM];
+#if EM_FLASH
+  em_source* source;
+#endif
+} em_shots;
 
-/* Removes a class. */
-void em_remove_class(em_store* store, em_class* of);
+/* How many there are of them. */
+#define EM_GROUPS(store) ((store)->classes + (EM_NONE > 0 ? 1u : 0u))
+em_shots em_shots_of(em_store* store, uint32_t index);
+
+/* Removes a shot, and a class with its last one. */
+void em_remove_shot(em_store* store, uint32_t index, uint32_t shot);
+
+#if EM_NONE
+/* Checks that em_enroll_none would succeed. */
+em_status em_check_none(const em_store* store, const em_value* embedding);
+
+/* Adds an example of none without any check. */
+void em_add_none(em_store* store, const em_value* embedding);
+#endif
 
 /* Sets a class's label, cut at EM_LABEL_BYTES. */
 void em_set_label(char* to, const char* label);
 
-/* The squared distance of two vectors. */
-float em_distance(const float* one, const float* other);
+/* The squared distance of an embedding to a point. */
+float em_distance(const float* point, const em_value* embedding);
 
 /* exp and log to about 2 units in the last place; exp is 0 below -87. log is of a positive, normal number. */
 float em_exp(float x);
