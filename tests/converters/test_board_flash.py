@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.board import COMPILERS, CUTS, ENCODER_ID, SANITIZERS, Driver, Said, bits, compiled
+from support.board import COMPILERS, CUTS, ENCODER_ID, OLDER_FLASH, SANITIZERS, Driver, Said, bits, compiled
 from support.device import cli, embeddings, state, takes
 
 from converters.targets.integer import End
@@ -82,6 +82,17 @@ def test_what_is_enrolled_is_there_at_the_next_start(driver: Driver, tmp_path: P
     answers, opened, _ = driver.run(["list"], tmp_path / "flash")
     assert listed(answers[0]) == before == [("see", 2), ("a", 1), ("e", 1), ("f", 1)]
     assert "opened EM_OK corrected 0 damaged 0 at 0 torn 0" in opened
+
+
+def test_flash_of_firmware_before_none_still_loads(tmp_path: Path) -> None:
+    driver = compiled(tmp_path, dim=4, output=OUTPUT, flags=["-DEM_CLASSES=6", "-DEM_SHOTS=3", *SANITIZERS])
+    older = bytes.fromhex(OLDER_FLASH.read_text().replace("\n", ""))  # with a rename, a removal and an adapted head
+    (tmp_path / "flash").write_bytes(older.ljust(2048, b"\xff"))
+    query = driver.hex(embeddings(3, 12, 4)[1])
+    answers, opened, _ = driver.run(["list", f"classify {query}"], tmp_path / "flash", 1024)
+    assert opened == "opened EM_OK corrected 0 damaged 0 at 0 torn 0 end 556"
+    assert listed(answers[0]) == [("a", 1), ("bee", 1), ("d", 2)]
+    assert [line[3] for line in answers[1].lines[1:]] == ["3f7ff72a", "390d54d7", "32ae0d88"]  # that firmware's scores
 
 
 def test_a_forgotten_shot_leaves_no_byte_in_flash(driver: Driver, tmp_path: Path) -> None:

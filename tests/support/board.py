@@ -17,6 +17,7 @@ from edge_meta.heads.rejection import Rejection
 from edge_meta.types import Array
 
 DRIVER, CUTS = (Path(__file__).parent / f"board_{name}.c" for name in ("driver", "cuts"))
+OLDER_FLASH = Path(__file__).with_name("board_older_flash.hex")  # a sector that firmware without examples of none wrote
 WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", "-Wdouble-promotion", "-Wshadow", "-Werror"]
 SANITIZERS = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 ENCODER_ID = "0123456789abcdef" * 2

@@ -70,6 +70,7 @@ typedef int8_t em_value; /* the encoder's output as it is: (q - EM_ZERO_POINT) *
 typedef float em_value;
 #endif
 
+/* New statuses come last, so that each keeps its number. */
 typedef enum {
   EM_OK = 0,
   EM_BAD_ARGUMENT,    /* a null pointer, or a number out of range */
@@ -77,7 +78,6 @@ typedef enum {
   EM_NO_SUCH_CLASS,   /* no class has that id, or there are no examples of none */
   EM_CLASSES_FULL,    /* EM_CLASSES are enrolled: forget one, or compile with more */
   EM_SHOTS_FULL,      /* the class has EM_SHOTS shots */
-  EM_NONE_FULL,       /* there are EM_NONE examples of none: forget them, or compile with more */
   EM_LABEL_EMPTY,     /* a label has no characters, or white space alone */
   EM_LABEL_TOO_LONG,  /* beyond EM_LABEL_BYTES */
   EM_LABEL_NOT_UTF8,  /* the label is not UTF-8 */
@@ -88,7 +88,8 @@ typedef enum {
   EM_WRONG_MODEL,     /* the flash holds classes of another encoder, or of another kind of values */
   EM_CORRUPT_FLASH,   /* no sector can be read, and they are not blank; nothing was erased */
   EM_FLASH_FULL,      /* the records do not fit into a sector; nothing was changed */
-  EM_FLASH_FAILED     /* one of your flash functions failed; open the flash again */
+  EM_FLASH_FAILED,    /* one of your flash functions failed; open the flash again */
+  EM_NONE_FULL        /* there are EM_NONE examples of none: forget them, or compile with more */
 } em_status;
 
 /* Returns a status's name, such as "EM_OK". */
