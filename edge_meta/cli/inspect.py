@@ -27,11 +27,21 @@ from edge_meta.store.reader import NONE
 @click.option("--shots", "list_shots", is_flag=True, help="List every shot with its id and origin.")
 @click.option("--verify", is_flag=True, help="Run every signature of the encoder once, in a separate process.")
 @click.option("--runtime", is_flag=True, help="List the interpreters, and compare their embeddings.")
+@click.option(
+    "--board", is_flag=True, help="List the flash, RAM and instructions on a microcontroller, and boards that have them."
+)
 @store_option
 @runtime_options
 @json_option
 def inspect(
-    bundle: str, list_shots: bool, verify: bool, runtime: bool, store: str | None, options: RuntimeOptions, as_json: bool
+    bundle: str,
+    list_shots: bool,
+    verify: bool,
+    runtime: bool,
+    board: bool,
+    store: str | None,
+    options: RuntimeOptions,
+    as_json: bool,
 ) -> None:
     """Show what BUNDLE is and what is enrolled.
 
@@ -42,6 +52,7 @@ def inspect(
       edge-meta inspect download.zip --verify    # does the encoder of a stranger's bundle run?
       edge-meta inspect omniglot --runtime --delegate libedgetpu.so.1
       edge-meta inspect omniglot --runtime --accelerator gpu    # which operators run where?
+      edge-meta inspect omniglot --board    # which microcontrollers have room for it?
 
     The options of the interpreter, from --backend to --fallback, are for --runtime; --verify takes --backend alone.
     """
@@ -52,6 +63,8 @@ def inspect(
         facts["verified"] = asdict(check_bundle(opened, options.backend))
     if runtime:
         facts["runtime"] = _runtime(opened, options)
+    if board:
+        facts["board"] = _board(opened)
     emit(facts, as_json, lines(facts))
 
 
@@ -109,6 +122,12 @@ def _store(bundle: Bundle, path: str | None, list_shots: bool) -> dict[str, Any]
         "can_promise": rejection is not None and rejection.can_promise(len(classes)),
         "expected": None if rejection is None or expected is None else expected.facts(),
     }
+
+
+def _board(bundle: Bundle) -> dict[str, Any]:
+    from converters.targets.board_fit import facts  # not before it is needed: it imports the interpreter's schema
+
+    return facts(bundle)
 
 
 def _runtime(bundle: Bundle, options: RuntimeOptions) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edge_meta.inputs import input_from_manifest
+from edge_meta.reports import board_text
 from edge_meta.reports.unknown_text import expected_lines, no_promise
 from edge_meta.runtime.embedding_map_record import MigrationAccuracy
 from edge_meta.runtime.placement import Placement
 
 
 def lines(facts: Mapping[str, Any]) -> Iterator[str]:
-    """Lines of text for the facts that `--json` prints; `verified` and `runtime` may be missing."""
+    """Lines of text for the facts that `--json` prints; `verified`, `runtime` and `board` may be missing."""
     yield from _bundle(facts)
     yield from _store(facts)
     if "verified" in facts:
@@ -20,6 +21,8 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"verified: {facts['verified']['backend']} ran {ran}"
     if "runtime" in facts:
         yield from _runtime(facts["runtime"])
+    if "board" in facts:
+        yield from board_text.lines(facts["board"])
 
 
 def _bundle(facts: Mapping[str, Any]) -> Iterator[str]:

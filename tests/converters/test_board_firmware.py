@@ -11,10 +11,11 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from support.board import ENCODER_ID, Said, bits, floats
 from support.device import draw
-from support.firmware import CPU, FLAGS, MISSING, WARNINGS, WHY_NOT, Board, blank_flash, build, cross
+from support.firmware import FLAGS, MISSING, WARNINGS, WHY_NOT, Board, blank_flash, build, cross
 
 from converters.targets import export_target
 from converters.targets.board_config import LIBRARY, config
+from converters.targets.board_size import ENCODER_STACK, STACK, classify_instructions
 from converters.targets.integer import End, IntegerEncoder
 from edge_meta.heads.adaptation import AdaptationConfig
 from edge_meta.heads.adapted import adapt_head
@@ -117,6 +118,24 @@ def test_a_board_learns_as_python_and_survives_power_loss(
     assert done == {"classes": 5, "shots": 15, "none_shots": 1, "damaged": []}
 
 
+@needs_board
+def test_classifying_costs_little_beside_the_encoder(firmware: Path, tmp_path: Path) -> None:
+    dim, classes = 112, 16
+    embedded = [f"e {random.tobytes().hex()}" for random in np.random.default_rng(0).integers(-128, 128, (17, dim), np.int8)]
+    with Board(firmware, blank_flash(tmp_path / "flash"), counted=True) as board:
+        read, encoder = board.cost(f"embed {embedded[0]}"), board.cost(f"embed {given(0, 0)}")
+        enroll = [board.cost(f"enroll {each} class {k}") for k, each in enumerate(embedded[:classes])][-1]
+        limits, classify = (board.cost(f"classify {embedded[-1]}") for _ in range(2))
+        forget = board.cost("forget 3")
+    for cost in (limits, enroll, forget):
+        assert cost.stack <= STACK
+    assert encoder.stack <= ENCODER_STACK
+    taken = classify.instructions - read.instructions  # reading the embedding is not classifying
+    np.testing.assert_allclose(taken, classify_instructions(dim, classes), rtol=0.1)
+    assert taken < encoder.instructions / 1000
+    np.testing.assert_allclose(encoder.instructions, 37_864_680, rtol=0.02)
+
+
 def flash_region(flash: Path) -> Path:
     """The board's two sectors."""
     region = flash.with_name("region")
@@ -137,29 +156,6 @@ def compare(bundle: Bundle, store: Store, values: list[Array], answers: list[Sai
         known.append(limits.known(expected[0], value))
         assert answer.lines[0] == ["known" if known[-1] else "unknown"]
     return known
-
-
-@needs_tools
-def test_the_library_is_small_and_has_no_doubles(tmp_path: Path) -> None:
-    rejection = Bundle.open("objects").manifest.rejection
-    (tmp_path / "edge_meta_config.h").write_text(config(ENCODER_ID, 112, End(0.1, 0), rejection, 784))
-    sizes = {}
-    for name, flags, sources in (
-        ("classes alone", ["-DEM_ADAPT=0", "-DEM_FLASH=0"], ["edge_meta"]),
-        ("all", [], ["edge_meta", "edge_meta_adapt", "edge_meta_flash", "edge_meta_records"]),
-    ):
-        objects = [tmp_path / f"{source}.o" for source in sources]
-        for source, made in zip(sources, objects, strict=True):
-            cross("gcc", *CPU, *FLAGS, *WARNINGS, "-Wdouble-promotion", "-std=c99", *flags, f"-I{tmp_path}",
-                  "-c", LIBRARY / f"{source}.c", "-o", made)  # fmt: skip
-        lines = cross("size", *objects).splitlines()[1:]
-        sizes[name] = sum(int(line.split()[0]) for line in lines)
-        assert [line.split()[1:3] for line in lines] == [["0", "0"]] * len(objects)  # no memory but the user's
-        symbols = {line.split()[-1] for line in cross("nm", "-u", *objects).splitlines() if " U " in line}
-        outside = {symbol for symbol in symbols if not symbol.startswith("em_")}
-        assert outside <= {"memcpy", "memmove", "memset", "__aeabi_uldivmod"}
-    assert sizes["classes alone"] <= 4096
-    assert sizes["all"] <= 13_900
 
 
 @needs_tools

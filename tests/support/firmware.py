@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from support.board import Said
 
@@ -23,6 +25,8 @@ WHY_NOT = (
     else "TFLM_SOURCE names no folder with tflm_src.tar.xz, TensorFlow Lite Micro's sources, and qemu/mps2.ld"
 )  # fmt: skip
 FLASH_BYTES = 16 << 20
+COSTS_AT = 15 << 20  # where mps2/port.c notes them
+INSTRUCTIONS_A_TICK = 40  # of SysTick, of 25 MHz, at a nanosecond each
 CPU = ["-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", "-mfloat-abi=hard", "-mthumb"]
 FLAGS = ["-Os", "-DTF_LITE_STATIC_MEMORY", "-DNDEBUG", "-ffunction-sections", "-fdata-sections", "-fno-math-errno"]
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
@@ -51,12 +55,12 @@ def library_objects(folder: Path, firmware: Path) -> tuple[Path, list[Path]]:
     subprocess.run(["tar", "-xJf", SOURCE / "tflm_src.tar.xz", "-C", folder], check=True)
     tree, out = folder / "tflm", Path(os.environ.get("EDGE_META_TFLM_BUILD", folder / "objects"))
     registered = re.findall(r"resolver\.Add(\w+)\(\)", (firmware / "encoder.h").read_text())
-    wanted = {re.sub(r"(?<=[a-z])(?=[A-Z0-9])", "_", name).upper() for name in registered}
+    wanted = {name.upper() for name in registered}
     sources = [path for part in CORE for path in sorted((tree / part).glob("*.cc"))] + [tree / KERNELS / "kernel_util.cc"]
     faster = {path.name: path for path in (tree / KERNELS / "cmsis_nn").glob("*.cc")}
     for path in sorted((tree / KERNELS).glob("*.cc")):
         path = faster.get(path.name, path)
-        if wanted & set(re.findall(r"Register_(\w+)\(\) \{", path.read_text())):
+        if wanted & {name.replace("_", "") for name in re.findall(r"Register_(\w+)\(\) \{", path.read_text())}:
             sources.append(path)
             common = tree / KERNELS / f"{path.stem}_common.cc"
             sources += [common] if common.exists() else []
@@ -96,24 +100,37 @@ def blank_flash(path: Path) -> Path:
     return path
 
 
+class Cost(NamedTuple):
+    """The cost of a command.
+
+    Attributes:
+        stack: bytes.
+    """
+
+    instructions: int
+    stack: int
+
+
 @dataclass
 class Board:
     """A board in QEMU whose power is on from `with` to its end; the flash is a file.
 
     Attributes:
+        counted: whether each instruction takes a nanosecond of the board's time; it runs slower then.
         ready: the first line that it says.
     """
 
     program: Path
     flash: Path
     ready: str = ""
+    counted: bool = False
 
     def __enter__(self) -> Board:
         backing = f"memory-backend-file,id=m,mem-path={self.flash},size=16M,share=on"
         self._process = subprocess.Popen(
             ["qemu-system-arm", "-M", "mps2-an386,memory-backend=m", "-object", backing, "-display", "none",
              "-monitor", "none", "-serial", "stdio", "-semihosting-config", "enable=on,target=native",
-             "-kernel", str(self.program)],
+             "-kernel", str(self.program), *(["-icount", "shift=0"] if self.counted else [])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
         )  # fmt: skip
         self.ready = self._line()
@@ -138,6 +155,14 @@ class Board:
             if words[0] in ("ok", "error"):
                 return Said("EM_OK" if words[0] == "ok" else words[1], before)
             before.append(words)
+
+    def cost(self, command: str) -> Cost:
+        """Run a command on a board that is `counted`; returns what it took until its answer began."""
+        assert self.run(command).status == "EM_OK"
+        with self.flash.open("rb") as file:
+            file.seek(COSTS_AT)
+            ticks, stack = struct.unpack("<II", file.read(8))
+        return Cost(ticks * INSTRUCTIONS_A_TICK, stack)
 
     def _line(self) -> str:
         assert self._process.stdout is not None
