@@ -48,6 +48,10 @@ class BackendError(EdgeMetaError):
     """No interpreter can run the encoder, or a needed package is not installed."""
 
 
+class BoardError(EdgeMetaError):
+    """A board on a serial line does not answer, refuses a command, or is of another encoder."""
+
+
 class RegressionError(EdgeMetaError):
     """A benchmark is slower than an earlier one allows."""
 

@@ -34,6 +34,7 @@ SECTIONS = {
         "inspect": "inspect",
         "benchmark": "benchmark",
         "serve": "serve",
+        "board": "board",
     },
     "Between stores": {
         "merge": "store",

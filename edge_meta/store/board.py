@@ -45,12 +45,15 @@ class Log:
     damaged: list[int] = field(default_factory=list)
 
 
-def write_board(store: Store, path: str | Path, steps: Steps | None, sector_bytes: int, unit: int = 4) -> dict[str, int]:
+def write_board(
+    store: Store, path: str | Path, steps: Steps | None, sector_bytes: int, unit: int = 4, generation: int = 1
+) -> dict[str, int]:
     """Write a store as the content of two sectors of flash, whole or not at all; replace a file that is there.
 
     Args:
         steps: of the board's int8 embeddings; None if the board keeps float32.
         unit: bytes that the flash programs at once.
+        generation: of the sector; of two, the later one counts.
 
     Returns:
         How many `classes`, their `shots`, and `none_shots` there are.
@@ -97,9 +100,8 @@ def write_board(store: Store, path: str | Path, steps: Steps | None, sector_byte
         Record(form.COLUMN, numbers[label_id], data=struct.pack("<f", bias) + weights) for label_id, weights, bias in columns
     ]
     log += [*heads, Record(form.HEAD, len(heads))] if heads else []
-    header = SectorHeader(
-        store.dim, steps, len(labels) + 1, 1, bytes.fromhex(store.encoder_id), os.urandom(16), sector_bytes, unit
-    )
+    encoder_id, origin = bytes.fromhex(store.encoder_id), os.urandom(16)
+    header = SectorHeader(store.dim, steps, len(labels) + 1, generation, encoder_id, origin, sector_bytes, unit)
     parts = [record.encoded() for record in log]
     content = header.encoded() + b"".join(part + bytes(-len(part) % unit) for part in parts)
     if len(content) > sector_bytes:

@@ -95,6 +95,29 @@ class Driver:
         return f"e {stored.tobytes().hex()}"
 
 
+class DriverPort:
+    """A driver as a serial port, for `BoardLine`."""
+
+    def __init__(self, driver: Driver, flash: Path, sector: int = 4096) -> None:
+        self._process = subprocess.Popen(
+            [driver.program, flash, str(sector), "2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+
+    def write(self, content: bytes, /) -> int | None:
+        assert self._process.stdin is not None
+        return self._process.stdin.write(content)
+
+    def readline(self) -> bytes:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def __enter__(self) -> DriverPort:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._process.communicate()
+
+
 def compiled(
     folder: Path,
     compiler: str = "gcc",

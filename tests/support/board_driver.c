@@ -101,6 +101,7 @@ int main(int count, char** arguments) {
     }
 #endif
     em_console_run(&console, line);
+    fflush(stdout); /* for one who reads each answer before the next command */
   }
 #if EM_FLASH
   if (path != NULL) save();

@@ -7,6 +7,8 @@ import re
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -126,13 +128,8 @@ class Board:
     counted: bool = False
 
     def __enter__(self) -> Board:
-        backing = f"memory-backend-file,id=m,mem-path={self.flash},size=16M,share=on"
-        self._process = subprocess.Popen(
-            ["qemu-system-arm", "-M", "mps2-an386,memory-backend=m", "-object", backing, "-display", "none",
-             "-monitor", "none", "-serial", "stdio", "-semihosting-config", "enable=on,target=native",
-             "-kernel", str(self.program), *(["-icount", "shift=0"] if self.counted else [])],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-        )  # fmt: skip
+        options = ["-icount", "shift=0"] if self.counted else []
+        self._process = _emulator(self.program, self.flash, "stdio", options)
         self.ready = self._line()
         return self
 
@@ -169,3 +166,28 @@ class Board:
         line = self._process.stdout.readline()
         assert line, "the board is silent"
         return line.rstrip("\n")
+
+
+@contextmanager
+def serial_board(program: Path, flash: Path) -> Iterator[str]:
+    """Run a board in QEMU; gives the name of the serial port that it is on."""
+    process = _emulator(program, flash, "pty", [])
+    try:
+        assert process.stdout is not None
+        found = re.search(r"redirected to (\S+)", process.stdout.readline())
+        assert found is not None
+        yield found[1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _emulator(program: Path, flash: Path, serial: str, options: list[str]) -> subprocess.Popen[str]:
+    """Start QEMU with a serial line."""
+    backing = f"memory-backend-file,id=m,mem-path={flash},size=16M,share=on"
+    return subprocess.Popen(
+        ["qemu-system-arm", "-M", "mps2-an386,memory-backend=m", "-object", backing, "-display", "none",
+         "-monitor", "none", "-serial", serial, "-semihosting-config", "enable=on,target=native",
+         "-kernel", str(program), *options],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+    )  # fmt: skip

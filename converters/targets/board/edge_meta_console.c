@@ -240,6 +240,87 @@ static em_status change(const em_console* console, const char* command, char* re
                                        : em_rename(console->store, (uint16_t)id, rest);
 }
 
+/* What the desk has to know of this program. */
+static em_status info(const em_console* console) {
+  static const uint8_t encoder[16] = EM_ENCODER_ID;
+  float scale = 0.0f;
+  uint32_t zero_point = 0; /* of int8: plus 128, so that it has no sign */
+#if EM_INT8
+  scale = EM_SCALE;
+  zero_point = (uint32_t)(EM_ZERO_POINT + 128);
+#endif
+  put_text(console, "encoder ");
+  for (uint32_t i = 0; i < sizeof encoder; ++i) put_hex(console, encoder[i], 2);
+  put_text(console, "\nvalues");
+  put_number(console, EM_DIM);
+  put_number(console, EM_INT8);
+  put_float(console, scale);
+  put_number(console, zero_point);
+  put_text(console, "\ninput");
+  put_number(console, EM_INPUT_BYTES);
+  put_text(console, "\nlimits");
+  put_number(console, EM_CLASSES);
+  put_number(console, EM_SHOTS);
+  put_number(console, EM_NONE);
+  put_number(console, EM_LABEL_BYTES);
+  put_text(console, "\narena");
+  put_number(console, console->arena_bytes);
+  console->put(console->context, '\n');
+#if EM_FLASH
+  if (console->flash != NULL) {
+    put_text(console, "flash");
+    put_number(console, console->flash->device->sector_bytes);
+    put_number(console, console->flash->device->sectors);
+    put_number(console, EM_FLASH_UNIT);
+    put_number(console, console->flash->sector);
+    put_number(console, console->flash->generation);
+    console->put(console->context, '\n');
+  }
+#endif
+  return EM_OK;
+}
+
+#if EM_FLASH
+/* "read ADDRESS BYTES" */
+static em_status read_flash(const em_console* console, char* rest) {
+  const em_flash_device* device = console->flash->device;
+  const uint32_t size = device->sector_bytes * device->sectors;
+  const uint32_t address = number_of(word(&rest), size), count = number_of(word(&rest), EM_CONSOLE_READ);
+  uint8_t bytes[EM_CONSOLE_READ];
+  if (address >= size || count > EM_CONSOLE_READ || count > size - address) return EM_BAD_ARGUMENT;
+  if (device->read(device->context, address, bytes, count) != 0) return EM_FLASH_FAILED;
+  put_text(console, "data ");
+  for (uint32_t i = 0; i < count; ++i) put_hex(console, bytes[i], 2);
+  console->put(console->context, '\n');
+  return EM_OK;
+}
+
+/* "erase", or "program AT HEX": of the sector after the one in use, so that what is in use stays until it is whole. */
+static em_status change_next(const em_console* console, const char* command, char* rest) {
+  const em_flash_device* device = console->flash->device;
+  const uint32_t begin = (console->flash->sector + 1u) % device->sectors * device->sector_bytes;
+  if (same(command, "erase") != 0u) return device->erase(device->context, begin) == 0 ? EM_OK : EM_FLASH_FAILED;
+  const uint32_t at = number_of(word(&rest), device->sector_bytes - 1u);
+  uint8_t* bytes = (uint8_t*)rest;
+  const uint32_t count = decode(rest);
+  if (at >= device->sector_bytes || count == 0u || count > device->sector_bytes - at) return EM_BAD_ARGUMENT;
+  if (at % EM_FLASH_UNIT != 0u || count % EM_FLASH_UNIT != 0u) return EM_BAD_ARGUMENT;
+  if (device->program(device->context, begin + at, bytes, count) != 0) return EM_FLASH_FAILED;
+  for (uint32_t i = 0; i < count; ++i) {
+    uint8_t stored;
+    if (device->read(device->context, begin + at + i, &stored, 1) != 0 || stored != bytes[i]) return EM_FLASH_FAILED;
+  }
+  return EM_OK;
+}
+
+/* Opens the flash again, after its next sector was written. */
+static em_status open_again(const em_console* console) {
+  uint8_t origin[16];
+  memcpy(origin, console->flash->origin, sizeof origin);
+  return em_flash_open(console->flash, console->store, console->flash->device, origin);
+}
+#endif
+
 void em_console_run(const em_console* console, char* line) {
   char* rest = line;
   const char* command = word(&rest);
@@ -256,8 +337,14 @@ void em_console_run(const em_console* console, char* line) {
 #if EM_ADAPT
   if (same(command, "adapt") != 0u) status = adapt(console, rest);
 #endif
+  if (same(command, "info") != 0u) status = info(console);
 #if EM_FLASH
-  if (same(command, "compact") != 0u && console->flash != NULL) status = em_flash_compact(console->flash);
+  if (console->flash != NULL) {
+    if (same(command, "compact") != 0u) status = em_flash_compact(console->flash);
+    if (same(command, "read") != 0u) status = read_flash(console, rest);
+    if (same(command, "erase") != 0u || same(command, "program") != 0u) status = change_next(console, command, rest);
+    if (same(command, "open") != 0u) status = open_again(console);
+  }
 #endif
   if (same(command, "forget") != 0u || same(command, "rename") != 0u || same(command, "undo") != 0u) {
     status = change(console, command, rest);

@@ -18,7 +18,7 @@ namespace {
 alignas(16) std::uint8_t arena[ARENA_BYTES];
 em_store store;
 em_flash flash;
-char line[2 * EM_INPUT_BYTES + 4 * EM_DIM + EM_LABEL_BYTES + 32];
+char line[EM_CONSOLE_LINE];
 
 void Put(void*, char character) { PortWrite(character); }
 
@@ -74,7 +74,8 @@ int main() {
   Say(em_status_name(opened));
   Say("\n");
   if (opened != EM_OK) return 1;
-  const em_console console = {&store, &flash, Put, Embed, &interpreter};
+  const em_console console = {&store, &flash, Put, Embed, &interpreter,
+                              static_cast<std::uint32_t>(interpreter.arena_used_bytes())};
   for (;;) {
     if (ReadLine()) {
       em_console_run(&console, line);
