@@ -151,8 +151,11 @@ def _subgraph(graph: Table, codes: list[int], filled: list[bool]) -> Subgraph:
         return Operator(codes[code], inputs, indices(table, 2))
 
     operators, inputs, outputs = graph.tables(3, operator), indices(graph, 1), indices(graph, 2)
+    # A tensor without values needs no operator that writes it, but may have one.
+    written = {index for each in operators for index in each.outputs}
+    empty = [index for index, tensor in enumerate(tensors) if math.prod(tensor.shape) == 0 and index not in written]
     constants = [index for index, tensor in enumerate(tensors) if tensor.constant]
-    check_flow(inputs, constants, [(each.inputs, each.outputs) for each in operators], outputs)
+    check_flow(inputs, constants + empty, [(each.inputs, each.outputs) for each in operators], outputs)
     return Subgraph(tensors, operators, inputs, outputs)
 
 
@@ -172,8 +175,8 @@ def _tensor(tensor: Table, filled: list[bool]) -> Tensor:
             check_scales(scales)
         if len(scales) == 1:
             scale = scales[0]
-    # Variables start from zeros; a tensor without values needs no bytes.
-    return Tensor(kind, shape, scale, filled[buffer] or bool(tensor.number(5, "b")) or math.prod(shape) == 0)
+    # Variables start from zeros.
+    return Tensor(kind, shape, scale, filled[buffer] or bool(tensor.number(5, "b")))
 
 
 def _existing(indices: Sequence[int], of: int, what: str, first: int = 0) -> tuple[int, ...]:

@@ -13,15 +13,31 @@ from edge_meta.runtime.graph_check import read_graph
 from edge_meta.runtime.graph_flow import check_inputs, check_scales
 
 
-def model(steps: list[tuple[list[int], list[int]]], code: int = FLOOR, outputs: tuple[int, ...] = (3,)) -> bytes:
-    """A model of the operators; tensor 0 is its input, tensor 1 a constant, and the outputs are as given."""
-    tensors: list[dict[int, Any]] = [{0: [1, 4], 2: int(index == 1), 3: f"tensor {index}"} for index in range(4)]
+def model(
+    steps: list[tuple[list[int], list[int]]], code: int = FLOOR, outputs: tuple[int, ...] = (3,), values: int = 4
+) -> bytes:
+    """A model of the operators; tensor 0 is its input, tensor 1 a constant, and the outputs are as given.
+
+    Args:
+        values: of tensor 2.
+    """
+    sizes = [4, 4, values, 4]
+    tensors: list[dict[int, Any]] = [
+        {0: [1, size], 2: int(index == 1), 3: f"tensor {index}"} for index, size in enumerate(sizes)
+    ]
     graph = {0: tensors, 1: [0], 2: list(outputs), 3: [{0: 0, 1: given, 2: taken} for given, taken in steps]}
     return flatbuffer({0: 3, 1: [{0: code, 2: 1, 3: code}], 2: [graph], 4: [{}, {0: "0123456789abcdef"}]})
 
 
 def test_operators_in_order_are_read() -> None:
     assert len(read_graph(model([([0, 1], [2]), ([2], [3])]))[0].operators) == 2
+
+
+def test_a_tensor_without_values_may_be_written_or_not() -> None:
+    for steps in ([([0], [2]), ([2], [3])], [([2], [3])]):
+        assert len(read_graph(model(steps, values=0))[0].operators) == len(steps)
+    with pytest.raises(BundleError, match="tensor 2 is written over"):
+        read_graph(model([([0], [2]), ([0], [2]), ([0], [3])], values=0))
 
 
 @pytest.mark.parametrize(
