@@ -16,18 +16,19 @@ from converters.bundle_writer import check_output, is_finished, write
 from converters.external.prepare import Source, name_of
 from converters.model_card import model_card
 from converters.options import ExportOptions
-from converters.targets import edgetpu, tflm, web
+from converters.targets import edgetpu, ethos_u, tflm, web
 from converters.targets.base import normalized_in_file
 from converters.targets.imprint import imprint
 from converters.targets.web.litert_js import LiteRtJs
 from converters.tflite.model import parse
 from converters.tflite.state import has_state
+from edge_meta.choices import ETHOS_U
 from edge_meta.errors import ExportError
 from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle
 
 __all__ = ["TARGETS", "export_target", "imprint", "opened"]
 
-TARGETS = {"tflm": tflm.make, "web": web.make, "edgetpu": edgetpu.make}
+TARGETS = {"tflm": tflm.make, "web": web.make, "edgetpu": edgetpu.make, "ethos-u": ethos_u.make}
 
 
 def export_target(
@@ -37,6 +38,7 @@ def export_target(
     overwrite: bool = False,
     on_note: Callable[[str], None] = lambda note: None,
     litert_js: LiteRtJs | None = None,
+    ethos_u_config: str = ETHOS_U[0],
 ) -> Bundle:
     """Make a bundle for a target from a finished bundle.
 
@@ -46,10 +48,11 @@ def export_target(
         target: one of `TARGETS`.
         overwrite: replace a bundle that is at `output`.
         litert_js: where LiteRT.js is taken from, for the target web.
+        ethos_u_config: one of `choices.ETHOS_U`, for the target ethos-u.
 
     Raises:
         ExportError: the target does not take this encoder, or `output` is taken; nothing is written.
-        BackendError: the package that checks the target is not installed.
+        BackendError: the package that checks or compiles for the target is not installed.
     """
     output = Path(output)
     if target not in TARGETS:
@@ -65,6 +68,8 @@ def export_target(
     if target == "web":
         bundle = normalized_in_file(bundle)
         made = web.make(bundle, on_note, litert_js)
+    elif target == "ethos-u":
+        made = ethos_u.make(bundle, on_note, ethos_u_config)
     else:
         made = TARGETS[target](bundle, on_note)
     card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage
@@ -77,6 +82,7 @@ def export_target(
         bundle.manifest,
         files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         signatures=signatures,
+        normalization=made.normalization or bundle.manifest.normalization,
         target={"name": target, **made.facts},
     )
     write(output, {MANIFEST: manifest.to_json().encode(), **files})

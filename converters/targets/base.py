@@ -12,6 +12,7 @@ from converters.tflite.metadata import with_metadata
 from edge_meta.errors import ExportError
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import Bundle
+from edge_meta.runtime.output_normalization import OutputNormalization
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,13 @@ class TargetFiles:
         files: content by file name, encoder.tflite among them; without the manifest and the model card.
         facts: the manifest's fields of the target, without its name.
         usage: Markdown for the end of the model card.
+        normalization: of the file's output, where the target takes it out of the file; None leaves it as the bundle has it.
     """
 
     files: dict[str, bytes]
     facts: dict[str, Any]
     usage: str
+    normalization: OutputNormalization | None = None
 
 
 def normalized_in_file(bundle: Bundle) -> Bundle:

@@ -20,7 +20,13 @@ ALIGNMENT = 16  # of a buffer's data, as the schema demands; kernels on boards r
 
 _TYPES = {dtype: code for code, dtype in DTYPES.items()}
 # Options are called like their operator, ReverseV2Options for REVERSE_V2, but for these.
-_OPTIONS = {"L2_NORMALIZATION": "L2Norm", "MEAN": "Reducer", "RNN": "RNN"}
+_OPTIONS = {
+    "CONV_2D": "Conv2D",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2D",
+    "L2_NORMALIZATION": "L2Norm",
+    "MEAN": "Reducer",
+    "RNN": "RNN",
+}
 
 
 class _Buffer(schema.BufferT):  # type: ignore[misc]  # generated code is not typed
@@ -74,6 +80,13 @@ def add_constant(model: Any, name: str, values: NDArray[Any]) -> int:
 def set_constant(model: Any, tensor: int, values: NDArray[Any]) -> None:
     """Let a tensor of the first subgraph hold values, in place of being computed or given."""
     model.subgraphs[0].tensors[tensor].buffer = add_buffer(model, np.ascontiguousarray(values).tobytes())
+
+
+def set_quantization(model: Any, tensor: int, scales: Sequence[float], zero_points: Sequence[int], axis: int = 0) -> None:
+    """Give a tensor of the first subgraph its scales and zero points: one of each, or one an entry along `axis`."""
+    quantization = schema.QuantizationParametersT()
+    quantization.scale, quantization.zeroPoint, quantization.quantizedDimension = list(scales), list(zero_points), axis
+    model.subgraphs[0].tensors[tensor].quantization = quantization
 
 
 def add_metadata(model: Any, name: str, data: bytes) -> None:

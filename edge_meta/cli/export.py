@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from converters.options import ExportOptions, ModelOptions
-from edge_meta.choices import CHANNEL_ORDERS, INPUT_KINDS, QUANTIZATIONS, TARGETS
+from edge_meta.choices import CHANNEL_ORDERS, ETHOS_U, INPUT_KINDS, QUANTIZATIONS, TARGETS
 from edge_meta.cli.common import emit, json_option
 from edge_meta.cli.progress import TrainingProgress, note
 from edge_meta.cli.targets import check_usage, export_to_target
@@ -47,6 +47,10 @@ def _listed(kind: type[int] | type[float] | type[str]) -> Callable[..., tuple[An
 @click.option(
     "--litert-js", metavar="FOLDER|TGZ",
     help="For web: where npm has installed LiteRT.js, or its archive.  [default: npm fetches it once]",
+)  # fmt: skip
+@click.option(
+    "--ethos-u", metavar="NPU", type=click.Choice(ETHOS_U),
+    help=f"For ethos-u: Vela's name of the NPU, ethos-u55-32 to ethos-u85-2048.  [default: {ETHOS_U[0]}]",
 )  # fmt: skip
 @click.option(
     "--quantize",
@@ -114,6 +118,7 @@ def export(
     target: str,
     store: str | None,
     litert_js: str | None,
+    ethos_u: str | None,
     explain: bool,
     as_json: bool,
     **given: Any,
@@ -134,6 +139,7 @@ def export(
       edge-meta export runs/better --upgrade-from omniglot --output better.bundle
       edge-meta export omniglot --target tflm --output board.bundle
       edge-meta export omniglot --target web --output site
+      edge-meta export omniglot --target ethos-u --ethos-u ethos-u65-512 --output npu
       edge-meta export omniglot --target imprint --store letters.db --output letters.tflite
 
     Quantize the encoder and write it with its heads into one .tflite file. Calibrate the learning rate and rejection, and
@@ -145,14 +151,16 @@ def export(
     runs on what the one before it gives, in windows over time where it takes fewer frames, and the result is averaged.
 
     Other targets take BUNDLE, a finished one or a shipped one's name, or any other source by way of a temporary bundle: tflm
-    for microcontrollers, web for browsers, edgetpu for Coral's compiler. imprint writes a plain classifier of the labels
-    enrolled in a store, one .tflite file. All targets of one bundle have its encoder id.
+    for microcontrollers, web for browsers, edgetpu for Coral's compiler, ethos-u for Arm's NPUs. imprint writes a plain
+    classifier of the labels enrolled in a store, one .tflite file. All targets of one bundle have its encoder id.
     """
     source = sources[0] if len(sources) == 1 else sources
     if store is not None and target != "imprint":
         raise click.UsageError("--store is for --target imprint.")
     if litert_js is not None and target != "web":
         raise click.UsageError("--litert-js is for --target web.")
+    if ethos_u is not None and target != "ethos-u":
+        raise click.UsageError("--ethos-u is for --target ethos-u.")
     if target != "litert":
         if explain:
             raise click.UsageError("--explain is for --target litert.")
@@ -161,7 +169,7 @@ def export(
     of_model = {name: value for name, value in stated.items() if value is not None}
     options = ExportOptions(**given, model_options=ModelOptions(**of_model) if of_model else None)
     if target != "litert":
-        result, lines = export_to_target(source, output, target, store, litert_js, options)
+        result, lines = export_to_target(source, output, target, store, litert_js, ethos_u, options)
         emit(result, as_json, lines)
         return
     from converters import export_bundle

@@ -91,6 +91,7 @@ def _bundle(opened: Bundle) -> dict[str, Any]:
         "quantization": manifest.quantization,
         "model_bytes": len(opened.model),
         "says_unknown": manifest.rejection is not None,
+        "target": dict(manifest.target) or None,
         "upgrades": [record.to_manifest() for record in manifest.embedding_maps],
     }
 

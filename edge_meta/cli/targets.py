@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from converters.options import ExportOptions, ModelOptions
+from edge_meta.choices import ETHOS_U
 from edge_meta.cli.common import given
 from edge_meta.cli.progress import note
+from edge_meta.reports.target_text import target_lines
 
 # Options of a new bundle, which do not apply to a finished one.
 OF_A_NEW_BUNDLE = [
@@ -37,6 +39,7 @@ def export_to_target(
     target: str,
     store: str | None,
     litert_js: str | None,
+    ethos_u: str | None,
     options: ExportOptions,
 ) -> tuple[dict[str, Any], list[str]]:
     """Export a bundle, or a run by way of a temporary bundle, to a target; returns JSON fields and lines for people."""
@@ -49,7 +52,7 @@ def export_to_target(
             fields = {"file": output, "target": target, "encoder_id": bundle.manifest.encoder_id, "labels": list(labels)}
             return fields, [f"{output}: a classifier of {len(labels)} labels, {', '.join(labels)}; it never says unknown"]
         library = LiteRtJs(Path(litert_js)) if litert_js else None
-        made = export_target(bundle, output, target, options.overwrite, note, library)
+        made = export_target(bundle, output, target, options.overwrite, note, library, ethos_u or ETHOS_U[0])
     manifest = made.manifest
     result: dict[str, Any] = {
         "bundle": str(made.path),
@@ -58,4 +61,5 @@ def export_to_target(
         "files": sorted(manifest.files),
         "model_bytes": len(made.model),
     }
-    return result, [f"{made.path}: for {target}, {len(made.model):,} bytes; {', '.join(result['files'])}"]
+    first = f"{made.path}: for {target}, {len(made.model):,} bytes; {', '.join(result['files'])}"
+    return result, [first, *target_lines(manifest.target)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from edge_meta.inputs import input_from_manifest
 from edge_meta.reports import board_text
+from edge_meta.reports.target_text import target_lines
 from edge_meta.reports.unknown_text import expected_lines, no_promise
 from edge_meta.runtime.embedding_map_record import MigrationAccuracy
 from edge_meta.runtime.placement import Placement
@@ -32,6 +33,7 @@ def _bundle(facts: Mapping[str, Any]) -> Iterator[str]:
     )
     yield f"{input_from_manifest(facts['input'])} → {facts['dim']} values, {facts['metric']}"
     yield "says unknown" if facts["says_unknown"] else "never says unknown: it was exported without --calibration"
+    yield from target_lines(facts["target"] or {})
     for upgrade in facts["upgrades"]:
         accuracy = MigrationAccuracy(**upgrade["kept"])
         yield f"takes stores of encoder {upgrade['encoder_id'][:12]} by edge-meta migrate: {accuracy}"

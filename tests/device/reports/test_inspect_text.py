@@ -17,6 +17,7 @@ FACTS: dict[str, Any] = {
     "quantization": "int8",
     "model_bytes": 138128,
     "says_unknown": True,
+    "target": None,
     "upgrades": [],
     "store": "letters.db",
     "adapted": True,
