@@ -3,7 +3,7 @@
 An encoder in int8 from end to end keeps int8 ends, as for `tflm`. One with a float front end keeps it: the board's CPU
 runs that. Operators which Vela would leave to the CPU are rewritten first (`converters.tflite.npu_rewrite`), and a unit
 length at the very end goes out of the file, into the manifest's `embedding`. The rewritten file must give what the bundle's
-own gives, in TFLite. The compiled file itself cannot be run here: that takes an Ethos-U.
+own gives, by TFLite's reference kernels. The compiled file itself cannot be run here: that takes an Ethos-U.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class NpuEncoder:
         return cls(content, normalization, rewritten, *ends)
 
     def embed(self, examples: Array) -> Array:
-        """Embed normalized examples (n, ...) with TFLite's plain kernels; returns float32 (n, D)."""
+        """Embed normalized examples (n, ...) by TFLite's reference kernels; returns float32 (n, D)."""
         given = examples if self.input is None else self.input.quantized(examples)
         outputs = run(self.model, given)
         values = outputs if self.output is None else self.output.values(outputs)
@@ -193,9 +193,8 @@ def compare(encoder: NpuEncoder, bundle: Bundle, examples: Array) -> dict[str, f
 
 
 def run(model: bytes, examples: Array) -> Array:
-    """Run a file's first subgraph on examples one by one, without XNNPACK; returns (n, D)."""
-    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(model_content=model, experimental_op_resolver_type=plain)
+    """Run a file's first subgraph on examples one by one, by TFLite's reference kernels; returns (n, D)."""
+    interpreter = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
     interpreter.allocate_tensors()
     given, taken = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
     outputs = []

@@ -12,7 +12,7 @@ import pytest
 from support.device import cli, takes
 
 from converters.targets import export_target, vela
-from converters.targets.ethos_u import NpuEncoder, compare
+from converters.targets.ethos_u import NpuEncoder, compare, run
 from converters.tflite.edit import encoder_alone, serialize
 from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo
 from converters.tflite.npu_rewrite import remove_unit_length, rewrite
@@ -82,6 +82,26 @@ def test_the_unit_length_goes_into_the_manifest() -> None:
     np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), encoder.normalization.scale, rtol=1e-5)
 
 
+@pytest.mark.skipif(find_spec("tflite_micro") is None, reason="tflite-micro is not installed")
+@pytest.mark.parametrize(("name", "steps"), [("gestures", None), ("keywords", None), ("objects", 1), ("omniglot", 0)])
+def test_tflite_micro_runs_what_vela_is_given(name: str, steps: int | None) -> None:
+    from tflite_micro.python.tflite_micro import runtime
+
+    bundle = Bundle.open(name)
+    encoder, given = NpuEncoder.of(bundle), examples(bundle, 10)
+    given = given if encoder.input is None else encoder.input.quantized(given)
+    interpreter, found = runtime.Interpreter.from_bytes(encoder.model, arena_size=1 << 24), []
+    for example in given:
+        interpreter.set_input(example[None], 0)
+        interpreter.invoke()
+        found.append(interpreter.get_output(0)[0].astype(np.float64))
+    expected = run(encoder.model, given).astype(np.float64)
+    if steps is not None:
+        assert np.abs(np.array(found) - expected).max() <= steps
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+    assert ((np.array(found) * expected).sum(axis=1) / lengths).min() > 0.999
+
+
 def test_a_file_without_such_operators_stays_as_it_is() -> None:
     encoder = NpuEncoder.of(Bundle.open("omniglot"))
     model = encoder_alone(encoder.model)
@@ -123,6 +143,14 @@ def test_all_integer_operators_run_on_the_npu(name: str, tmp_path: Path) -> None
     estimates = target["vela_estimates"]
     assert estimates["sram_bytes"] > 0
     assert estimates["milliseconds"] == pytest.approx(estimates["cycles"] / estimates["clock_mhz"] / 1000, abs=1e-4)
+
+
+@needs_vela
+def test_the_page_has_the_estimates_of_this_vela(tmp_path: Path) -> None:
+    target = export_target(Bundle.open("omniglot"), tmp_path / "made.bundle", "ethos-u").manifest.target
+    page = (Path(__file__).parents[2] / "docs" / "ethos-u.md").read_text("utf-8")
+    assert f"with Vela {target['vela']}." in page
+    assert f"{target['vela_estimates']['cycles']:,} |" in page
 
 
 @needs_vela
