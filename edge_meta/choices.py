@@ -16,7 +16,7 @@ TRAINING_SPLITS = ("train", "all")  # all validates on held-back examples in pla
 
 QUANTIZATIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
 STORE_FORMATS = ("npz", "board")
-TARGETS = ("litert", "tflm", "web", "edgetpu", "ethos-u", "imprint")
+TARGETS = ("litert", "tflm", "web", "edgetpu", "ethos-u", "npu", "imprint")
 ETHOS_U = (
     "ethos-u55-256", "ethos-u55-128", "ethos-u55-64", "ethos-u55-32", "ethos-u65-256", "ethos-u65-512",
     "ethos-u85-128", "ethos-u85-256", "ethos-u85-512", "ethos-u85-1024", "ethos-u85-2048",

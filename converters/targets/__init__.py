@@ -16,7 +16,7 @@ from converters.bundle_writer import check_output, is_finished, write
 from converters.external.prepare import Source, name_of
 from converters.model_card import model_card
 from converters.options import ExportOptions
-from converters.targets import edgetpu, ethos_u, tflm, web
+from converters.targets import edgetpu, ethos_u, phone_npu, tflm, web
 from converters.targets.base import normalized_in_file
 from converters.targets.imprint import imprint
 from converters.targets.web.litert_js import LiteRtJs
@@ -28,7 +28,7 @@ from edge_meta.runtime.bundle import MANIFEST, MODEL, MODEL_CARD, SEED, Bundle
 
 __all__ = ["TARGETS", "export_target", "imprint", "opened"]
 
-TARGETS = {"tflm": tflm.make, "web": web.make, "edgetpu": edgetpu.make, "ethos-u": ethos_u.make}
+TARGETS = {"tflm": tflm.make, "web": web.make, "edgetpu": edgetpu.make, "ethos-u": ethos_u.make, "npu": phone_npu.make}
 
 
 def export_target(
@@ -39,6 +39,7 @@ def export_target(
     on_note: Callable[[str], None] = lambda note: None,
     litert_js: LiteRtJs | None = None,
     ethos_u_config: str = ETHOS_U[0],
+    soc: str | None = None,
 ) -> Bundle:
     """Make a bundle for a target from a finished bundle.
 
@@ -49,6 +50,7 @@ def export_target(
         overwrite: replace a bundle that is at `output`.
         litert_js: where LiteRT.js is taken from, for the target web.
         ethos_u_config: one of `choices.ETHOS_U`, for the target ethos-u.
+        soc: a chip's name, for the target npu; see `phone_npu.chips`.
 
     Raises:
         ExportError: the target does not take this encoder, or `output` is taken; nothing is written.
@@ -70,6 +72,8 @@ def export_target(
         made = web.make(bundle, on_note, litert_js)
     elif target == "ethos-u":
         made = ethos_u.make(bundle, on_note, ethos_u_config)
+    elif target == "npu":
+        made = phone_npu.make(bundle, on_note, soc)
     else:
         made = TARGETS[target](bundle, on_note)
     card = model_card(bundle.name, bundle.manifest, len(made.files[MODEL])) + "\n" + made.usage

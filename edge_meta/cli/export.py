@@ -52,6 +52,7 @@ def _listed(kind: type[int] | type[float] | type[str]) -> Callable[..., tuple[An
     "--ethos-u", metavar="NPU", type=click.Choice(ETHOS_U),
     help=f"For ethos-u: Vela's name of the NPU, ethos-u55-32 to ethos-u85-2048.  [default: {ETHOS_U[0]}]",
 )  # fmt: skip
+@click.option("--soc", metavar="CHIP", help="For npu: the phone's chip, such as SM8750 or Tensor_G5.")
 @click.option(
     "--quantize",
     type=click.Choice(QUANTIZATIONS),
@@ -119,6 +120,7 @@ def export(
     store: str | None,
     litert_js: str | None,
     ethos_u: str | None,
+    soc: str | None,
     explain: bool,
     as_json: bool,
     **given: Any,
@@ -151,8 +153,9 @@ def export(
     runs on what the one before it gives, in windows over time where it takes fewer frames, and the result is averaged.
 
     Other targets take BUNDLE, a finished one or a shipped one's name, or any other source by way of a temporary bundle: tflm
-    for microcontrollers, web for browsers, edgetpu for Coral's compiler, ethos-u for Arm's NPUs. imprint writes a plain
-    classifier of the labels enrolled in a store, one .tflite file. All targets of one bundle have its encoder id.
+    for microcontrollers, web for browsers, edgetpu for Coral's compiler, ethos-u for Arm's NPUs, npu for a phone's by its
+    maker's SDK. imprint writes a plain classifier of the labels enrolled in a store, one .tflite file. All targets of one
+    bundle have its encoder id.
     """
     source = sources[0] if len(sources) == 1 else sources
     if store is not None and target != "imprint":
@@ -161,6 +164,8 @@ def export(
         raise click.UsageError("--litert-js is for --target web.")
     if ethos_u is not None and target != "ethos-u":
         raise click.UsageError("--ethos-u is for --target ethos-u.")
+    if (soc is not None) != (target == "npu"):
+        raise click.UsageError("--soc is for --target npu, which needs it.")
     if target != "litert":
         if explain:
             raise click.UsageError("--explain is for --target litert.")
@@ -169,7 +174,7 @@ def export(
     of_model = {name: value for name, value in stated.items() if value is not None}
     options = ExportOptions(**given, model_options=ModelOptions(**of_model) if of_model else None)
     if target != "litert":
-        result, lines = export_to_target(source, output, target, store, litert_js, ethos_u, options)
+        result, lines = export_to_target(source, output, target, store, litert_js, ethos_u, soc, options)
         emit(result, as_json, lines)
         return
     from converters import export_bundle

@@ -40,6 +40,7 @@ def export_to_target(
     store: str | None,
     litert_js: str | None,
     ethos_u: str | None,
+    soc: str | None,
     options: ExportOptions,
 ) -> tuple[dict[str, Any], list[str]]:
     """Export a bundle, or a run by way of a temporary bundle, to a target; returns JSON fields and lines for people."""
@@ -52,7 +53,7 @@ def export_to_target(
             fields = {"file": output, "target": target, "encoder_id": bundle.manifest.encoder_id, "labels": list(labels)}
             return fields, [f"{output}: a classifier of {len(labels)} labels, {', '.join(labels)}; it never says unknown"]
         library = LiteRtJs(Path(litert_js)) if litert_js else None
-        made = export_target(bundle, output, target, options.overwrite, note, library, ethos_u or ETHOS_U[0])
+        made = export_target(bundle, output, target, options.overwrite, note, library, ethos_u or ETHOS_U[0], soc)
     manifest = made.manifest
     result: dict[str, Any] = {
         "bundle": str(made.path),
