@@ -10,10 +10,11 @@ second, the most memory that TensorFlow held on the device, how far the losses o
 CPU's with the same seeds, and from these rates the hours of the row's budget.
 
 `paper` trains a row at its paper's budget, with 25 checkpoints, and judges it on test episodes as the paper does. The
-first steps tell how long it will take. MAML (Finn et al. 2017, supplement A.1): 60,000 steps of 32 tasks with 1 inner step
-of rate 0.4 at 5-way, judged with 3; of 16 tasks with 5 of rate 0.1 at 20-way; as many queries as shots; Adam at 0.001;
-transductive batch norm. Prototypical networks (Snell et al. 2017): 60-way episodes with 5 queries, Adam from 0.001, halved
-every 2,000 episodes; the paper trains until validation stalls, this for 20,000. Unlike the papers, training takes the 25
+first steps tell how long it will take. MAML (Finn et al. 2017, supplement A.1): 60,000 steps of 32 tasks with 1 inner
+step of rate 0.4 at 5-way, judged with 3; of 16 tasks with 5 of rate 0.1 at 20-way; as many queries as shots; Adam at
+0.001; transductive batch norm. Its authors' code, cbfinn/maml, has the same but for 40,000 steps. Prototypical networks
+(Snell et al. 2017, and jakesnell/prototypical-networks): 60-way episodes with 5 queries, Adam from 0.001, halved every
+2,000 episodes; the paper trains until validation stalls, this for 20,000. Unlike the papers, training takes the 25
 background alphabets that are no validation, with rotations as classes, and Conv4 has pooling where MAML's has strides.
 """
 
