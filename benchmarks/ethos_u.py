@@ -58,9 +58,9 @@ that the NPU runs them:
 | REVERSE_V2, the mirrored view | `omniglot` | a convolution of 1×1 whose weights permute the columns | to the bit |
 | MEAN over the maps of two views | `omniglot` | a depthwise convolution as large as a map | to the bit |
 | L2_NORMALIZATION at the end | `objects` | left to the program, by `centre` and `scale` in the manifest | within a step |
-| L2_NORMALIZATION before floats | `keywords`, `gestures` | computed in float32 | cosine at least 0.999 |
+| L2_NORMALIZATION before floats | `keywords` | computed in float32 | cosine at least 0.999 |
 
-The last two no longer round a unit vector to steps of 1/128. Each export compares both files on random inputs by TFLite's
+The last two do not round a unit vector to steps of 1/128. Each export compares both files on random inputs by TFLite's
 reference kernels, and refuses what is not as near; the tests do so on hundreds. They also run the file before Vela in
 TensorFlow Lite Micro: `omniglot` and `gestures` equal the reference kernels to the bit, `objects` within a step, `keywords`
 by a cosine of at least 0.999. That an NPU gives the same as these cannot be checked here.
