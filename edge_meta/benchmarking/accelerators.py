@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_meta.benchmarking import timing
+from edge_meta.benchmarking import energy_counters, timing
+from edge_meta.benchmarking.energy_counters import Counters
 from edge_meta.errors import EdgeMetaError
 from edge_meta.runtime.backend_comparison import synthetic_embeddings
 from edge_meta.runtime.backends import RuntimeOptions
@@ -36,6 +37,7 @@ class AcceleratorRun:
         embed_us: median of an embedding after that; None likewise.
         difference: the largest from the interpreter's embeddings, in their own unit; None if that one does not run.
         peak_rss_mb: memory of its process, at most; None where the system does not tell.
+        joules: of an embedding, by the CPU packages' counters; None unless asked for.
         device: the GPU, as its driver names it.
         on_cpu: the number of operators left to the CPU; None for the interpreter.
         error: why it does not run; the rest is None then.
@@ -46,6 +48,7 @@ class AcceleratorRun:
     embed_us: float | None = None
     difference: float | None = None
     peak_rss_mb: float | None = None
+    joules: float | None = None
     device: str | None = None
     on_cpu: int | None = None
     error: str | None = None
@@ -54,17 +57,23 @@ class AcceleratorRun:
         return asdict(self)
 
 
-def run_accelerators(bundle: Bundle, runs: int, threads: int) -> list[AcceleratorRun]:
+def run_accelerators(bundle: Bundle, runs: int, threads: int, powercap: Path | None = None) -> list[AcceleratorRun]:
     """Run a bundle's encoder in the interpreter and on each accelerator.
 
     Args:
         runs: embeddings that are timed on each.
         threads: as in `RuntimeOptions`.
+        powercap: folder of the energy counters; None measures no energy.
+
+    Raises:
+        BackendError: the energy counters cannot be read.
     """
+    if powercap is not None:
+        Counters(powercap)  # say what is wrong with them before the work
     found: list[AcceleratorRun] = []
     first: Any = None
     for accelerator in WAYS:
-        question = json.dumps([str(bundle.path), accelerator, runs, threads])
+        question = json.dumps([str(bundle.path), accelerator, runs, threads, powercap and str(powercap)])
         child = run_python("-c", f"from {__name__} import main; main()", question)
         if child.answer is None or "error" in child.answer:
             error = child.reason if child.answer is None else child.answer["error"]
@@ -79,7 +88,9 @@ def run_accelerators(bundle: Bundle, runs: int, threads: int) -> list[Accelerato
 
 def lines(bundle: str, found: list[AcceleratorRun]) -> Iterator[str]:
     """Lay the runs out as a table."""
-    yield f"{bundle:<14}{'compile':>12}{'embed':>12}{'difference':>12}{'memory':>10}  operators on the CPU"
+    with_energy = any(run.joules is not None for run in found)
+    energy = f"{'energy':>12}" if with_energy else ""
+    yield f"{bundle:<14}{'compile':>12}{'embed':>12}{'difference':>12}{'memory':>10}{energy}  operators on the CPU"
     for run in found:
         name = "interpreter" if run.accelerator is None else run.accelerator
         if run.error is not None:
@@ -89,8 +100,10 @@ def lines(bundle: str, found: list[AcceleratorRun]) -> Iterator[str]:
         embed = "–" if run.embed_us is None else f"{run.embed_us:,.1f} µs"
         apart = "–" if run.difference is None else f"{run.difference:.3g}"
         memory = "–" if run.peak_rss_mb is None else f"{run.peak_rss_mb:,.0f} MB"
+        if with_energy:
+            energy = f"{'–':>12}" if run.joules is None else f"{1e3 * run.joules:>9.3g} mJ"
         left = "" if run.on_cpu is None or run.accelerator == "cpu" else f"  {run.on_cpu}"
-        yield f"{name:<14}{compiled:>12}{embed:>12}{apart:>12}{memory:>10}{left}"
+        yield f"{name:<14}{compiled:>12}{embed:>12}{apart:>12}{memory:>10}{energy}{left}"
     if any(run.error is None and run.embed_us is None for run in found):
         yield "The GPU is a program that computes on the CPU: its speed means nothing, and is not told."
 
@@ -103,16 +116,16 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # so that what native code prints is no answer
     warnings.simplefilter("ignore")
-    path, accelerator, runs, threads = json.loads(sys.argv[1])
+    path, accelerator, runs, threads, powercap = json.loads(sys.argv[1])
     try:
-        answer = _measured(Bundle.open(path), RuntimeOptions(threads=threads, accelerator=accelerator), runs)
+        answer = _measured(Bundle.open(path), RuntimeOptions(threads=threads, accelerator=accelerator), runs, powercap)
     except EdgeMetaError as error:
         answer = {"error": error.cause}
     answers.write(json.dumps(answer) + "\n")
     answers.close()
 
 
-def _measured(bundle: Bundle, options: RuntimeOptions, runs: int) -> dict[str, Any]:
+def _measured(bundle: Bundle, options: RuntimeOptions, runs: int, powercap: str | None) -> dict[str, Any]:
     spec = bundle.manifest.input_spec
     example = spec.normalize(spec.synthetic(np.random.default_rng(0), 1)[0])[None]
     started = time.perf_counter()
@@ -120,12 +133,15 @@ def _measured(bundle: Bundle, options: RuntimeOptions, runs: int) -> dict[str, A
     encoder.embed(example)
     taken, placement = time.perf_counter() - started, encoder.placement
     hardware = placement is None or not placement.software
-    seconds = timing.sampler(partial(encoder.embed, example))(runs) if hardware else None
+    embed = partial(encoder.embed, example)
+    seconds = timing.sampler(embed)(runs) if hardware else None
+    energy = energy_counters.measure(embed, Counters(Path(powercap))) if hardware and powercap else None
     return {
         "embeddings": synthetic_embeddings(bundle, encoder).tolist(),
         "compile_ms": round(1e3 * taken, 1) if hardware else None,
         "embed_us": None if seconds is None else round(1e6 * float(np.median(seconds)), 1),
         "peak_rss_mb": _peak_mb(),
+        "joules": None if energy is None else energy.joules_per_classification,
         "device": None if placement is None else placement.device,
         "on_cpu": None if placement is None else placement.on_cpu,
     }

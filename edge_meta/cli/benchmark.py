@@ -81,7 +81,7 @@ def benchmark(
     from edge_meta.runtime.bundle import Bundle
 
     if all_accelerators:
-        _compare_accelerators(bundles, runs or 100, options.threads, as_json)
+        _compare_accelerators(bundles, runs or 100, options.threads, energy, as_json)
         return
     if baseline is None and given(["max_regression"]):
         raise click.UsageError("--max-regression is for --baseline.")
@@ -102,14 +102,16 @@ def benchmark(
         _raise_if_slower(result.baseline, str(baseline))
 
 
-def _compare_accelerators(bundles: tuple[str, ...], runs: int, threads: int, as_json: bool) -> None:
+def _compare_accelerators(bundles: tuple[str, ...], runs: int, threads: int, energy: bool, as_json: bool) -> None:
     from edge_meta.benchmarking import accelerators
+    from edge_meta.benchmarking.energy_counters import POWERCAP
     from edge_meta.runtime.bundle import Bundle
 
-    unused = given(["warmup", "sweep", "energy", "baseline", "max_regression", "report", "backend", "xnnpack", "delegate"])
+    unused = given(["warmup", "sweep", "baseline", "max_regression", "report", "backend", "xnnpack", "delegate"])
     if unused:
         raise click.UsageError(f"--accelerator all takes no --{unused[0].replace('_', '-')}.")
-    found = {bundle: accelerators.run_accelerators(Bundle.open(bundle), runs, threads) for bundle in bundles}
+    powercap = POWERCAP if energy else None
+    found = {bundle: accelerators.run_accelerators(Bundle.open(bundle), runs, threads, powercap) for bundle in bundles}
     emit(
         {"accelerators": {bundle: [run.to_json() for run in ran] for bundle, ran in found.items()}},
         as_json,

@@ -28,6 +28,7 @@ from edge_meta.store.store import Store
 from edge_meta.types import Array
 
 Pixels = NDArray[np.uint8]
+ENERGY_RANGE = 1_000_000_000  # µJ, at which counters begin again
 
 
 def draw(kind: int, take: int = 0, height: int = 28, width: int = 28) -> Pixels:
@@ -208,3 +209,13 @@ def complaint(result: Result) -> str:
     assert "Traceback" not in result.stderr
     assert "\n" not in result.stderr.rstrip("\n")
     return result.stderr
+
+
+def powercap(folder: Path, *packages: int) -> Path:
+    """Write the packages' counters in µJ into a folder, and those of a part that is not to be added."""
+    zones = {f"intel-rapl:{at}": energy for at, energy in enumerate(packages)} | {"intel-rapl:0:0": 123}
+    for zone, energy in zones.items():
+        (folder / zone).mkdir(exist_ok=True)
+        (folder / zone / "energy_uj").write_text(f"{energy}\n")
+        (folder / zone / "max_energy_range_uj").write_text(f"{ENERGY_RANGE}\n")
+    return folder

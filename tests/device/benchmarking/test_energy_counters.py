@@ -5,25 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.device import ENERGY_RANGE, powercap
 
 from edge_meta.benchmarking.energy_counters import Counters, Energy, measure
 from edge_meta.errors import BackendError
 
-RANGE = 1_000_000_000
-
-
-def powercap(folder: Path, *packages: int) -> Path:
-    """Write the packages' counters in µJ into a folder, and those of a part that is not to be added."""
-    zones = {f"intel-rapl:{at}": energy for at, energy in enumerate(packages)} | {"intel-rapl:0:0": 123}
-    for zone, energy in zones.items():
-        (folder / zone).mkdir(exist_ok=True)
-        (folder / zone / "energy_uj").write_text(f"{energy}\n")
-        (folder / zone / "max_energy_range_uj").write_text(f"{RANGE}\n")
-    return folder
-
 
 def test_counters_add_up_over_packages_and_go_round(tmp_path: Path) -> None:
-    counters = Counters(powercap(tmp_path, 1_000_000, RANGE - 499_999))
+    counters = Counters(powercap(tmp_path, 1_000_000, ENERGY_RANGE - 499_999))
     powercap(tmp_path, 3_000_000, 1_500_000)
     assert counters.joules() == pytest.approx(2.0 + 2.0)
     assert counters.joules() == 0.0
