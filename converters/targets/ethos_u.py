@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from converters.targets import vela
 from converters.targets.base import TargetFiles
 from converters.targets.integer import End
+from converters.targets.reference_kernels import run
 from converters.tflite.edit import encoder_alone, ends_in_integers, serialize, with_integer_ends
 from converters.tflite.model import ModelFile
 from converters.tflite.npu_rewrite import remove_unit_length, rewrite
@@ -190,16 +190,3 @@ def compare(encoder: NpuEncoder, bundle: Bundle, examples: Array) -> dict[str, f
             f"Rewritten for an Ethos-U, the encoder gives something else ({agreement}).", "Report this encoder."
         )
     return agreement
-
-
-def run(model: bytes, examples: Array) -> Array:
-    """Run a file's first subgraph on examples one by one, by TFLite's reference kernels; returns (n, D)."""
-    interpreter = Interpreter(model_content=model, experimental_op_resolver_type=OpResolverType.BUILTIN_REF)
-    interpreter.allocate_tensors()
-    given, taken = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    outputs = []
-    for example in examples:
-        interpreter.set_tensor(given, example[None])
-        interpreter.invoke()
-        outputs.append(interpreter.get_tensor(taken)[0])
-    return np.array(outputs)

@@ -12,7 +12,8 @@ import pytest
 from support.device import cli, takes
 
 from converters.targets import export_target, vela
-from converters.targets.ethos_u import NpuEncoder, compare, run
+from converters.targets.ethos_u import NpuEncoder, compare
+from converters.targets.reference_kernels import run
 from converters.tflite.edit import encoder_alone, serialize
 from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo
 from converters.tflite.npu_rewrite import remove_unit_length, rewrite

@@ -23,6 +23,7 @@ import converters.targets
 from converters import bundle_writer
 from converters.targets import edgetpu, export_target, imprint, tflm, web
 from converters.targets.integer import IntegerEncoder
+from converters.targets.reference_kernels import run
 from converters.tflite.edit import serialize
 from converters.tflite.model import ModelFile, OperatorInfo, TensorInfo, parse
 from edge_meta import Classifier
@@ -357,12 +358,15 @@ def test_conv4_maps_as_a_whole(bundle: Bundle, tmp_path: Path) -> None:
     assert text.count(" TPU\n") == found["on_tpu"]
 
 
-def test_a_mirrored_encoder_is_told_why_it_does_not_map(tmp_path: Path) -> None:
-    notes: list[str] = []
-    made = export_target(Bundle.open("omniglot"), tmp_path / "made.bundle", "edgetpu", on_note=notes.append)
-    assert made.manifest.target["on_tpu"] == 0
-    assert "export it so for an Edge TPU" in notes[-1]
-    assert "only three inner dimensions" in (made.path / "edgetpu.txt").read_text()
+def test_a_mirrored_image_takes_a_pass_of_its_own(tmp_path: Path) -> None:
+    made = export_target(Bundle.open("omniglot"), tmp_path / "made.bundle", "edgetpu")
+    shapes = [tensor.shape for operator in ModelFile.parse(made.model).subgraphs[0] for tensor in operator.outputs]
+    assert all(shape[0] == 1 for shape in shapes)
+    assert (made.manifest.target["on_tpu"], made.manifest.target["on_cpu"]) == (len(shapes), 0)
+    pixels = np.random.default_rng(3).integers(-128, 128, (200, 28, 28, 1), np.int8)
+    own = IntegerEncoder.of(Bundle.open("omniglot"))
+    np.testing.assert_array_equal(run(made.model, pixels), run(own.model, pixels))
+    assert len(made.model) < len(own.model) + 16_000  # the passes share their weights
 
 
 # --- imprint ----------------------------------------------------------------------------------------------------------
