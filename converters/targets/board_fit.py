@@ -29,15 +29,17 @@ class Encoder:
 
     Attributes:
         model_bytes: of the file, all of it in flash.
-        arena_bytes: that the interpreter needs, scratch memory of CMSIS-NN included.
+        arena_bytes: that the interpreter needs, scratch memory of CMSIS-NN included; on an Ethos-U, Vela's estimate of SRAM.
         products: multiply-accumulates of one example.
         choice: the defaults for its embeddings.
+        npu: the Ethos-U that it is compiled for, as `config`, and Vela's estimates of an inference; None for a CPU.
     """
 
     model_bytes: int
     arena_bytes: int
     products: int
     choice: Choice
+    npu: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, bundle: Bundle) -> Encoder:
@@ -48,6 +50,11 @@ class Encoder:
             BackendError: tflite-micro is not installed, and the bundle is not for boards.
         """
         target = bundle.manifest.target
+        if target and target["name"] == "ethos-u":
+            estimates = target["vela_estimates"]
+            npu = {"config": target["config"]} | {key: estimates[key] for key in ("cycles", "milliseconds", "clock_mhz")}
+            choice = Choice(bundle.manifest.dim, int8="output" in target and bundle.manifest.normalization is None)
+            return cls(len(bundle.model), int(estimates["sram_bytes"]), 0, choice, npu)
         if target and target["name"] == "tflm":
             model, arena = bundle.model, int(target["arena_bytes"])
         else:
@@ -79,7 +86,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         ExportError, BackendError: see `Encoder.of`.
     """
     encoder = Encoder.of(bundle)
-    full = encoder.choice
+    full, npu = encoder.choice, encoder.npu
     least = replace(full, adapt=False, flash=False, none=0)
     return {
         "model_bytes": encoder.model_bytes,
@@ -99,10 +106,11 @@ def facts(bundle: Bundle) -> dict[str, Any]:
             for shots in SHOTS
         ],
         "instructions": {
-            "embed": encoder.instructions("Cortex-M4"),
+            "embed": None if npu else encoder.instructions("Cortex-M4"),
             "classify": board_size.classify_instructions(full.dim, full.classes),
         },
-        "boards": [_on(board, encoder) for board in BOARDS],
+        "npu": npu,
+        "boards": [] if npu else [_on(board, encoder) for board in BOARDS],  # none of them has an Ethos-U
     }
 
 

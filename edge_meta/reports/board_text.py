@@ -19,13 +19,18 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
         f"{facts['stack_bytes']:,} stack)"
     )
     instructions = facts["instructions"]
-    yield (
-        f"  {instructions['embed']:,} instructions to embed on a Cortex-M4 with CMSIS-NN, "
-        f"{instructions['classify']:,} to classify among 16"
-    )
+    if npu := facts["npu"]:
+        embed = (
+            f"{npu['milliseconds']:.3g} ms to embed on the {npu['config']} at {npu['clock_mhz']:,} MHz by Vela's estimate"
+        )
+    else:
+        embed = f"{instructions['embed']:,} instructions to embed on a Cortex-M4 with CMSIS-NN"
+    yield f"  {embed}, {instructions['classify']:,}{' instructions' if npu else ''} to classify among 16"
     yield "  a store's RAM: classes × shots, with all, classes alone"
     for store in facts["stores"]:
         yield f"    {store['classes']:>2} × {store['shots']:<2} {store['all']:>9,} {store['classes_alone']:>9,}"
+    if npu:
+        return
     yield "  boards, by their datasheets; milliseconds to embed if each instruction takes a cycle:"
     for board in facts["boards"]:
         yield f"    {_board(board)}"

@@ -179,6 +179,17 @@ def test_vela_refuses_in_a_sentence() -> None:
 
 
 @needs_vela
+def test_inspect_counts_a_board_with_vela_s_estimates(tmp_path: Path) -> None:
+    export_target(Bundle.open("omniglot"), tmp_path / "npu", "ethos-u")
+    found = json.loads(cli("inspect", tmp_path / "npu", "--board", "--json").stdout)
+    estimates = found["target"]["vela_estimates"]
+    assert found["board"]["arena_bytes"] == estimates["sram_bytes"]
+    assert found["board"]["npu"]["milliseconds"] == estimates["milliseconds"]
+    assert (found["board"]["boards"], found["board"]["instructions"]["embed"]) == ([], None)
+    assert "ms to embed on the ethos-u55-256" in cli("inspect", tmp_path / "npu", "--board").stdout
+
+
+@needs_vela
 def test_a_finished_export_is_printed_and_inspected(tmp_path: Path) -> None:
     output = tmp_path / "npu.bundle"
     arguments = ("export", "omniglot", "--target", "ethos-u", "--ethos-u", "ethos-u65-512", "--output", output)
