@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
 
 USUAL = EpisodeProtocol()
 SHARE = click.FloatRange(0.0, 1.0)
+
+
+class PartType(click.ParamType[tuple[int, int]]):
+    """A part of a number of parts, K/N."""
+
+    name = "part"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if not isinstance(value, str):  # a default, already converted
+            part: tuple[int, int] = value
+            return part
+        found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", value)
+        if found is None:
+            self.fail(f"{value!r} is no part; the second of four is 2/4.", param, ctx)
+        return int(found[1]), int(found[2])
 
 
 @click.command()
@@ -54,6 +70,9 @@ SHARE = click.FloatRange(0.0, 1.0)
     "--max-rejected-known", type=SHARE, metavar="SHARE",
     help="Fail if a larger share of the known queries is rejected as unknown; needs --strangers.",
 )  # fmt: skip
+@click.option(
+    "--part", type=PartType(), metavar="K/N", help="Take the K-th of N parts of the episodes, each on a host of its own."
+)
 @click.option("--report", metavar="FILE", help="Write an HTML page: each episode, each class, mistakes, a map.")
 @runtime_options
 @json_option
@@ -63,6 +82,7 @@ def evaluate(
     min_accuracy: float | None,
     max_rejected_known: float | None,
     report: str | None,
+    part: tuple[int, int] | None,
     as_json: bool,
     **settings: Any,
 ) -> None:
@@ -86,11 +106,16 @@ def evaluate(
     lake fixes its episodes: it takes no option from --split to --seed, no --within-alphabet and no --strangers. It is for
     the final figure: choose nothing by it.
 
+    With --part, each host judges a part of the same episodes, and embeds what they use alone. The accuracies in the JSON of
+    all parts, one after the other, are those of the whole.
+
     With --min-accuracy or --max-rejected-known, the result is printed as ever, and the exit code is 1 if it is worse.
     """
     from edge_meta.evaluation.evaluator import evaluate
     from edge_meta.runtime.bundle import Bundle
 
+    if part is not None and (report is not None or min_accuracy is not None):
+        raise click.UsageError("--part takes no --report and no --min-accuracy: they are for the whole.")
     if max_rejected_known is not None and settings["strangers"] is None:
         raise click.UsageError("--max-rejected-known needs --strangers.")
     episodes = {field.name: settings.pop(field.name) for field in fields(EpisodeProtocol)}
@@ -98,11 +123,13 @@ def evaluate(
     if report is not None and not Path(report).absolute().parent.is_dir():
         raise InputError(f"The folder of {report} does not exist.", "Make it first.")
     opened = Bundle.open(bundle)
-    done = evaluate(opened, dataset, protocol, **settings, on_progress=Counter("embedding"))
+    done = evaluate(opened, dataset, protocol, **settings, on_progress=Counter("embedding"), part=part)
     result = {
         "dataset": dataset, **vars(done.protocol), "head": done.head, "solver": done.solver, "steps": done.steps,
         "backend": done.backend, "accuracy": done.accuracy.mean, "ci95": done.accuracy.ci95,
     }  # fmt: skip
+    if part is not None:
+        result |= {"part": f"{part[0]}/{part[1]}", "accuracies": done.judged.accuracies.tolist()}
     lines = [_summary(done)]
     if done.open_set is not None:
         result |= {"strangers": settings["strangers"], "false_accept_asked": done.open_set.asked}
@@ -140,7 +167,7 @@ def _summary(done: Evaluation) -> str:
     return (
         f"{done.accuracy}  {drawn.way}-way {drawn.shot}-shot, {drawn.query} queries, {drawn.episodes} episodes, "
         f"{drawn.split} classes of {done.dataset}{', within one group' * drawn.within_alphabet}, {done.head} head"
-        f"{solved}, {done.backend}{seed}"
+        f"{solved}, {done.backend}{seed}{f', part {done.part[0]} of {done.part[1]}' if done.part else ''}"
     )
 
 

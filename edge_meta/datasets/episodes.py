@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -44,6 +45,32 @@ class FixedEpisodes:
     def episodes(self, count: int) -> Iterator[Episode]:
         """The first `count` episodes, of those that there are."""
         return iter(self.listed[:count])
+
+
+@dataclass(frozen=True)
+class PartOfEpisodes:
+    """A run of another source's episodes, one of several of equal length, but for one episode.
+
+    Args:
+        source: of all episodes.
+        part: which one, from 1.
+        parts: how many there are.
+    """
+
+    source: EpisodeSource
+    part: int
+    parts: int
+
+    def episodes(self, count: int) -> Iterator[Episode]:
+        """Those of the source's first `count` episodes that are of this part."""
+        first, end = (count * place // self.parts for place in (self.part - 1, self.part))
+        return islice(self.source.episodes(count), first, end)
+
+
+def examples_of(source: EpisodeSource, count: int) -> NDArray[np.int64]:
+    """The examples that a source's first `count` episodes use, in their order, each once."""
+    used = [rows.ravel() for episode in source.episodes(count) for rows in (episode.support, episode.query)]
+    return np.unique(np.concatenate(used))
 
 
 class EpisodeSampler:

@@ -11,27 +11,23 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from support.device import cli
+from support.workers import DEADLINE, outcomes, workers
 from support.workstation import save_npz
 
 from edge_meta.errors import TrainingError
 
 STEPS = 3
 TASKS = 2
-DEADLINE = 300.0  # seconds; a process that takes longer is stuck, and is killed
 
 
 # --- the process with two devices -------------------------------------------------------------------------------------
@@ -219,44 +215,6 @@ def test_what_two_devices_cannot_share_is_refused(facts: dict[str, Any]) -> None
 
 
 # --- several processes ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def workers(*commands: list[object]) -> Iterator[list[subprocess.Popen[str]]]:
-    """`edge-meta` as a worker for each list of arguments, on free ports of this host; killed at the deadline or the end."""
-    listening = [socket.create_server(("localhost", 0)) for _ in commands]
-    addresses = [f"localhost:{each.getsockname()[1]}" for each in listening]
-    for each in listening:
-        each.close()
-    plain = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    processes: list[subprocess.Popen[str]] = []
-    watchdogs: list[Timer] = []
-    try:
-        for index, arguments in enumerate(commands):
-            cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "edge_meta", *map(str, arguments)],
-                    env={**plain, "TF_CONFIG": json.dumps(cluster)},
-                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                )
-            )  # fmt: skip
-            watchdogs.append(Timer(DEADLINE, processes[-1].kill))
-            watchdogs[-1].start()
-        yield processes
-    finally:
-        for watchdog in watchdogs:
-            watchdog.cancel()
-        for process in processes:
-            process.kill()
-            process.communicate()
-
-
-def outcomes(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
-    """Exit code, stdout and stderr of each, once all have ended; they are read at once, so that none waits for a reader."""
-    with ThreadPoolExecutor() as readers:
-        texts = list(readers.map(lambda process: process.communicate(timeout=DEADLINE), processes))
-    return [(process.returncode, *text) for process, text in zip(processes, texts, strict=True)]
 
 
 @pytest.fixture(scope="module")
