@@ -6,8 +6,8 @@ const loaded = [];
 let manifest = null;
 let model = null;
 let litert = null;
-const modules = Promise.all(['problem', 'image', 'audio', 'sha256'].map((name) => import(`./${name}.js`)))
-  .then((all) => Object.assign({}, ...all));
+const modules = Promise.all([import('./problem.js'), import('./image.js'), import('./audio.js'), import('./sha256.js')])
+  .then(([problem, image, audio, sha256]) => ({...problem, ...image, ...audio, ...sha256}));
 
 const acts = {
   async open() {
