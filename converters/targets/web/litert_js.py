@@ -14,7 +14,8 @@ CORE, WASM_UTILS = (Package(f"@litertjs/{name}", VERSION) for name in ("core", "
 SOURCE_MAP = b"//# sourceMappingURL=index.js.map"
 
 
-# By name in the site. Of the four builds, the page loads the plain one, or compat in browsers without relaxed SIMD.
+# By name in the site. Of the four builds, the page loads that with threads where it may have them, else the plain one, or
+# compat in browsers without relaxed SIMD.
 FILES = {
     "litert.js": Source(CORE, "dist/index.js", "e7daccc3a31eef890848a737ccb863ded5f046a6b40c3fdc0556495adeb5d9b3"),
     "wasm_utils.js": Source(WASM_UTILS, "dist/index.js", "e0e20bc28ab001ac732cf40d15b6eebd24fb0deaeb95eeba5100f51eebf015f2"),
@@ -29,6 +30,12 @@ FILES = {
     ),
     "litert_wasm_compat_internal.wasm": Source(
         CORE, "wasm/litert_wasm_compat_internal.wasm", "5255c8ad06eabdbd2522cdebf6b22fc10faf74625c23a49b9e072570cd1fa41c"
+    ),
+    "litert_wasm_threaded_internal.js": Source(
+        CORE, "wasm/litert_wasm_threaded_internal.js", "92fe7a720c6deedaa1194c011c79a005ea4f6fc98f533b661cf7900760ab4849"
+    ),
+    "litert_wasm_threaded_internal.wasm": Source(
+        CORE, "wasm/litert_wasm_threaded_internal.wasm", "b5e54eca10f043497edf9a02186332707cae260c550d7ea22b2cae55669596cf"
     ),
 }
 

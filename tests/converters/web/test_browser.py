@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -234,16 +234,86 @@ def test_the_microphone_teaches_a_sound(tmp_path: Path) -> None:
     assert (found["verdict"], found["classes"]) == ("tone", [["tone", 2]])
 
 
-def test_a_site_that_is_cut_short_says_so(site: Bundle, tmp_path: Path) -> None:
-    for name, sentence in (
-        ("encoder.tflite", "encoder.tflite is cut short"),
-        ("litert_wasm_internal.wasm", "runtime does not start"),
-    ):
-        shutil.copytree(site.path, tmp_path / name)
-        for file in (tmp_path / name / name, tmp_path / name / f"{name}.gz"):
-            file.unlink()
-        whole = (site.path / name).read_bytes()
-        (tmp_path / name / name).write_bytes(whole[: len(whole) // 2])
-        left = {file: digest for file, digest in site.manifest.files.items() if file != f"{name}.gz"}
-        damaged = replace(site, path=tmp_path / name, manifest=replace(site.manifest, files=left))
-        assert sentence in seen("refused", damaged, tmp_path)["status"]
+def test_the_encoder_runs_at_the_fastest_place_from_then_on(site: Bundle, tmp_path: Path) -> None:
+    flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]  # a GPU that is a program
+    found = seen("places", site, tmp_path, flags=flags)
+    assert found["problems"] == []
+    assert found["isolated"]
+    assert found["id"] == site.manifest.encoder_id
+    places = {(each["place"]["accelerator"], each["place"]["threads"]): each for each in found["measured"]}
+    assert ("wasm", 1) in places
+    assert any(threads > 1 for _, threads in places) == ((os.cpu_count() or 1) > 1)
+    assert places["webgpu", 1]["difference"] <= 0.02
+    chosen = places[found["place"]["accelerator"], found["place"]["threads"]]
+    assert chosen["milliseconds"] <= places["wasm", 1]["milliseconds"]
+    threads = found["place"]["threads"]
+    said = (
+        "on the GPU"
+        if found["place"]["accelerator"] == "webgpu"
+        else f"on {threads} threads"
+        if threads > 1
+        else "WebAssembly."
+    )
+    assert said in found["again"][0]
+    assert found["again"][1]
+    assert found["verdict"] == "tee"
+
+
+def test_a_full_memory_refuses_a_change_and_loses_nothing(site: Bundle, tmp_path: Path) -> None:
+    with site.open_store(tmp_path / "a.db") as store:
+        store.enroll("many", np.random.default_rng(0).normal(size=(10_000, site.manifest.dim)).astype(np.float32))
+        write_archive(store, tmp_path / "large.npz")  # of 4.5 MB, where the page may have one more
+    found = seen("quota", site, tmp_path, large=str(tmp_path / "large.npz"))
+    assert found["problems"] == []
+    assert "memory is full: this change was not kept" in found["full"][0]
+    assert found["full"][1] == [["tee", 1]]
+    assert found["after"] == [["tee", 2]]
+    assert found["free"] == ["Loaded: 10000 examples came, 0 went.", [["tee", 2], ["many", 10_000]]]
+
+
+def test_a_browser_that_keeps_nothing_says_so_and_works(site: Bundle, tmp_path: Path) -> None:
+    found = seen("unkept", site, tmp_path, profile=str(tmp_path / "profile"), archive=str(tmp_path / "page.npz"))
+    assert found["problems"] == []
+    assert "keeps nothing: save your classes" in found["status"]
+    assert (found["verdict"], found["classes"]) == ("tee", [["tee", 1], ["zed", 1]])
+    assert found["reloaded"] == [[], "Loaded: 2 examples came, 0 went.", [["tee", 1], ["zed", 1]]]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [("--jitless", "has no WebAssembly"), ("--no-enable-sse4-1 --no-enable-ssse3", "has no SIMD")],
+)
+def test_a_browser_that_cannot_run_the_encoder_says_so(site: Bundle, tmp_path: Path, flags: str, sentence: str) -> None:
+    assert sentence in seen("refused", site, tmp_path, flags=[f"--js-flags={flags}"])["status"]
+
+
+RUNTIMES = [f"litert_wasm{build}_internal.wasm" for build in ("", "_threaded")]
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def other_version(content: bytes) -> bytes:
+    """A WebAssembly module that is none of the runtime's."""
+    return b"\x00asm\x01\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("names", "damage", "sentence"),
+    [
+        (["encoder.tflite"], cut, "encoder.tflite is cut short"),
+        (RUNTIMES, cut, "runtime does not start"),
+        (RUNTIMES, other_version, "runtime does not start"),
+        (RUNTIMES[1:], cut, "Ready"),  # the build without threads is there
+    ],
+)
+def test_a_damaged_site_says_so(
+    site: Bundle, tmp_path: Path, names: list[str], damage: Callable[[bytes], bytes], sentence: str
+) -> None:
+    shutil.copytree(site.path, tmp_path / "site")
+    for name in names:
+        (tmp_path / "site" / name).write_bytes(damage((site.path / name).read_bytes()))
+    left = {file: digest for file, digest in site.manifest.files.items() if file.removesuffix(".gz") not in names}
+    manifest = replace(site.manifest, files=left | dict.fromkeys(names, ""))
+    assert sentence in seen("refused", replace(site, path=tmp_path / "site", manifest=manifest), tmp_path)["status"]
