@@ -1,6 +1,7 @@
 """The page in a real browser, as a person uses it. `make check-targets` runs this.
 
-Needs chromium, and the folder EDGE_META_LITERTJS, in which npm has installed LiteRT.js, playwright-core and axe-core.
+Needs chromium, and the folder EDGE_META_LITERTJS, in which npm has installed LiteRT.js, esbuild-wasm, playwright-core,
+axe-core and puppeteer-core, which drives firefox-esr where it is.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from edge_meta.runtime.manifest import Manifest
 from edge_meta.store.archive import read_archive, write_archive
 
 LITERT_JS, CHROMIUM = os.environ.get("EDGE_META_LITERTJS"), shutil.which("chromium")
+FIREFOX = shutil.which("firefox-esr")
 pytestmark = pytest.mark.skipif(
     not (LITERT_JS and CHROMIUM and shutil.which("node")),
     reason="there is no chromium, or no LiteRT.js and playwright-core; run: make check-targets",
@@ -64,6 +66,11 @@ def served(site: Bundle) -> Iterator[str]:
 
 def seen(scenario: str, site: Bundle, folder: Path, **asked: Any) -> dict[str, Any]:
     """Play a scenario on a site; returns what was seen."""
+    return printed([SCENARIOS, scenario], site, folder, **asked)
+
+
+def printed(script: list[Path | str], site: Bundle, folder: Path, **asked: Any) -> dict[str, Any]:
+    """Run a script of node on a site; returns the JSON that it prints."""
     with served(site) as address:
         fields = {
             "address": address,
@@ -71,7 +78,7 @@ def seen(scenario: str, site: Bundle, folder: Path, **asked: Any) -> dict[str, A
             "node_modules": str(Path(LITERT_JS or "").resolve() / "node_modules"),
         }
         (folder / "asked.json").write_text(json.dumps({**fields, **asked}))
-        command = ["node", SCENARIOS, scenario, folder / "asked.json"]
+        command = ["node", *script, folder / "asked.json"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -257,6 +264,16 @@ def test_the_encoder_runs_at_the_fastest_place_from_then_on(site: Bundle, tmp_pa
     assert said in found["again"][0]
     assert found["again"][1]
     assert found["verdict"] == "tee"
+
+
+@pytest.mark.skipif(FIREFOX is None, reason="there is no firefox-esr")
+def test_firefox_teaches_asks_and_keeps(site: Bundle, tmp_path: Path) -> None:
+    found = printed([SCENARIOS.with_name("firefox.mjs")], site, tmp_path, firefox=FIREFOX)
+    assert found["problems"] == []
+    assert found["status"] == "Ready. Nothing leaves this device."
+    assert found["taught"] == [["tee", "zed"], "tee", "zed", "I don’t know this"]
+    assert found["place"][0]["place"] == {"accelerator": "wasm", "threads": 1}
+    assert found["reloaded"] == [["tee", "zed"], "tee"]
 
 
 def test_a_full_memory_refuses_a_change_and_loses_nothing(site: Bundle, tmp_path: Path) -> None:
