@@ -9,7 +9,7 @@ import pytest
 import tomllib
 from packaging.requirements import Requirement
 
-from converters.targets.web import litert_js
+from converters.targets.web import esbuild, litert_js
 
 ROOT = Path(__file__).parent.parent
 CI = ROOT / ".ci"
@@ -50,5 +50,5 @@ def test_device_environments_are_installed_by_hash(script: str) -> None:
 
 
 def test_readers_are_checked_with_the_library_that_is_exported() -> None:
-    tested = re.findall(r"@litertjs/core@([\d.]+)", (CI / "check-targets").read_text("utf-8"))
-    assert tested == [litert_js.VERSION]
+    tested = re.findall(r"(@litertjs/core|esbuild-wasm)@([\d.]+)", (CI / "check-targets").read_text("utf-8"))
+    assert tested == [(package.name, package.version) for package in (litert_js.CORE, esbuild.PACKAGE)]

@@ -67,13 +67,13 @@ def serve(bundle: str, host: str, port: int, litert_js: str | None, as_json: boo
 def _site(source: str, litert_js: str | None) -> Bundle:
     """A site as it is, or a bundle's, from the cache or made anew."""
     from converters.targets import export_target
-    from converters.targets.web import PAGE
+    from converters.targets.web import PAGE, esbuild
     from converters.targets.web.litert_js import VERSION, LiteRtJs
 
     bundle = Bundle.open(source)
     if bundle.manifest.target.get("name") == "web":
         return bundle
-    digest = hashlib.sha256(VERSION.encode() + bundle.manifest.to_json().encode())
+    digest = hashlib.sha256(f"{VERSION} {esbuild.PACKAGE.version} {bundle.manifest.to_json()}".encode())
     for path in sorted(PAGE.iterdir()):
         digest.update(path.read_bytes())
     site = Path.home() / ".cache" / "edge_meta" / "sites" / f"{bundle.name}-{digest.hexdigest()[:12]}"

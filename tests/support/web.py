@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from converters.targets.web import PAGE
-from converters.targets.web.litert_js import FILES, VERSION, LiteRtJs, Source
+from converters.targets.web import PAGE, esbuild
+from converters.targets.web.litert_js import FILES, LiteRtJs
+from converters.targets.web.npm import Source
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
 
@@ -53,23 +54,36 @@ def unpacked(text: str) -> bytes:
 CONTENTS = {
     "litert.js": b'import {load} from "@litertjs/wasm-utils";\n//# sourceMappingURL=index.js.map\n',
     "wasm_utils.js": b"export const load = 1;\n",
+    "litert_wasm_internal.js": b"var ModuleFactory = 1;\n",
     "litert_wasm_internal.wasm": bytes(3000),
 }
 WANTED = {
     name: Source(FILES[name].package, FILES[name].path, hashlib.sha256(content).hexdigest())
     for name, content in CONTENTS.items()
 }
+# Writes the options that it is called with in place of each script.
+STAND_IN = b"""
+const {mkdirSync, writeFileSync} = require('node:fs');
+const given = process.argv.slice(2);
+const [names, options] = [false, true].map((wanted) => given.filter((each) => each.startsWith('--') === wanted));
+mkdirSync('out', {recursive: true});
+for (const name of names) writeFileSync(`out/${name}`, `// ${options}\n`);
+"""
+TOOL = {esbuild.PROGRAM: Source(esbuild.PACKAGE, esbuild.PROGRAM, hashlib.sha256(STAND_IN).hexdigest())}
 
 
-def library(folder: Path, archived: bool = False) -> LiteRtJs:
-    """A stand-in for LiteRT.js: installed by npm in a folder, or as the archives of `npm pack`."""
-    for name, source in WANTED.items():
-        path = folder / "node_modules" / "@litertjs" / source.package / source.path
+def library(folder: Path, archived: bool = False, with_esbuild: bool = False) -> LiteRtJs:
+    """Stand-ins for LiteRT.js and esbuild: installed by npm in a folder, or as the archives of `npm pack`."""
+    installed = {source: CONTENTS[name] for name, source in WANTED.items()}
+    if with_esbuild:
+        installed |= dict.fromkeys(TOOL.values(), STAND_IN)
+    for source, content in installed.items():
+        path = folder / "node_modules" / source.package.name / source.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(CONTENTS[name])
+        path.write_bytes(content)
     if archived:
-        for package in ("core", "wasm-utils"):
-            with tarfile.open(folder / f"litertjs-{package}-{VERSION}.tgz", "w:gz") as archive:
-                archive.add(folder / "node_modules" / "@litertjs" / package, "package")
+        for package in {source.package for source in installed}:
+            with tarfile.open(folder / package.archive, "w:gz") as archive:
+                archive.add(folder / "node_modules" / package.name, "package")
         (folder / "node_modules").rename(folder / "elsewhere")
-    return LiteRtJs(folder, folder / "cache", WANTED)
+    return LiteRtJs(folder, folder / "cache", WANTED, TOOL)

@@ -16,6 +16,7 @@ from pathlib import Path
 from ai_edge_litert import schema_py_generated as schema
 
 from converters.targets.base import TargetFiles
+from converters.targets.web.esbuild import bundled
 from converters.targets.web.litert_js import LiteRtJs
 from converters.tflite.model import parse
 from edge_meta.errors import ExportError
@@ -50,7 +51,12 @@ def make(bundle: Bundle, on_note: Callable[[str], None], litert_js: LiteRtJs | N
     """
     check_file(bundle.model)
     files = {MODEL: bundle.model, **{path.name: path.read_bytes() for path in sorted(PAGE.iterdir())}}
-    files |= (litert_js or LiteRtJs()).read()
+    source = litert_js or LiteRtJs()
+    files |= source.read()
+    try:
+        files = bundled(files, source.read_esbuild())
+    except ExportError as error:
+        on_note(f"The page's scripts are twice as large as esbuild makes them. {error.cause} {error.remedy}")
     if bundle.seed:
         files[SEED_ARCHIVE] = _seed_archive(bundle)
     files["files.js"] = list_of_files(files)

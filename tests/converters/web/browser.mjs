@@ -1,7 +1,7 @@
 // Drives a real browser, and collects what a page may not do: errors in the console, and requests to other hosts.
 
 import {createRequire} from 'node:module';
-import {readFileSync} from 'node:fs';
+import {mkdirSync, readFileSync, writeFileSync} from 'node:fs';
 
 export const asked = JSON.parse(readFileSync(process.argv[3], 'utf8'));
 const require = createRequire(`${asked.node_modules}/`);
@@ -21,6 +21,16 @@ export class Browser {
     const browser = new Browser();
     browser.browser = await chromium.launch({executablePath: asked.chromium, args: ['--no-sandbox', ...flags]});
     browser.context = await browser.browser.newContext({viewport: {width: 390, height: 844}, acceptDownloads: true, ...options});
+    return browser;
+  }
+
+  /** A browser with settings of its own, in a folder for its profile. @param {string} folder @param {object} preferences */
+  static async launchWith(folder, preferences) {
+    mkdirSync(`${folder}/Default`, {recursive: true});
+    writeFileSync(`${folder}/Default/Preferences`, JSON.stringify(preferences));
+    const browser = new Browser();
+    browser.context = await chromium.launchPersistentContext(folder, {executablePath: asked.chromium, args: ['--no-sandbox']});
+    browser.browser = browser.context;
     return browser;
   }
 

@@ -155,6 +155,58 @@ const scenarios = {
     return seen;
   },
 
+  async quota() {
+    const browser = await Browser.launch();
+    const page = await browser.open();
+    await page.waitForFunction(() => document.getElementById('status').textContent.includes('without a network'));
+    const {usage} = await page.evaluate(() => navigator.storage.estimate());
+    const devtools = await browser.context.newCDPSession(page);
+    const limit = (quotaSize) => devtools.send('Storage.overrideQuotaForOrigin', {origin: new URL(asked.address).origin, quotaSize});
+    await limit(usage + 2 ** 20);
+    await teach(page, 'tee');
+    const seen = {full: [await load(page, asked.large), await classes(page)]};
+    await page.reload();
+    await browser.ready(page);
+    await teach(page, 'tee');
+    seen.after = await classes(page);
+    await limit(undefined);
+    seen.free = [await load(page, asked.large), await classes(page)];
+    seen.problems = await browser.close();
+    return seen;
+  },
+
+  async unkept() {
+    const blocked = {profile: {default_content_setting_values: {cookies: 2}}}; // cookies, and all else that is kept
+    const browser = await Browser.launchWith(asked.profile, blocked);
+    const page = await browser.open();
+    const seen = {status: await page.locator('#status').textContent()};
+    for (const shape of ['tee', 'zed']) await teach(page, shape);
+    Object.assign(seen, {verdict: await draw(page, 'tee'), classes: await classes(page)});
+    await save(page, asked.archive);
+    await page.reload();
+    await browser.ready(page);
+    seen.reloaded = [await classes(page), await load(page, asked.archive), await classes(page)];
+    seen.problems = await browser.close();
+    return seen;
+  },
+
+  async places() {
+    const browser = await Browser.launch(asked.flags);
+    const page = await browser.open();
+    const remembered = () => page.evaluate(() => localStorage.getItem('edge_meta place'));
+    await page.waitForFunction(() => localStorage.getItem('edge_meta place'));
+    const seen = {isolated: await page.evaluate(() => crossOriginIsolated), ...JSON.parse(await remembered())};
+    const before = await remembered();
+    await page.reload();
+    await browser.ready(page);
+    await page.waitForFunction(() => document.getElementById('status').textContent.includes('without a network'));
+    seen.again = [await page.locator('#about').textContent(), (await remembered()) === before];
+    await teach(page, 'tee');
+    seen.verdict = await draw(page, 'tee');
+    seen.problems = await browser.close();
+    return seen;
+  },
+
   async screenshots() {
     for (const theme of ['light', 'dark']) {
       const browser = await Browser.launch([], {colorScheme: theme, viewport: {width: 900, height: 760}});

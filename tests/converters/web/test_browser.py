@@ -1,6 +1,7 @@
 """The page in a real browser, as a person uses it. `make check-targets` runs this.
 
-Needs chromium, and the folder EDGE_META_LITERTJS, in which npm has installed LiteRT.js, playwright-core and axe-core.
+Needs chromium, and the folder EDGE_META_LITERTJS, in which npm has installed LiteRT.js, esbuild-wasm, playwright-core,
+axe-core and puppeteer-core, which drives firefox-esr where it is.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from edge_meta.runtime.manifest import Manifest
 from edge_meta.store.archive import read_archive, write_archive
 
 LITERT_JS, CHROMIUM = os.environ.get("EDGE_META_LITERTJS"), shutil.which("chromium")
+FIREFOX = shutil.which("firefox-esr")
 pytestmark = pytest.mark.skipif(
     not (LITERT_JS and CHROMIUM and shutil.which("node")),
     reason="there is no chromium, or no LiteRT.js and playwright-core; run: make check-targets",
@@ -64,6 +66,11 @@ def served(site: Bundle) -> Iterator[str]:
 
 def seen(scenario: str, site: Bundle, folder: Path, **asked: Any) -> dict[str, Any]:
     """Play a scenario on a site; returns what was seen."""
+    return printed([SCENARIOS, scenario], site, folder, **asked)
+
+
+def printed(script: list[Path | str], site: Bundle, folder: Path, **asked: Any) -> dict[str, Any]:
+    """Run a script of node on a site; returns the JSON that it prints."""
     with served(site) as address:
         fields = {
             "address": address,
@@ -71,7 +78,7 @@ def seen(scenario: str, site: Bundle, folder: Path, **asked: Any) -> dict[str, A
             "node_modules": str(Path(LITERT_JS or "").resolve() / "node_modules"),
         }
         (folder / "asked.json").write_text(json.dumps({**fields, **asked}))
-        command = ["node", SCENARIOS, scenario, folder / "asked.json"]
+        command = ["node", *script, folder / "asked.json"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
@@ -234,16 +241,96 @@ def test_the_microphone_teaches_a_sound(tmp_path: Path) -> None:
     assert (found["verdict"], found["classes"]) == ("tone", [["tone", 2]])
 
 
-def test_a_site_that_is_cut_short_says_so(site: Bundle, tmp_path: Path) -> None:
-    for name, sentence in (
-        ("encoder.tflite", "encoder.tflite is cut short"),
-        ("litert_wasm_internal.wasm", "runtime does not start"),
-    ):
-        shutil.copytree(site.path, tmp_path / name)
-        for file in (tmp_path / name / name, tmp_path / name / f"{name}.gz"):
-            file.unlink()
-        whole = (site.path / name).read_bytes()
-        (tmp_path / name / name).write_bytes(whole[: len(whole) // 2])
-        left = {file: digest for file, digest in site.manifest.files.items() if file != f"{name}.gz"}
-        damaged = replace(site, path=tmp_path / name, manifest=replace(site.manifest, files=left))
-        assert sentence in seen("refused", damaged, tmp_path)["status"]
+def test_the_encoder_runs_at_the_fastest_place_from_then_on(site: Bundle, tmp_path: Path) -> None:
+    flags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"]  # a GPU that is a program
+    found = seen("places", site, tmp_path, flags=flags)
+    assert found["problems"] == []
+    assert found["isolated"]
+    assert found["id"] == site.manifest.encoder_id
+    places = {(each["place"]["accelerator"], each["place"]["threads"]): each for each in found["measured"]}
+    assert ("wasm", 1) in places
+    assert any(threads > 1 for _, threads in places) == ((os.cpu_count() or 1) > 1)
+    assert places["webgpu", 1]["difference"] <= 0.02
+    chosen = places[found["place"]["accelerator"], found["place"]["threads"]]
+    assert chosen["milliseconds"] <= places["wasm", 1]["milliseconds"]
+    threads = found["place"]["threads"]
+    said = (
+        "on the GPU"
+        if found["place"]["accelerator"] == "webgpu"
+        else f"on {threads} threads"
+        if threads > 1
+        else "WebAssembly."
+    )
+    assert said in found["again"][0]
+    assert found["again"][1]
+    assert found["verdict"] == "tee"
+
+
+@pytest.mark.skipif(FIREFOX is None, reason="there is no firefox-esr")
+def test_firefox_teaches_asks_and_keeps(site: Bundle, tmp_path: Path) -> None:
+    found = printed([SCENARIOS.with_name("firefox.mjs")], site, tmp_path, firefox=FIREFOX)
+    assert found["problems"] == []
+    assert found["status"] == "Ready. Nothing leaves this device."
+    assert found["taught"] == [["tee", "zed"], "tee", "zed", "I don’t know this"]
+    assert found["place"][0]["place"] == {"accelerator": "wasm", "threads": 1}
+    assert found["reloaded"] == [["tee", "zed"], "tee"]
+
+
+def test_a_full_memory_refuses_a_change_and_loses_nothing(site: Bundle, tmp_path: Path) -> None:
+    with site.open_store(tmp_path / "a.db") as store:
+        store.enroll("many", np.random.default_rng(0).normal(size=(10_000, site.manifest.dim)).astype(np.float32))
+        write_archive(store, tmp_path / "large.npz")  # of 4.5 MB, where the page may have one more
+    found = seen("quota", site, tmp_path, large=str(tmp_path / "large.npz"))
+    assert found["problems"] == []
+    assert "memory is full: this change was not kept" in found["full"][0]
+    assert found["full"][1] == [["tee", 1]]
+    assert found["after"] == [["tee", 2]]
+    assert found["free"] == ["Loaded: 10000 examples came, 0 went.", [["tee", 2], ["many", 10_000]]]
+
+
+def test_a_browser_that_keeps_nothing_says_so_and_works(site: Bundle, tmp_path: Path) -> None:
+    found = seen("unkept", site, tmp_path, profile=str(tmp_path / "profile"), archive=str(tmp_path / "page.npz"))
+    assert found["problems"] == []
+    assert "keeps nothing: save your classes" in found["status"]
+    assert (found["verdict"], found["classes"]) == ("tee", [["tee", 1], ["zed", 1]])
+    assert found["reloaded"] == [[], "Loaded: 2 examples came, 0 went.", [["tee", 1], ["zed", 1]]]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [("--jitless", "has no WebAssembly"), ("--no-enable-sse4-1 --no-enable-ssse3", "has no SIMD")],
+)
+def test_a_browser_that_cannot_run_the_encoder_says_so(site: Bundle, tmp_path: Path, flags: str, sentence: str) -> None:
+    assert sentence in seen("refused", site, tmp_path, flags=[f"--js-flags={flags}"])["status"]
+
+
+RUNTIMES = [f"litert_wasm{build}_internal.wasm" for build in ("", "_threaded")]
+
+
+def cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def other_version(content: bytes) -> bytes:
+    """A WebAssembly module that is none of the runtime's."""
+    return b"\x00asm\x01\x00\x00\x00"
+
+
+@pytest.mark.parametrize(
+    ("names", "damage", "sentence"),
+    [
+        (["encoder.tflite"], cut, "encoder.tflite is cut short"),
+        (RUNTIMES, cut, "runtime does not start"),
+        (RUNTIMES, other_version, "runtime does not start"),
+        (RUNTIMES[1:], cut, "Ready"),  # the build without threads is there
+    ],
+)
+def test_a_damaged_site_says_so(
+    site: Bundle, tmp_path: Path, names: list[str], damage: Callable[[bytes], bytes], sentence: str
+) -> None:
+    shutil.copytree(site.path, tmp_path / "site")
+    for name in names:
+        (tmp_path / "site" / name).write_bytes(damage((site.path / name).read_bytes()))
+    left = {file: digest for file, digest in site.manifest.files.items() if file.removesuffix(".gz") not in names}
+    manifest = replace(site.manifest, files=left | dict.fromkeys(names, ""))
+    assert sentence in seen("refused", replace(site, path=tmp_path / "site", manifest=manifest), tmp_path)["status"]

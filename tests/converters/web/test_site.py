@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.device import cli
-from support.web import WANTED, library
+from support.web import TOOL, WANTED, library, needs_node
 
 from converters.targets import export_target
 from converters.targets.web import PAGE, list_of_files
-from converters.targets.web.litert_js import VERSION, LiteRtJs
+from converters.targets.web.litert_js import CORE, VERSION, LiteRtJs
 from converters.targets.web.server import POLICY
 from edge_meta import Classifier
 from edge_meta.errors import ExportError
@@ -94,7 +96,7 @@ def test_the_library_is_read_and_ready_for_one_folder(tmp_path: Path, archived: 
     assert found["litert.js"] == b'import {load} from "./wasm_utils.js";\n\n'
     assert found["litert_wasm_internal.wasm"] == bytes(3000)
     if archived:
-        of_file = LiteRtJs(tmp_path / f"litertjs-core-{VERSION}.tgz", tmp_path, WANTED)
+        of_file = LiteRtJs(tmp_path / CORE.archive, tmp_path, WANTED)
         assert of_file.read() == found
 
 
@@ -107,7 +109,7 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_the_library_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"has no dist/index\.js of @litertjs/core"):
+    with pytest.raises(ExportError, match=r"has no \S+ of @litertjs/core"):
         LiteRtJs(tmp_path, tmp_path, WANTED).read()
 
 
@@ -121,6 +123,46 @@ def test_what_npm_has_fetched_once_is_taken_from_the_cache(tmp_path: Path, monke
     library(tmp_path, archived=True)
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     assert set(LiteRtJs(None, tmp_path, WANTED).read()) == set(WANTED)
+
+
+@needs_node
+def test_esbuild_makes_one_script_of_the_page_for_each_thread(tmp_path: Path) -> None:
+    notes: list[str] = []
+    source = library(tmp_path, with_esbuild=True)
+    made = export_target(Bundle.open("omniglot"), tmp_path / "site", "web", on_note=notes.append, litert_js=source)
+    scripts = {path.name: path.read_text("utf-8") for path in made.path.glob("*.js") if path.name != "files.js"}
+    assert set(scripts) == {"app.js", "worker.js", "sw.js", "recorder.js", "litert_wasm_internal.js"}
+    # What defines names for other scripts must keep them.
+    assert [name for name, content in scripts.items() if "--bundle" not in content] == ["litert_wasm_internal.js"]
+    assert all("--minify" in content for content in scripts.values())
+    assert notes == []
+
+
+def test_without_esbuild_the_page_is_as_it_is_and_a_note_says_so(tmp_path: Path) -> None:
+    notes: list[str] = []
+    export_target(Bundle.open("omniglot"), tmp_path / "site", "web", on_note=notes.append, litert_js=library(tmp_path))
+    assert (tmp_path / "site" / "app.js").read_bytes() == (PAGE / "app.js").read_bytes()
+    assert len(notes) == 1
+    assert "npm install esbuild-wasm@" in notes[0]
+
+
+@needs_node
+@pytest.mark.parametrize("installed", [True, False])
+def test_an_esbuild_that_fails_leaves_the_page_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: bool
+) -> None:
+    source = library(tmp_path, with_esbuild=True)
+    if installed:
+        failing = b"console.error('it is broken'); process.exit(1);"
+        program = next(iter(TOOL.values()))
+        (tmp_path / "node_modules" / program.package.name / program.path).write_bytes(failing)
+        source = replace(source, tool={program.path: replace(program, sha256=hashlib.sha256(failing).hexdigest())})
+    else:
+        monkeypatch.setenv("PATH", str(tmp_path))
+    notes: list[str] = []
+    export_target(Bundle.open("omniglot"), tmp_path / "site", "web", on_note=notes.append, litert_js=source)
+    assert (tmp_path / "site" / "app.js").read_bytes() == (PAGE / "app.js").read_bytes()
+    assert ("it is broken" if installed else "There is no node") in notes[0]
 
 
 def test_the_library_is_for_the_web_alone(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import {Encoder} from './encoder.js';
 import {Memory} from './memory.js';
 import {merge} from './merge.js';
 import {Microphone} from './microphone.js';
+import {keepOffline} from './offline.js';
 import {Pad} from './pad.js';
 import {sourceOf} from './sense.js';
 import {acceptOf, fileExample} from './sources.js';
@@ -73,10 +74,17 @@ export class App {
     byId('save').onclick = () => this.act(() => this.save());
     byId('load').onclick = () => byId('archive').click();
     byId('archive').onchange = () => this.act(() => this.load(byId('archive').files[0]));
+    this.tell();
+    document.addEventListener('visibilitychange', () => document.hidden || this.loop());
+  }
+
+  /** Say in the menu what this page is. */
+  tell() {
     const {rejection, encoder_id: id} = this.manifest;
     const [unknown, lasting] = [rejection ? 'says_unknown' : 'never_unknown', this.memory.lasting ? 'lasting' : 'not_lasting'];
-    byId('about').textContent = text('about', {id: id.slice(0, 12), unknown: text(unknown), lasting: text(lasting)});
-    document.addEventListener('visibilitychange', () => document.hidden || this.loop());
+    const {accelerator, threads} = this.encoder.place ?? {};
+    const place = text(accelerator === 'webgpu' ? 'on_gpu' : threads === 1 ? 'on_thread' : 'on_threads', {threads: threads ?? 1});
+    byId('about').textContent = text('about', {id: id.slice(0, 12), unknown: text(unknown), lasting: text(lasting), place});
   }
 
   connectFiles() {
@@ -289,20 +297,6 @@ export class App {
   }
 }
 
-/** Keep what was loaded for when there is no network. @param {string[]} files @returns {Promise<boolean>} whether it is kept */
-async function keepOffline(files) {
-  if (!('serviceWorker' in navigator)) return false;
-  try {
-    await navigator.serviceWorker.register('sw.js');
-    const {active} = await navigator.serviceWorker.ready;
-    const channel = new MessageChannel();
-    active?.postMessage({keep: files}, [channel.port2]);
-    return await new Promise((resolve) => (channel.port1.onmessage = ({data}) => resolve(data)));
-  } catch {
-    return false; // behind a certificate that the browser does not trust, for example
-  }
-}
-
 /** The store that the bundle came with. @param {any} manifest */
 async function seed(manifest) {
   if (!('seed.npz' in manifest.files)) return null;
@@ -317,10 +311,12 @@ async function main() {
   try {
     const encoder = await Encoder.open();
     const memory = await Memory.open(encoder.manifest, () => seed(encoder.manifest));
-    new App(encoder, memory);
+    const app = new App(encoder, memory);
     byId('status').textContent = text(memory.lasting ? 'ready' : 'not_lasting');
     document.documentElement.dataset.ready = String(Math.round(performance.now()));
     if ((await keepOffline(encoder.loaded)) && memory.lasting) byId('status').textContent = text('ready_offline');
+    await encoder.measure();
+    app.tell();
   } catch (error) {
     byId('status').textContent = sentence(error);
     document.documentElement.dataset.failed = 'yes';

@@ -2,6 +2,8 @@
 
 import {Problem} from './problem.js';
 
+const REMEMBERED = 'edge_meta place';
+
 /**
  * @typedef {object} Embedded
  * @property {Float32Array} embedding
@@ -13,13 +15,31 @@ export class Encoder {
   /** @returns {Promise<Encoder>} */
   static async open() {
     const encoder = new Encoder();
-    Object.assign(encoder, await encoder.ask('open', {}, []));
+    encoder.remembered = remembered();
+    Object.assign(encoder, await encoder.ask('open', {place: encoder.remembered?.place ?? null}, []));
     return encoder;
+  }
+
+  /** Find where the encoder runs fastest, unless an earlier visit has; it runs there from then on. */
+  async measure() {
+    const {encoder_id: id} = this.manifest;
+    if (this.remembered?.id === id && sameAs(this.remembered.place, this.place)) return;
+    const {place, measured} = await this.ask('measure', {}, []);
+    this.place = place;
+    try {
+      localStorage.setItem(REMEMBERED, JSON.stringify({id, place, measured}));
+    } catch {
+      // A browser that keeps nothing measures each time.
+    }
   }
 
   constructor() {
     /** @type {any} of the bundle */
     this.manifest = null;
+    /** @type {any} where an earlier visit found the encoder to be fastest */
+    this.remembered = null;
+    /** @type {import('./places.js').Place | null} where it runs */
+    this.place = null;
     /** @type {string[]} files of the runtime */
     this.loaded = [];
     this.waiting = new Map();
@@ -52,3 +72,15 @@ export class Encoder {
     });
   }
 }
+
+/** What an earlier visit has measured, or null. */
+function remembered() {
+  try {
+    return JSON.parse(localStorage.getItem(REMEMBERED) ?? 'null');
+  } catch {
+    return null;
+  }
+}
+
+/** @param {any} one @param {any} other */
+const sameAs = (one, other) => one.accelerator === other.accelerator && one.threads === other.threads;

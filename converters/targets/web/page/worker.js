@@ -3,42 +3,51 @@
 const FOLDER = new URL('./', self.location.href).href;
 /** Files of the runtime that were loaded; the page has them kept for when there is no network. @type {string[]} */
 const loaded = [];
+/** A module of one function with a vector of 128 bits. */
+const SIMD = Uint8Array.from(
+  [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11],
+);
 let manifest = null;
-let model = null;
 let litert = null;
-const modules = Promise.all(['problem', 'image', 'audio', 'sha256'].map((name) => import(`./${name}.js`)))
-  .then((all) => Object.assign({}, ...all));
+let file = null;
+let runner = null;
+const modules = Promise.all(
+  [import('./problem.js'), import('./image.js'), import('./audio.js'), import('./sha256.js'), import('./places.js')],
+).then(([problem, image, audio, sha256, places]) => ({...problem, ...image, ...audio, ...sha256, ...places}));
 
 const acts = {
-  async open() {
-    const {Problem} = await modules;
+  /** @param {{place: import('./places.js').Place | null}} given a place that was measured at an earlier visit */
+  async open({place}) {
+    const {Problem, PLAIN, Runner, threads} = await modules;
     if (typeof WebAssembly !== 'object') throw new Problem('no_wasm');
-    /** @type {any} */ (self).Module = {
-      locateFile(/** @type {string} */ name) {
-        loaded.push(name, name.replace('.wasm', '.js'));
-        return FOLDER + name;
-      },
-      print() {},
-      printErr() {},
-    };
-    const runtime = import('./litert.js').then(async (found) => {
-      const {warn} = console;
-      console.warn = () => {}; // of a GPU that is not there
-      await found.loadLiteRt(FOLDER).finally(() => (console.warn = warn));
-      return found;
-    });
+    const runtime = started();
     runtime.catch(() => {}); // reported below, once the files are known to be whole
     manifest = await (await fetched('manifest.json')).json();
-    const file = await whole('encoder.tflite');
+    file = await whole('encoder.tflite');
     try {
       litert = await runtime;
-      model = await litert.loadAndCompile(file, {accelerator: 'wasm'});
-      const [, ...shape] = model.getInputDetails?.()[0]?.shape ?? [];
-      if (shape.length) await run(new Float32Array(shape.reduce((product, size) => product * size, 1)), [1, ...shape]);
+      const wanted = place && place.threads <= threads() ? place : PLAIN;
+      runner = (await Runner.open(litert, file, wanted).catch(() => null)) ?? (await Runner.open(litert, file, PLAIN));
+      await runner.run(new Float32Array(runner.size));
     } catch (error) {
+      if (!WebAssembly.validate(SIMD)) throw new Problem('no_simd');
       throw new Problem('runtime_failed', {reason: String(error?.message ?? error).slice(0, 200)});
     }
-    return {manifest, loaded};
+    return {manifest, loaded, place: runner.place};
+  },
+
+  /** Find the fastest place, and go there. */
+  async measure() {
+    const {PLAIN, Runner, measured, fastest, threads} = await modules;
+    /** @type {import('./places.js').Place[]} */
+    const places = [PLAIN, {...PLAIN, threads: threads()}, {accelerator: 'webgpu', threads: 1}];
+    const possible = [threads() > 1, Boolean(litert.getGlobalLiteRt().getDefaultEnvironment().webGpuDevice)];
+    const open = (/** @type {any} */ place) => Runner.open(litert, file, place);
+    const found = await measured(open, places.filter((_, index) => index === 0 || possible[index - 1]));
+    // The runner till now is not deleted: it may be at work.
+    runner = (found.length && (await open(fastest(found)))) || runner;
+    file = null;
+    return {place: runner.place, measured: found};
   },
 
   /** @param {{example: any}} given */
@@ -51,9 +60,8 @@ const acts = {
       audio: () => audioValues(example.samples, example.rate, input),
       array: () => example.values,
     }[input.kind]();
-    const shape = {image: [1, input.height, input.width, input.channels], audio: [1, input.samples]}[input.kind] ?? [1, ...input.shape];
     const before = performance.now();
-    const embedding = await run(values, shape);
+    const embedding = await runner.run(values);
     const end = performance.now();
     return {embedding, milliseconds: end - start, encoder: end - before};
   },
@@ -82,15 +90,24 @@ async function whole(name) {
   return bytes;
 }
 
-/** @param {Float32Array} values @param {number[]} shape @returns {Promise<Float32Array>} */
-async function run(values, shape) {
-  const tensor = new litert.Tensor(values, shape);
-  const outputs = await model.run([tensor]);
-  const output = Array.isArray(outputs) ? outputs[0] : Object.values(outputs)[0];
-  const embedding = output.toTypedArray().slice();
-  tensor.delete();
-  output.delete();
-  return embedding;
+/** LiteRT.js, in the build with threads where the page may have them. */
+async function started() {
+  const {threads} = await modules;
+  /** @type {any} */ (self).Module = {
+    locateFile(/** @type {string} */ name) {
+      loaded.push(name, name.replace('.wasm', '.js'));
+      return FOLDER + name;
+    },
+    mainScriptUrlOrBlob: `${FOLDER}litert_wasm_threaded_internal.js`, // its threads would load this worker else
+    print() {},
+    printErr() {},
+  };
+  const found = await import('./litert.js');
+  const {warn} = console;
+  console.warn = () => {}; // of a GPU that is not there
+  const plain = () => found.loadLiteRt(FOLDER);
+  await (threads() > 1 ? found.loadLiteRt(FOLDER, {threads: true}).catch(plain) : plain()).finally(() => (console.warn = warn));
+  return found;
 }
 
 self.onmessage = async ({data: {id, act, ...given}}) => {
