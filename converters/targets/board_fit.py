@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -72,8 +73,11 @@ class Encoder:
         return round(self.products * board_size.EMBED_A_PRODUCT[core])
 
 
-def facts(bundle: Bundle) -> dict[str, Any]:
+def facts(bundle: Bundle, boards: Iterable[Board] = BOARDS) -> dict[str, Any]:
     """The facts for `edge-meta inspect --board`; sizes in bytes.
+
+    Args:
+        boards: to say of each whether it has enough.
 
     Raises:
         ExportError, BackendError: see `Encoder.of`.
@@ -102,7 +106,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
             "embed": encoder.instructions("Cortex-M4"),
             "classify": board_size.classify_instructions(full.dim, full.classes),
         },
-        "boards": [_on(board, encoder) for board in BOARDS],
+        "boards": [_on(board, encoder) for board in boards],
     }
 
 
