@@ -214,7 +214,7 @@ em_class* em_add_shot(em_store* store, uint16_t id, const char* label, const em_
   memcpy(of->shot[of->shots], embedding, sizeof of->shot[0]);
   of->shots = (uint8_t)(of->shots + 1u);
 #if EM_ADAPT
-  of->adapted = 0;
+  of->column.adapted = 0;
 #endif
   settle(store, of);
   return of;

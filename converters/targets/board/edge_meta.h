@@ -106,6 +106,15 @@ typedef struct {
 } em_source;
 #endif
 
+#if EM_ADAPT
+/* A class's column of the last layer. */
+typedef struct {
+  uint8_t adapted; /* whether the class has one of its own, */
+  float bias;      /* which this and the weights are */
+  float weights[EM_DIM];
+} em_column;
+#endif
+
 typedef struct {
   uint16_t id; /* from 1; no other class ever has it */
   uint8_t shots;
@@ -118,19 +127,9 @@ typedef struct {
   em_source source[EM_SHOTS];
 #endif
 #if EM_ADAPT
-  uint8_t adapted; /* whether it has a column of the last layer of its own, */
-  float bias;      /* which this and the weights are */
-  float weights[EM_DIM];
+  em_column column;
 #endif
 } em_class;
-
-#if EM_ADAPT
-typedef struct {
-  uint8_t adapted;
-  float bias;
-  float weights[EM_DIM];
-} em_column;
-#endif
 
 typedef struct {
   uint8_t classes;
