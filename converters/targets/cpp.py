@@ -15,8 +15,8 @@ TEXT = """\
 #define EDGE_META_ENCODER_H_
 
 // Without this macro, TfLiteTensor has another layout here than in TensorFlow Lite Micro's library, and all embeddings are
-// nonsense.
-#ifndef TF_LITE_STATIC_MEMORY
+// nonsense. Arduino compiles all libraries without it.
+#if !defined(TF_LITE_STATIC_MEMORY) && !defined(ARDUINO)
 #error "Define TF_LITE_STATIC_MEMORY for the whole program, as for TensorFlow Lite Micro."
 #endif
 

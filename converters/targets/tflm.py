@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 
-from converters.targets import board_config, cpp
+from converters.targets import board_config, board_project, cpp
 from converters.targets.base import TargetFiles, image_input
 from converters.targets.integer import IntegerEncoder
 from edge_meta.errors import BackendError, ExportError
@@ -51,12 +51,12 @@ def make(bundle: Bundle, on_note: Callable[[str], None]) -> TargetFiles:
         "output": encoder.output.to_manifest(),
         "operators": sorted({operator.name for operator in encoder.operators}),
     }
-    files = {
-        MODEL: encoder.model,
+    sources = {
         cpp.HEADER: cpp.header(bundle.manifest, input_spec, encoder, arena).encode(),
         cpp.SOURCE: cpp.source(encoder.model).encode(),
         **library(bundle, encoder),
     }
+    files = {MODEL: encoder.model, **sources, board_project.NAME: board_project.archive(sources)}
     return TargetFiles(files, facts, cpp.USAGE.format(arena=arena))
 
 

@@ -11,8 +11,8 @@
 #include "edge_meta_config.h" /* of the encoder: EM_DIM, EM_INT8, EM_SCALE, EM_ZERO_POINT, EM_ENCODER_ID, and its calibration */
 
 /* Without this macro, TensorFlow Lite Micro's headers lay out TfLiteTensor in another way than its library: the program then
- * links without a warning, and gives the same nonsense for every input. */
-#if !defined(TF_LITE_STATIC_MEMORY) && !defined(EM_NO_TFLM)
+ * links without a warning, and gives the same nonsense for every input. Arduino compiles all libraries without it. */
+#if !defined(TF_LITE_STATIC_MEMORY) && !defined(EM_NO_TFLM) && !defined(ARDUINO)
 #error "Define TF_LITE_STATIC_MEMORY for the whole program, as for TensorFlow Lite Micro; or EM_NO_TFLM if it is not used."
 #endif
 
