@@ -139,7 +139,7 @@ typedef struct {
   uint16_t next_id;
   char undo_label[EM_LABEL_BYTES + 1];
   em_class of[EM_CLASSES]; /* in the order of their first enrollment */
-#if EM_NONE
+#if EM_NONE > 0
   uint8_t nones; /* examples of none */
   em_value none[EM_NONE][EM_DIM];
 #if EM_FLASH
@@ -175,7 +175,7 @@ void em_init(em_store* store);
 /* Adds a shot (EM_DIM values) to a label, which is created if it is new; writes the class's id unless that is null. */
 em_status em_enroll(em_store* store, const char* label, const em_value* embedding, uint16_t* id);
 
-#if EM_NONE
+#if EM_NONE > 0
 /* Adds an example of none: a thing that is no class. What lies nearer to it than to its class is unknown. */
 em_status em_enroll_none(em_store* store, const em_value* embedding);
 

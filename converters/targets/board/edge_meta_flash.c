@@ -235,7 +235,7 @@ static em_status load_shot(em_flash* flash, const em_record* record) {
 #endif
   if (em_check_embedding(values) != EM_OK || place_of(store, record->id).source != NULL) return EM_CORRUPT_FLASH;
   if (record->of == 0u) {
-#if EM_NONE
+#if EM_NONE > 0
     if (store->nones >= EM_NONE) return EM_NONE_FULL;
     em_add_none(store, values);
     store->none_source[store->nones - 1u] = source;
@@ -417,7 +417,8 @@ static em_status load(em_flash* flash) {
     if (status != EM_OK) return status;
     if (kind == RECORD) last = record.at;
   } while (kind != END);
-  at = flash->end = FIRST_RECORD;
+  at = FIRST_RECORD;
+  flash->end = FIRST_RECORD;
   for (;;) {
     const uint32_t begin = at;
     em_status status = next_record(flash, &at, &record, &kind);
@@ -646,7 +647,7 @@ static em_status append_removal(em_flash* flash, uint32_t index, uint32_t first,
   return append(flash, &record);
 }
 
-#if EM_NONE
+#if EM_NONE > 0
 em_status em_flash_enroll_none(em_flash* flash, const em_value* embedding) {
   if (flash == NULL) return EM_BAD_ARGUMENT;
   em_store* store = flash->store;
@@ -718,7 +719,7 @@ em_status em_flash_undo(em_flash* flash) {
   if (status == EM_OK && store->undo == EM_UNDO_ENROLL) {
     status = append_removal(flash, (uint32_t)(of - store->of), of->shots - 1u, EM_KEEP_HEAD);
   }
-#if EM_NONE
+#if EM_NONE > 0
   if (status == EM_OK && store->undo == EM_UNDO_NONE) {
     status = append_removal(flash, store->classes, store->nones - 1u, EM_KEEP_HEAD);
   }

@@ -192,7 +192,8 @@ static uint8_t check(uint8_t* bytes, uint32_t count) {
 }
 
 void em_check_record(em_record* record) {
-  record->ids_state = record->data_state = EM_GOOD;
+  record->ids_state = EM_GOOD;
+  record->data_state = EM_GOOD;
   if (record->ids > 0u) record->ids_state = check(record->id, 16u * record->ids);
   if (record->data_bytes == 0u) return;
   const uint8_t zeroed = em_is_all(record->data, record->data_bytes + 4u, 0);
