@@ -49,7 +49,7 @@ check-converters: .venv/installed
 board: .venv/installed
 	$(BIN)/python -m pytest -ra tests/converters/test_board_library.py tests/converters/test_board_flash.py \
 		tests/converters/test_board_firmware.py tests/converters/test_board_project.py \
-		tests/converters/test_board_misra.py
+		tests/converters/test_board_misra.py tests/converters/test_board_gestures.py
 
 # F: seconds of libFuzzer on the reader of a board's flash.
 F ?= 120

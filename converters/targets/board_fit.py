@@ -32,12 +32,16 @@ class Encoder:
         model_bytes: of the file, all of it in flash.
         arena_bytes: that the interpreter needs, scratch memory of CMSIS-NN included.
         products: multiply-accumulates of one example.
+        floats: float32 values that other operators compute.
+        interpreter_code: bytes of TensorFlow Lite Micro's code.
         choice: the defaults for its embeddings.
     """
 
     model_bytes: int
     arena_bytes: int
     products: int
+    floats: int
+    interpreter_code: int
     choice: Choice
 
     @classmethod
@@ -50,18 +54,21 @@ class Encoder:
         """
         target = bundle.manifest.target
         if target and target["name"] == "tflm":
-            model, arena = bundle.model, int(target["arena_bytes"])
+            model, arena, in_int8 = bundle.model, int(target["arena_bytes"]), "output" in target
         else:
-            encoder = IntegerEncoder.of(bundle)
+            encoder = tflm.encoder_of(bundle)
             model, arena = encoder.model, tflm.smallest_arena(encoder, bundle.manifest.input_spec.shape)
+            in_int8 = isinstance(encoder, IntegerEncoder)
         operators = ModelFile.parse(model).subgraphs[0]
-        choice = Choice(bundle.manifest.dim, int8=bundle.manifest.normalization is None)
-        return cls(len(model), round(SCRATCH * arena), sum(map(_products, operators)), choice)
+        choice = Choice(bundle.manifest.dim, int8=in_int8 and bundle.manifest.normalization is None)
+        code = board_size.INTERPRETER_CODE if in_int8 else board_size.FLOAT_INTERPRETER_CODE
+        products, floats = sum(map(_products, operators)), sum(map(_floats, operators))
+        return cls(len(model), round(SCRATCH * arena), products, floats, code, choice)
 
     def flash_bytes(self, choice: Choice) -> int:
         """The bytes of program and constants; the sectors for the classes come on top."""
         code = board_size.code_bytes(choice.adapt, choice.flash)
-        return self.model_bytes + board_size.INTERPRETER_CODE + code + board_size.CODE["names"]
+        return self.model_bytes + self.interpreter_code + code + board_size.CODE["names"]
 
     def ram_bytes(self, choice: Choice) -> int:
         """The bytes of memory, stack included."""
@@ -70,7 +77,7 @@ class Encoder:
 
     def instructions(self, core: str) -> int:
         """The instructions of embedding an example, about."""
-        return round(self.products * board_size.EMBED_A_PRODUCT[core])
+        return round(self.products * board_size.EMBED_A_PRODUCT[core] + self.floats * board_size.EMBED_A_FLOAT[core])
 
 
 def facts(bundle: Bundle, boards: Iterable[Board] = BOARDS) -> dict[str, Any]:
@@ -89,7 +96,7 @@ def facts(bundle: Bundle, boards: Iterable[Board] = BOARDS) -> dict[str, Any]:
         "model_bytes": encoder.model_bytes,
         "arena_bytes": encoder.arena_bytes,
         "code_bytes": {"classes": board_size.code_bytes(False, False), "all": board_size.code_bytes()},
-        "interpreter_code_bytes": board_size.INTERPRETER_CODE,
+        "interpreter_code_bytes": encoder.interpreter_code,
         "stack_bytes": max(board_size.STACK, board_size.ENCODER_STACK),
         "flash_bytes": encoder.flash_bytes(full),
         "ram_bytes": encoder.ram_bytes(full),
@@ -142,3 +149,9 @@ def _products(operator: OperatorInfo) -> int:
     if operator.name == "DEPTHWISE_CONV_2D":
         return made * prod(weights[1:3])
     return made * weights[-1] if operator.name == "FULLY_CONNECTED" else 0
+
+
+def _floats(operator: OperatorInfo) -> int:
+    """The float32 values that an operator without multiply-accumulates computes."""
+    made = operator.outputs[0]
+    return prod(made.shape) if made.dtype == "float32" and not _products(operator) else 0
