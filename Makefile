@@ -48,7 +48,8 @@ check-converters: .venv/installed
 # The C library of boards, and the example firmware in QEMU; TFLM_SOURCE names the folder of TensorFlow Lite Micro's sources.
 board: .venv/installed
 	$(BIN)/python -m pytest -ra tests/converters/test_board_library.py tests/converters/test_board_flash.py \
-		tests/converters/test_board_firmware.py
+		tests/converters/test_board_firmware.py tests/converters/test_board_project.py \
+		tests/converters/test_board_misra.py tests/converters/test_board_gestures.py
 
 # F: seconds of libFuzzer on the reader of a board's flash.
 F ?= 120

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import numpy as np
 from converters.targets.integer import End
 from edge_meta.heads.rejection import Rejection
 from edge_meta.heads.store_evidence import normal_quantile
+from edge_meta.inputs.array import ArrayInput
+from edge_meta.inputs.series import SeriesInput
 
 LIBRARY = Path(__file__).parent / "board"
 NAME = "edge_meta_config.h"
@@ -23,7 +26,7 @@ TEXT = """\
 /* clang-format off */
 #define EM_ENCODER_ID {{{id_bytes}}}
 #define EM_DIM {dim} /* values of an embedding */
-#define EM_INPUT_BYTES {input_bytes} /* of an image, as the camera gives it */
+{taken}
 
 {values}
 
@@ -35,14 +38,14 @@ TEXT = """\
 """
 
 
-def config(encoder_id: str, dim: int, output: End | None, rejection: Rejection | None, input_bytes: int) -> str:
+def config(encoder_id: str, dim: int, output: End | None, rejection: Rejection | None, taken: int | ArrayInput) -> str:
     """Write the header.
 
     Args:
         encoder_id: 32 hexadecimal digits.
         output: of an encoder that gives int8; None to keep embeddings as float32.
         rejection: None if the bundle is not calibrated: then every query is known.
-        input_bytes: of an input.
+        taken: bytes of an image, or the arrays that an encoder takes and gives float32 for.
     """
     values = ["#define EM_INT8 0"]
     if output is not None:
@@ -52,10 +55,26 @@ def config(encoder_id: str, dim: int, output: End | None, rejection: Rejection |
         encoder_id=encoder_id,
         id_bytes=", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(encoder_id)),
         dim=dim,
-        input_bytes=input_bytes,
+        taken="\n".join(_taken(taken)),
         values="\n".join(values),
         limits="\n".join(_limits(rejection)),
     )
+
+
+def _taken(taken: int | ArrayInput) -> list[str]:
+    if isinstance(taken, int):
+        return [
+            f"#define EM_INPUT_BYTES {taken} /* of an image, as the camera gives it */",
+            "#define EM_INPUT_FLOATS 0",
+        ]
+    lines = [
+        f"#define EM_INPUT_BYTES {4 * math.prod(taken.shape)} /* of float32 values */",
+        "#define EM_INPUT_FLOATS 1 /* the encoder takes them as they are, and gives float32 */",
+    ]
+    if isinstance(taken, SeriesInput):
+        lines += [f"#define EM_INPUT_STEPS {taken.shape[0]} /* rows of a series, in time */"]
+        lines += [f"#define EM_INPUT_CHANNELS {taken.shape[1]} /* {', '.join(taken.channels)} */"]
+    return lines
 
 
 def _limits(rejection: Rejection | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -31,6 +32,8 @@ class Encoder:
         model_bytes: of the file, all of it in flash.
         arena_bytes: that the interpreter needs, scratch memory of CMSIS-NN included; on an Ethos-U, Vela's estimate of SRAM.
         products: multiply-accumulates of one example.
+        floats: float32 values that other operators compute.
+        interpreter_code: bytes of TensorFlow Lite Micro's code.
         choice: the defaults for its embeddings.
         npu: the Ethos-U that it is compiled for, as `config`, and Vela's estimates of an inference; None for a CPU.
     """
@@ -38,6 +41,8 @@ class Encoder:
     model_bytes: int
     arena_bytes: int
     products: int
+    floats: int
+    interpreter_code: int
     choice: Choice
     npu: dict[str, Any] | None = None
 
@@ -56,18 +61,21 @@ class Encoder:
             choice = Choice(bundle.manifest.dim, int8="output" in target and bundle.manifest.normalization is None)
             return cls(len(bundle.model), int(estimates["sram_bytes"]), 0, choice, npu)
         if target and target["name"] == "tflm":
-            model, arena = bundle.model, int(target["arena_bytes"])
+            model, arena, in_int8 = bundle.model, int(target["arena_bytes"]), "output" in target
         else:
-            encoder = IntegerEncoder.of(bundle)
+            encoder = tflm.encoder_of(bundle)
             model, arena = encoder.model, tflm.smallest_arena(encoder, bundle.manifest.input_spec.shape)
+            in_int8 = isinstance(encoder, IntegerEncoder)
         operators = ModelFile.parse(model).subgraphs[0]
-        choice = Choice(bundle.manifest.dim, int8=bundle.manifest.normalization is None)
-        return cls(len(model), round(SCRATCH * arena), sum(map(_products, operators)), choice)
+        choice = Choice(bundle.manifest.dim, int8=in_int8 and bundle.manifest.normalization is None)
+        code = board_size.INTERPRETER_CODE if in_int8 else board_size.FLOAT_INTERPRETER_CODE
+        products, floats = sum(map(_products, operators)), sum(map(_floats, operators))
+        return cls(len(model), round(SCRATCH * arena), products, floats, code, choice)
 
     def flash_bytes(self, choice: Choice) -> int:
         """The bytes of program and constants; the sectors for the classes come on top."""
         code = board_size.code_bytes(choice.adapt, choice.flash)
-        return self.model_bytes + board_size.INTERPRETER_CODE + code + board_size.CODE["names"]
+        return self.model_bytes + self.interpreter_code + code + board_size.CODE["names"]
 
     def ram_bytes(self, choice: Choice) -> int:
         """The bytes of memory, stack included."""
@@ -76,11 +84,14 @@ class Encoder:
 
     def instructions(self, core: str) -> int:
         """The instructions of embedding an example, about."""
-        return round(self.products * board_size.EMBED_A_PRODUCT[core])
+        return round(self.products * board_size.EMBED_A_PRODUCT[core] + self.floats * board_size.EMBED_A_FLOAT[core])
 
 
-def facts(bundle: Bundle) -> dict[str, Any]:
+def facts(bundle: Bundle, boards: Iterable[Board] = BOARDS) -> dict[str, Any]:
     """The facts for `edge-meta inspect --board`; sizes in bytes.
+
+    Args:
+        boards: to say of each whether it has enough.
 
     Raises:
         ExportError, BackendError: see `Encoder.of`.
@@ -92,7 +103,7 @@ def facts(bundle: Bundle) -> dict[str, Any]:
         "model_bytes": encoder.model_bytes,
         "arena_bytes": encoder.arena_bytes,
         "code_bytes": {"classes": board_size.code_bytes(False, False), "all": board_size.code_bytes()},
-        "interpreter_code_bytes": board_size.INTERPRETER_CODE,
+        "interpreter_code_bytes": encoder.interpreter_code,
         "stack_bytes": max(board_size.STACK, board_size.ENCODER_STACK),
         "flash_bytes": encoder.flash_bytes(full),
         "ram_bytes": encoder.ram_bytes(full),
@@ -109,8 +120,12 @@ def facts(bundle: Bundle) -> dict[str, Any]:
             "embed": None if npu else encoder.instructions("Cortex-M4"),
             "classify": board_size.classify_instructions(full.dim, full.classes),
         },
+<<<<<<< HEAD
         "npu": npu,
         "boards": [] if npu else [_on(board, encoder) for board in BOARDS],  # none of them has an Ethos-U
+=======
+        "boards": [_on(board, encoder) for board in boards],
+>>>>>>> board
     }
 
 
@@ -146,3 +161,9 @@ def _products(operator: OperatorInfo) -> int:
     if operator.name == "DEPTHWISE_CONV_2D":
         return made * prod(weights[1:3])
     return made * weights[-1] if operator.name == "FULLY_CONNECTED" else 0
+
+
+def _floats(operator: OperatorInfo) -> int:
+    """The float32 values that an operator without multiply-accumulates computes."""
+    made = operator.outputs[0]
+    return prod(made.shape) if made.dtype == "float32" and not _products(operator) else 0

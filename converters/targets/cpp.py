@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from converters.targets.float_encoder import FloatEncoder
 from converters.targets.integer import IntegerEncoder
 from edge_meta.inputs import ImageInput
 from edge_meta.runtime.manifest import Manifest
@@ -10,13 +13,13 @@ from edge_meta.runtime.output_normalization import SHORTEST, OutputNormalization
 HEADER, SOURCE = "encoder.h", "encoder.cc"
 
 TEXT = """\
-// Encoder {encoder_id}: {height}x{width}x{channels} pixels in, {dim} values out. Made by edge-meta export --target tflm.
+// Encoder {encoder_id}: {taken} in, {dim} values out. Made by edge-meta export --target tflm.
 #ifndef EDGE_META_ENCODER_H_
 #define EDGE_META_ENCODER_H_
 
 // Without this macro, TfLiteTensor has another layout here than in TensorFlow Lite Micro's library, and all embeddings are
-// nonsense.
-#ifndef TF_LITE_STATIC_MEMORY
+// nonsense. Arduino compiles all libraries without it.
+#if !defined(TF_LITE_STATIC_MEMORY) && !defined(ARDUINO)
 #error "Define TF_LITE_STATIC_MEMORY for the whole program, as for TensorFlow Lite Micro."
 #endif
 
@@ -34,10 +37,25 @@ constexpr char kEncoderId[] = "{encoder_id}";
 // Measured with reference kernels and 64-bit pointers. A chip's own kernels may need more memory.
 constexpr std::size_t kArenaBytes = {arena};
 
+constexpr int kDim = {dim};
+{ends}
+{embedding}
+// Registers the encoder's operators with a tflite::MicroMutableOpResolver<kOperators>; false if that fails for one.
+constexpr unsigned int kOperators = {operators};
+template <typename Resolver>
+bool AddOperators(Resolver& resolver) {{
+  return {registrations};
+}}
+
+}}  // namespace edge_meta
+
+#endif  // EDGE_META_ENCODER_H_
+"""
+
+INTEGER_ENDS = """\
 constexpr int kHeight = {height};
 constexpr int kWidth = {width};
 constexpr int kChannels = {channels};
-constexpr int kDim = {dim};
 
 constexpr float kPixelMean = {mean}f;
 constexpr float kPixelScale = {scale}f;
@@ -55,23 +73,18 @@ inline std::int8_t InputOfPixel(std::uint8_t pixel) {{
 
 // Converts an output of the encoder to a value of the embedding.
 inline float ValueOfOutput(std::int8_t output) {{ return kOutputScale * static_cast<float>(output - kOutputZeroPoint); }}
+"""
 
-{embedding}
-// Registers the encoder's operators with a tflite::MicroMutableOpResolver<kOperators>; false if that fails for one.
-constexpr unsigned int kOperators = {operators};
-template <typename Resolver>
-bool AddOperators(Resolver& resolver) {{
-  return {registrations};
-}}
+FLOAT_ENDS = """\
+constexpr int kInputs = {inputs};  // float32 values of an input{axes}
 
-}}  // namespace edge_meta
-
-#endif  // EDGE_META_ENCODER_H_
+// Returns an output of the encoder, which is float32.
+inline float ValueOfOutput(float output) {{ return output; }}
 """
 
 EMBEDDING = """\
 // Brings an output, kDim values, to the embedding that the bundle's runtime gives.
-inline void EmbeddingOfOutput(const std::int8_t* output, float* embedding) {{
+inline void EmbeddingOfOutput(const {output_type}* output, float* embedding) {{
   for (int i = 0; i < kDim; ++i) embedding[i] = {factor}ValueOfOutput(output[i]);
 }}
 """
@@ -80,7 +93,7 @@ CENTRED = """\
 constexpr float kCentre[kDim] = {{{centre}}};
 
 // Brings an output, kDim values, to the embedding that the bundle's runtime gives: centred, and of one length.
-inline void EmbeddingOfOutput(const std::int8_t* output, float* embedding) {{
+inline void EmbeddingOfOutput(const {output_type}* output, float* embedding) {{
   float squares = 0.0f;
   for (int i = 0; i < kDim; ++i) {{
     embedding[i] = ValueOfOutput(output[i]) - kCentre[i];
@@ -94,53 +107,68 @@ inline void EmbeddingOfOutput(const std::int8_t* output, float* embedding) {{
 USAGE = """\
 ## On a microcontroller
 
-`encoder.tflite` has the encoder alone, int8 in and out, without the heads. `encoder.h` and `encoder.cc` are the same as
+`encoder.tflite` has the encoder alone, {ends} in and out, without the heads. `encoder.h` and `encoder.cc` are the same as
 C++17 to compile in, next to TensorFlow Lite Micro, which was measured to need an arena of {arena:,} bytes (reference
-kernels, 64-bit pointers):
+kernels, 64-bit pointers). `edge_meta_interpreter.h` runs it:
 
 ```cpp
-alignas(16) static std::uint8_t arena[edge_meta::kArenaBytes];
-static tflite::MicroMutableOpResolver<edge_meta::kOperators> resolver;
-edge_meta::AddOperators(resolver);
-static tflite::MicroInterpreter interpreter(tflite::GetModel(edge_meta::kEncoder), resolver, arena, sizeof(arena));
-interpreter.AllocateTensors();
-for (std::size_t i = 0; i < pixels; ++i) interpreter.input(0)->data.int8[i] = edge_meta::InputOfPixel(image[i]);
-interpreter.Invoke();
-edge_meta::EmbeddingOfOutput(interpreter.output(0)->data.int8, embedding);  // or hand the int8 values to edge_meta.h
+alignas(16) static std::uint8_t arena[edge_meta::kArenaWithScratch];
+const char* failed = edge_meta::Begin(arena, sizeof(arena));  // null, or what went wrong
+em_value embedding[EM_DIM];
+if (edge_meta::Embed(nullptr, input, embedding) != 0) return 1;
+em_enroll(&store, "a label", embedding, nullptr);
 ```
 """
 
 
-def header(manifest: Manifest, input_spec: ImageInput, encoder: IntegerEncoder, arena_bytes: int) -> str:
+def header(manifest: Manifest, encoder: IntegerEncoder | FloatEncoder, arena_bytes: int) -> str:
     """Write encoder.h."""
     names = sorted({operator.name for operator in encoder.operators})
+    input_spec = manifest.input_spec
+    if isinstance(encoder, FloatEncoder):
+        shape, output_type = "x".join(map(str, input_spec.shape)), "float"
+        taken, ends = f"{shape} float32 values", FLOAT_ENDS.format(inputs=math.prod(input_spec.shape), axes=f", {shape}")
+    else:
+        assert isinstance(input_spec, ImageInput)
+        output_type, ends = "std::int8_t", _integer_ends(input_spec, encoder)
+        taken = f"{input_spec.height}x{input_spec.width}x{input_spec.channels} pixels"
     return TEXT.format(
         encoder_id=manifest.encoder_id,
+        taken=taken,
+        dim=manifest.dim,
+        model_bytes=len(encoder.model),
+        arena=arena_bytes,
+        ends=ends,
+        embedding=_embedding(manifest.normalization, output_type),
+        operators=len(names),
+        registrations=" &&\n         ".join(f"static_cast<int>(resolver.{_method(name)}()) == 0" for name in names),
+    )
+
+
+def _integer_ends(input_spec: ImageInput, encoder: IntegerEncoder) -> str:
+    return INTEGER_ENDS.format(
         height=input_spec.height,
         width=input_spec.width,
         channels=input_spec.channels,
         colours=", red, green and blue of each" if input_spec.channels == 3 else "",
-        dim=manifest.dim,
-        model_bytes=len(encoder.model),
-        arena=arena_bytes,
         mean=_literal(input_spec.mean),
         scale=_literal(input_spec.scale),
         input_scale=_literal(encoder.input.scale),
         input_zero=encoder.input.zero_point,
         output_scale=_literal(encoder.output.scale),
         output_zero=encoder.output.zero_point,
-        embedding=_embedding(manifest.normalization),
-        operators=len(names),
-        registrations=" &&\n         ".join(f"static_cast<int>(resolver.{_method(name)}()) == 0" for name in names),
     )
 
 
-def _embedding(outside: OutputNormalization | None) -> str:
+def _embedding(outside: OutputNormalization | None, output_type: str) -> str:
     """Write EmbeddingOfOutput."""
     if outside is None or outside.centre is None:
-        return EMBEDDING.format(factor="" if outside is None else f"{_literal(outside.scale)}f * ")
+        factor = "" if outside is None else f"{_literal(outside.scale)}f * "
+        return EMBEDDING.format(factor=factor, output_type=output_type)
     centre = ", ".join(f"{_literal(value)}f" for value in outside.centre)
-    return CENTRED.format(centre=centre, length=_literal(outside.scale), shortest=_literal(SHORTEST))
+    return CENTRED.format(
+        centre=centre, length=_literal(outside.scale), shortest=_literal(SHORTEST), output_type=output_type
+    )
 
 
 def source(model: bytes) -> str:

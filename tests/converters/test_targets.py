@@ -121,8 +121,8 @@ def test_an_encoder_in_float32_is_refused_and_nothing_is_written(
 
 
 def test_targets_for_images_refuse_other_encoders(bundle: Bundle, store: Path, tmp_path: Path) -> None:
-    vectors = replace(bundle, manifest=replace(bundle.manifest, input_spec=ArrayInput((16, 16, 1))))
-    with pytest.raises(ExportError, match="takes arrays, and tflm is for images"):
+    vectors = replace(bundle, manifest=replace(bundle.manifest, input_spec=ArrayInput((16, 16, 1), "int32")))
+    with pytest.raises(ExportError, match="takes arrays, and tflm is for images and for arrays of float32"):
         export_target(vectors, tmp_path / "board.bundle", "tflm")
     with pytest.raises(ExportError, match="takes arrays, and imprint is for images"):
         imprint(vectors, store, tmp_path / "letters.tflite")

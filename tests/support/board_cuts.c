@@ -66,7 +66,7 @@ static void put(void* context, char character) {
   written += 1;
 }
 
-static em_console console = {&store, &flash, put, NULL, NULL};
+static em_console console = {&store, &flash, put, NULL, NULL, 0};
 static const em_flash_device device = {read_flash, program_flash, erase_flash, NULL, SECTOR, SECTORS};
 static const uint8_t origin[16] = {9, 8, 7};
 

@@ -129,7 +129,7 @@ static uint8_t same_text(const char* one, const char* other) {
 
 uint16_t em_find(const em_store* store, const char* label) {
   for (uint32_t k = 0; k < store->classes; ++k) {
-    if (same_text(store->of[k].label, label)) return store->of[k].id;
+    if (same_text(store->of[k].label, label) != 0u) return store->of[k].id;
   }
   return 0;
 }
@@ -214,7 +214,7 @@ em_class* em_add_shot(em_store* store, uint16_t id, const char* label, const em_
   memcpy(of->shot[of->shots], embedding, sizeof of->shot[0]);
   of->shots = (uint8_t)(of->shots + 1u);
 #if EM_ADAPT
-  of->adapted = 0;
+  of->column.adapted = 0;
 #endif
   settle(store, of);
   return of;
@@ -222,7 +222,7 @@ em_class* em_add_shot(em_store* store, uint16_t id, const char* label, const em_
 
 em_shots em_shots_of(em_store* store, uint32_t index) {
   em_shots shots;
-#if EM_NONE
+#if EM_NONE > 0
   if (index >= store->classes) {
     shots.id = 0;
     shots.label = "";
@@ -273,7 +273,7 @@ void em_remove_shot(em_store* store, uint32_t index, uint32_t shot) {
   }
 }
 
-#if EM_NONE
+#if EM_NONE > 0
 em_status em_check_none(const em_store* store, const em_value* embedding) {
   if (store == NULL) return EM_BAD_ARGUMENT;
   const em_status status = em_check_embedding(embedding);
@@ -313,7 +313,7 @@ em_status em_enroll(em_store* store, const char* label, const em_value* embeddin
   return EM_OK;
 }
 
-#if EM_NONE
+#if EM_NONE > 0
 em_status em_enroll_none(em_store* store, const em_value* embedding) {
   const em_status status = em_check_none(store, embedding);
   if (status != EM_OK) return status;
@@ -373,7 +373,7 @@ em_status em_undo(em_store* store) {
   em_class* of = em_class_of(store, store->undo_id); /* null of an adapt or an example of none; otherwise it is there */
   if (store->undo == EM_UNDO_RENAME) {
     em_set_label(of->label, store->undo_label);
-#if EM_NONE
+#if EM_NONE > 0
   } else if (store->undo == EM_UNDO_NONE) {
     em_remove_shot(store, store->classes, store->nones - 1u);
 #endif
@@ -505,7 +505,7 @@ static uint32_t first_of(const float* numbers, uint32_t count) {
   return first;
 }
 
-#if EM_NONE
+#if EM_NONE > 0
 /* Whether a distance to a class of so many shots is small enough beside that to the nearest example of none, which lies
  * farther from its own kind than a prototype does. */
 static uint8_t beside_none(const em_store* store, const float* query, float distance, float shots) {
@@ -542,7 +542,7 @@ em_status em_classify(em_store* store, const em_value* embedding, em_answer* ans
     answer->top[place] = match;
     if (place == 0u) {
       answer->known = distances[first] <= of->limit;
-#if EM_NONE
+#if EM_NONE > 0
       if (beside_none(store, values, distances[first], (float)of->shots) == 0u) answer->known = 0;
 #endif
     }

@@ -11,8 +11,8 @@
 #include "edge_meta_config.h" /* of the encoder: EM_DIM, EM_INT8, EM_SCALE, EM_ZERO_POINT, EM_ENCODER_ID, and its calibration */
 
 /* Without this macro, TensorFlow Lite Micro's headers lay out TfLiteTensor in another way than its library: the program then
- * links without a warning, and gives the same nonsense for every input. */
-#if !defined(TF_LITE_STATIC_MEMORY) && !defined(EM_NO_TFLM)
+ * links without a warning, and gives the same nonsense for every input. Arduino compiles all libraries without it. */
+#if !defined(TF_LITE_STATIC_MEMORY) && !defined(EM_NO_TFLM) && !defined(ARDUINO)
 #error "Define TF_LITE_STATIC_MEMORY for the whole program, as for TensorFlow Lite Micro; or EM_NO_TFLM if it is not used."
 #endif
 
@@ -106,6 +106,15 @@ typedef struct {
 } em_source;
 #endif
 
+#if EM_ADAPT
+/* A class's column of the last layer. */
+typedef struct {
+  uint8_t adapted; /* whether the class has one of its own, */
+  float bias;      /* which this and the weights are */
+  float weights[EM_DIM];
+} em_column;
+#endif
+
 typedef struct {
   uint16_t id; /* from 1; no other class ever has it */
   uint8_t shots;
@@ -118,19 +127,9 @@ typedef struct {
   em_source source[EM_SHOTS];
 #endif
 #if EM_ADAPT
-  uint8_t adapted; /* whether it has a column of the last layer of its own, */
-  float bias;      /* which this and the weights are */
-  float weights[EM_DIM];
+  em_column column;
 #endif
 } em_class;
-
-#if EM_ADAPT
-typedef struct {
-  uint8_t adapted;
-  float bias;
-  float weights[EM_DIM];
-} em_column;
-#endif
 
 typedef struct {
   uint8_t classes;
@@ -140,7 +139,7 @@ typedef struct {
   uint16_t next_id;
   char undo_label[EM_LABEL_BYTES + 1];
   em_class of[EM_CLASSES]; /* in the order of their first enrollment */
-#if EM_NONE
+#if EM_NONE > 0
   uint8_t nones; /* examples of none */
   em_value none[EM_NONE][EM_DIM];
 #if EM_FLASH
@@ -176,7 +175,7 @@ void em_init(em_store* store);
 /* Adds a shot (EM_DIM values) to a label, which is created if it is new; writes the class's id unless that is null. */
 em_status em_enroll(em_store* store, const char* label, const em_value* embedding, uint16_t* id);
 
-#if EM_NONE
+#if EM_NONE > 0
 /* Adds an example of none: a thing that is no class. What lies nearer to it than to its class is unknown. */
 em_status em_enroll_none(em_store* store, const em_value* embedding);
 

@@ -12,40 +12,28 @@
 
 uint8_t em_is_adapted(const em_store* store) {
   for (uint32_t k = 0; k < store->classes; ++k) {
-    if (store->of[k].adapted != 0u) return 1;
+    if (store->of[k].column.adapted != 0u) return 1;
   }
   return 0;
 }
 
 uint8_t em_drop_head(em_store* store) {
   const uint8_t adapted = em_is_adapted(store);
-  for (uint32_t k = 0; k < store->classes; ++k) store->of[k].adapted = 0;
+  for (uint32_t k = 0; k < store->classes; ++k) store->of[k].column.adapted = 0;
   store->fresh = 0;
   return adapted;
 }
 
 void em_keep_columns(em_store* store) {
-  for (uint32_t k = 0; k < EM_CLASSES; ++k) {
-    const em_class* of = &store->of[k];
-    em_column* column = &store->undo_column[k];
-    column->adapted = of->adapted;
-    column->bias = of->bias;
-    memcpy(column->weights, of->weights, sizeof column->weights);
-  }
+  for (uint32_t k = 0; k < EM_CLASSES; ++k) store->undo_column[k] = store->of[k].column;
 }
 
 void em_restore_columns(em_store* store) {
-  for (uint32_t k = 0; k < EM_CLASSES; ++k) {
-    const em_column* column = &store->undo_column[k];
-    em_class* of = &store->of[k];
-    of->adapted = column->adapted;
-    of->bias = column->bias;
-    memcpy(of->weights, column->weights, sizeof of->weights);
-  }
+  for (uint32_t k = 0; k < EM_CLASSES; ++k) store->of[k].column = store->undo_column[k];
   store->fresh = 0;
 }
 
-static float logit_of(const em_class* of, const float* values) {
+static float logit_of(const em_column* of, const float* values) {
   float sums[4] = {0.0f, 0.0f, 0.0f, 0.0f};
   for (uint32_t i = 0; i < EM_DIM; ++i) sums[i & 3u] += values[i] * of->weights[i];
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + of->bias;
@@ -56,14 +44,14 @@ static float logit_of(const em_class* of, const float* values) {
 void em_adapted_logits(const em_store* store, const float* values, const float* distances, float* logits) {
   float moved = 0.0f, still = 0.0f, columns = 0.0f;
   for (uint32_t k = 0; k < store->classes; ++k) {
-    if (store->of[k].adapted == 0u) continue;
-    logits[k] = logit_of(&store->of[k], values);
+    if (store->of[k].column.adapted == 0u) continue;
+    logits[k] = logit_of(&store->of[k].column, values);
     moved += logits[k];
     still += distances[k];
     columns += 1.0f;
   }
   for (uint32_t k = 0; k < store->classes; ++k) {
-    if (store->of[k].adapted == 0u) logits[k] = moved / columns + store->slope * (still / columns - distances[k]);
+    if (store->of[k].column.adapted == 0u) logits[k] = moved / columns + store->slope * (still / columns - distances[k]);
   }
 }
 
@@ -77,12 +65,12 @@ void em_fit_slope(em_store* store) {
   float along = 0.0f, square = 0.0f;
   store->slope = 1.0f;
   for (uint32_t k = 0; k < store->classes; ++k) {
-    if (store->of[k].adapted == 0u) continue;
+    if (store->of[k].column.adapted == 0u) continue;
     const float* at = store->of[k].prototype;
     float moved[EM_CLASSES], still[EM_CLASSES], moved_mean = 0.0f, still_mean = 0.0f, columns = 0.0f;
     for (uint32_t j = 0; j < store->classes; ++j) {
-      if (store->of[j].adapted == 0u) continue;
-      moved[j] = logit_of(&store->of[j], at);
+      if (store->of[j].column.adapted == 0u) continue;
+      moved[j] = logit_of(&store->of[j].column, at);
       still[j] = -distance_of(at, store->of[j].prototype);
       moved_mean += moved[j];
       still_mean += still[j];
@@ -91,7 +79,7 @@ void em_fit_slope(em_store* store) {
     moved_mean /= columns;
     still_mean /= columns;
     for (uint32_t j = 0; j < store->classes; ++j) {
-      if (store->of[j].adapted == 0u) continue;
+      if (store->of[j].column.adapted == 0u) continue;
       along += (moved[j] - moved_mean) * (still[j] - still_mean);
       square += (still[j] - still_mean) * (still[j] - still_mean);
     }
@@ -115,20 +103,21 @@ static uint32_t fold_of(const em_class* of, uint32_t shot, uint32_t before, uint
 static void start_columns(em_store* store, uint32_t fold, uint32_t folds) {
   uint32_t before = 0;
   for (uint32_t k = 0; k < store->classes; ++k) {
-    em_class* of = &store->of[k];
+    const em_class* of = &store->of[k];
+    em_column* column = &store->of[k].column;
     float count = 0.0f, values[EM_DIM];
-    for (uint32_t i = 0; i < EM_DIM; ++i) of->weights[i] = fold == NO_FOLD ? of->prototype[i] : 0.0f;
+    for (uint32_t i = 0; i < EM_DIM; ++i) column->weights[i] = fold == NO_FOLD ? of->prototype[i] : 0.0f;
     for (uint32_t shot = 0; shot < of->shots && fold != NO_FOLD; ++shot) {
       if (fold_of(of, shot, before, folds) == fold) continue;
       em_values(of->shot[shot], values);
-      for (uint32_t i = 0; i < EM_DIM; ++i) of->weights[i] += values[i];
+      for (uint32_t i = 0; i < EM_DIM; ++i) column->weights[i] += values[i];
       count += 1.0f;
     }
-    of->bias = 0.0f;
+    column->bias = 0.0f;
     for (uint32_t i = 0; i < EM_DIM; ++i) {
-      const float c = fold == NO_FOLD ? of->weights[i] : of->weights[i] / count;
-      of->bias -= c * c;
-      of->weights[i] = 2.0f * c;
+      const float c = fold == NO_FOLD ? column->weights[i] : column->weights[i] / count;
+      column->bias -= c * c;
+      column->weights[i] = 2.0f * c;
     }
     before += of->shots > 1u ? of->shots : 0u;
   }
@@ -145,7 +134,7 @@ static uint32_t score_shots(em_store* store, uint32_t fold, uint32_t folds, uint
       uint32_t first = 0;
       em_values(of->shot[shot], values);
       for (uint32_t j = 0; j < store->classes; ++j) {
-        logits[j] = logit_of(&store->of[j], values);
+        logits[j] = logit_of(&store->of[j].column, values);
         first = logits[j] > logits[first] ? j : first;
       }
       for (uint32_t j = 0; j < store->classes; ++j) {
@@ -169,7 +158,7 @@ static uint32_t score_shots(em_store* store, uint32_t fold, uint32_t folds, uint
 /* Takes one step of gradient descent on the mean cross-entropy of the shots that are not held out, after score_shots. */
 static void step_columns(em_store* store, uint32_t fold, uint32_t folds, float rate) {
   for (uint32_t j = 0; j < store->classes; ++j) {
-    em_class* column = &store->of[j];
+    em_column* column = &store->of[j].column;
     float gradient[EM_DIM], values[EM_DIM], of_bias = 0.0f;
     uint32_t before = 0;
     for (uint32_t i = 0; i < EM_DIM; ++i) gradient[i] = 0.0f;
@@ -234,12 +223,12 @@ em_status em_adapt(em_store* store, const float* rates, uint8_t steps, uint8_t t
     step_columns(store, NO_FOLD, 1, rates[at] / (float)kept);
   }
   for (uint32_t k = 0; k < store->classes; ++k) {
-    const em_class* of = &store->of[k];
+    const em_column* of = &store->of[k].column;
     float sum = of->bias;
     for (uint32_t i = 0; i < EM_DIM; ++i) sum += of->weights[i] * 0.0f; /* no number if a weight is none */
     if (!(sum <= FLT_MAX && sum >= -FLT_MAX)) chosen = 0;
   }
-  for (uint32_t k = 0; k < store->classes; ++k) store->of[k].adapted = chosen > 0u ? 1u : 0u;
+  for (uint32_t k = 0; k < store->classes; ++k) store->of[k].column.adapted = chosen > 0u ? 1u : 0u;
   store->undo = EM_UNDO_ADAPT;
   store->fresh = 0;
   result->steps = chosen;

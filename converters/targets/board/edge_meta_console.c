@@ -103,7 +103,7 @@ static em_status list(const em_console* console) {
     put_text(console, of->label);
     console->put(console->context, '\n');
   }
-#if EM_NONE
+#if EM_NONE > 0
   if (console->store->nones > 0u) {
     put_text(console, "none");
     put_number(console, console->store->nones);
@@ -113,7 +113,7 @@ static em_status list(const em_console* console) {
   return EM_OK;
 }
 
-#if EM_NONE
+#if EM_NONE > 0
 static em_status enroll_none(const em_console* console, char* rest) {
   em_value embedding[EM_DIM];
   const em_status status = read_example(console, &rest, embedding);
@@ -330,7 +330,7 @@ void em_console_run(const em_console* console, char* line) {
   if (same(command, "embed") != 0u) status = embed(console, rest);
   if (same(command, "classify") != 0u) status = classify(console, rest);
   if (same(command, "enroll") != 0u) status = enroll(console, rest);
-#if EM_NONE
+#if EM_NONE > 0
   if (same(command, "none") != 0u) status = enroll_none(console, rest);
   if (same(command, "forget-none") != 0u) status = forget_none(console);
 #endif

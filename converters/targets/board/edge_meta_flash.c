@@ -28,13 +28,6 @@ static em_status read_at(em_flash* flash, uint32_t sector, uint32_t at, void* to
   return error == 0 ? EM_OK : failed(flash);
 }
 
-static uint8_t all_bytes(const uint8_t* bytes, uint32_t count, uint8_t value) {
-  for (uint32_t i = 0; i < count; ++i) {
-    if (bytes[i] != value) return 0;
-  }
-  return 1;
-}
-
 static em_status program_at(em_flash* flash, uint32_t sector, uint32_t at, const uint8_t* from, uint32_t bytes) {
   const em_flash_device* device = flash->device;
   const int error = device->program(device->context, sector * device->sector_bytes + at, from, bytes);
@@ -57,7 +50,7 @@ static em_status blank_from(em_flash* flash, uint32_t sector, uint32_t at, uint8
     uint8_t unit[EM_FLASH_UNIT];
     const em_status status = read_at(flash, sector, at, unit, EM_FLASH_UNIT);
     if (status != EM_OK) return status;
-    *blank = all_bytes(unit, EM_FLASH_UNIT, 0xFFu);
+    *blank = em_is_all(unit, EM_FLASH_UNIT, 0xFFu);
   }
   return EM_OK;
 }
@@ -112,7 +105,7 @@ static em_status read_header(em_flash* flash, uint32_t sector, uint8_t* header, 
   for (uint32_t copy = 0; copy < 2u && *state == EM_BAD; ++copy) {
     const em_status status = read_at(flash, sector, copy * HEADER_BYTES, header, HEADER_BYTES);
     if (status != EM_OK) return status;
-    *state = em_correct(header, 60, &header[60]);
+    *state = em_correct(header, 60);
     if (header[0] != 'E' || header[1] != 'M' || header[2] != 'B' || header[3] != 'R') *state = EM_BAD;
   }
   return EM_OK;
@@ -128,7 +121,7 @@ static em_status next_record(em_flash* flash, uint32_t* at, em_record* record, u
   em_status status = read_at(flash, flash->sector, *at, flash->buffer, EM_RECORD_HEADER);
   if (status != EM_OK) return status;
   /* No record begins with four such bytes. */
-  *kind = all_bytes(flash->buffer, 4, 0xFFu) != 0u ? BLANK : all_bytes(flash->buffer, 4, 0) != 0u ? WIPED : RECORD;
+  *kind = em_is_all(flash->buffer, 4, 0xFFu) != 0u ? BLANK : em_is_all(flash->buffer, 4, 0) != 0u ? WIPED : RECORD;
   uint32_t bytes = EM_FLASH_UNIT;
   if (*kind == RECORD) {
     *record = em_read_header(flash, *at);
@@ -242,7 +235,7 @@ static em_status load_shot(em_flash* flash, const em_record* record) {
 #endif
   if (em_check_embedding(values) != EM_OK || place_of(store, record->id).source != NULL) return EM_CORRUPT_FLASH;
   if (record->of == 0u) {
-#if EM_NONE
+#if EM_NONE > 0
     if (store->nones >= EM_NONE) return EM_NONE_FULL;
     em_add_none(store, values);
     store->none_source[store->nones - 1u] = source;
@@ -311,11 +304,7 @@ static void load_head(em_store* store, const em_record* record) {
   if (staged == record->of) {
     if ((record->flags & EM_SOME_COLUMNS) == 0u) (void)em_drop_head(store);
     for (uint32_t k = 0; k < store->classes; ++k) {
-      const em_column* column = &store->undo_column[k];
-      if (column->adapted == 0u) continue;
-      store->of[k].adapted = 1;
-      store->of[k].bias = column->bias;
-      memcpy(store->of[k].weights, column->weights, sizeof column->weights);
+      if (store->undo_column[k].adapted != 0u) store->of[k].column = store->undo_column[k];
     }
     store->fresh = 0;
   }
@@ -428,7 +417,8 @@ static em_status load(em_flash* flash) {
     if (status != EM_OK) return status;
     if (kind == RECORD) last = record.at;
   } while (kind != END);
-  at = flash->end = FIRST_RECORD;
+  at = FIRST_RECORD;
+  flash->end = FIRST_RECORD;
   for (;;) {
     const uint32_t begin = at;
     em_status status = next_record(flash, &at, &record, &kind);
@@ -589,7 +579,7 @@ static em_status append_shot(em_flash* flash, uint16_t of, const char* label, co
 #if EM_ADAPT
 static uint32_t head_bytes(const em_store* store) {
   uint32_t bytes = record_bytes(0, 0);
-  for (uint32_t k = 0; k < store->classes; ++k) bytes += store->of[k].adapted != 0u ? record_bytes(0, 4u + 4u * EM_DIM) : 0u;
+  for (uint32_t k = 0; k < store->classes; ++k) bytes += store->of[k].column.adapted != 0u ? record_bytes(0, 4u + 4u * EM_DIM) : 0u;
   return bytes;
 }
 
@@ -599,11 +589,11 @@ static em_status append_head(em_flash* flash, uint16_t only) {
   uint16_t columns = 0;
   for (uint32_t k = 0; k < store->classes; ++k) {
     const em_class* of = &store->of[k];
-    if (of->adapted == 0u || (only != 0u && of->id != only)) continue;
+    if (of->column.adapted == 0u || (only != 0u && of->id != only)) continue;
     em_record record = em_begin_record(flash, EM_COLUMN, of->id, 0, 4u + 4u * EM_DIM);
     for (uint32_t i = 0; i <= EM_DIM; ++i) {
       uint32_t bits;
-      memcpy(&bits, i == 0u ? &of->bias : &of->weights[i - 1u], sizeof bits);
+      memcpy(&bits, i == 0u ? &of->column.bias : &of->column.weights[i - 1u], sizeof bits);
       em_put32(&record.data[4u * i], bits);
     }
     const em_status status = append(flash, &record);
@@ -657,7 +647,7 @@ static em_status append_removal(em_flash* flash, uint32_t index, uint32_t first,
   return append(flash, &record);
 }
 
-#if EM_NONE
+#if EM_NONE > 0
 em_status em_flash_enroll_none(em_flash* flash, const em_value* embedding) {
   if (flash == NULL) return EM_BAD_ARGUMENT;
   em_store* store = flash->store;
@@ -729,7 +719,7 @@ em_status em_flash_undo(em_flash* flash) {
   if (status == EM_OK && store->undo == EM_UNDO_ENROLL) {
     status = append_removal(flash, (uint32_t)(of - store->of), of->shots - 1u, EM_KEEP_HEAD);
   }
-#if EM_NONE
+#if EM_NONE > 0
   if (status == EM_OK && store->undo == EM_UNDO_NONE) {
     status = append_removal(flash, store->classes, store->nones - 1u, EM_KEEP_HEAD);
   }
@@ -740,7 +730,7 @@ em_status em_flash_undo(em_flash* flash) {
   if (status == EM_OK) status = em_undo(store);
 #if EM_ADAPT
   of = em_class_of(store, id);
-  if (status == EM_OK && (adapt != 0u || (of != NULL && of->adapted != 0u))) status = append_head(flash, adapt != 0u ? 0u : id);
+  if (status == EM_OK && (adapt != 0u || (of != NULL && of->column.adapted != 0u))) status = append_head(flash, adapt != 0u ? 0u : id);
 #endif
   return status == EM_OK ? scrub(flash) : status;
 }

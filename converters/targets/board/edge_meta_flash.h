@@ -53,7 +53,7 @@ em_status em_flash_open(em_flash* flash, em_store* store, const em_flash_device*
 /* As the functions of edge_meta.h; what they return EM_OK for is in flash. Undo reaches back to the last open. */
 em_status em_flash_enroll(em_flash* flash, const char* label, const em_value* embedding, uint16_t* id);
 em_status em_flash_forget(em_flash* flash, uint16_t id);
-#if EM_NONE
+#if EM_NONE > 0
 em_status em_flash_enroll_none(em_flash* flash, const em_value* embedding);
 em_status em_flash_forget_none(em_flash* flash);
 #endif

@@ -46,7 +46,7 @@ em_shots em_shots_of(em_store* store, uint32_t index);
 /* Removes a shot, and a class with its last one. */
 void em_remove_shot(em_store* store, uint32_t index, uint32_t shot);
 
-#if EM_NONE
+#if EM_NONE > 0
 /* Checks that em_enroll_none would succeed. */
 em_status em_check_none(const em_store* store, const em_value* embedding);
 

@@ -26,7 +26,8 @@ void em_put32(uint8_t* to, uint32_t value) {
   for (uint32_t i = 0; i < 4u; ++i) to[i] = (uint8_t)(value >> (8u * i));
 }
 
-uint8_t em_correct(uint8_t* bytes, uint32_t count, uint8_t* crc) {
+uint8_t em_correct(uint8_t* bytes, uint32_t count) {
+  uint8_t* const crc = &bytes[count];
   const uint32_t syndrome = em_crc32(bytes, count) ^ em_get32(crc);
   if (syndrome == 0u) return EM_GOOD;
   if ((syndrome & (syndrome - 1u)) == 0u) { /* a bit of the CRC itself */
@@ -145,6 +146,9 @@ em_record em_begin_record(em_flash* flash, uint8_t type, uint16_t of, uint8_t id
   return record;
 }
 
+/* Writes the CRC of bytes after them. */
+static void seal(uint8_t* bytes, uint32_t count) { em_put32(&bytes[count], em_crc32(bytes, count)); }
+
 void em_seal_record(em_flash* flash, const em_record* record) {
   uint8_t* head = flash->buffer;
   head[0] = record->type;
@@ -155,27 +159,27 @@ void em_seal_record(em_flash* flash, const em_record* record) {
   head[5] = (uint8_t)(record->data_bytes >> 8);
   head[6] = record->origin;
   head[7] = record->flags;
-  em_put32(&head[8], em_crc32(head, 8));
-  if (record->ids > 0u) em_put32(record->id + 16u * record->ids, em_crc32(record->id, 16u * record->ids));
-  if (record->data_bytes > 0u) em_put32(record->data + record->data_bytes, em_crc32(record->data, record->data_bytes));
+  seal(head, 8);
+  if (record->ids > 0u) seal(record->id, 16u * record->ids);
+  if (record->data_bytes > 0u) seal(record->data, record->data_bytes);
 }
 
 em_record em_read_header(em_flash* flash, uint32_t at) {
   em_record record = {0};
   uint8_t* head = flash->buffer;
   record.at = at;
-  record.head_state = em_correct(head, 8, &head[8]);
+  record.head_state = em_correct(head, 8);
   record.type = head[0];
   record.ids = head[1];
-  record.of = (uint16_t)(head[2] | head[3] << 8);
-  record.data_bytes = (uint16_t)(head[4] | head[5] << 8);
+  record.of = (uint16_t)(em_get32(head) >> 16);
+  record.data_bytes = (uint16_t)em_get32(&head[4]);
   record.origin = head[6];
   record.flags = head[7];
   if (lay_out(flash, &record) == 0u || record.type < EM_SHOT || record.type > EM_ORIGIN) record.head_state = EM_BAD;
   return record;
 }
 
-static uint8_t is_all(const uint8_t* bytes, uint32_t count, uint8_t value) {
+uint8_t em_is_all(const uint8_t* bytes, uint32_t count, uint8_t value) {
   for (uint32_t i = 0; i < count; ++i) {
     if (bytes[i] != value) return 0;
   }
@@ -184,14 +188,15 @@ static uint8_t is_all(const uint8_t* bytes, uint32_t count, uint8_t value) {
 
 static uint8_t check(uint8_t* bytes, uint32_t count) {
   /* Never programmed: but four blank bytes fit their blank CRC. */
-  return is_all(bytes, count + 4u, 0xFFu) != 0u ? (uint8_t)EM_BAD : em_correct(bytes, count, bytes + count);
+  return em_is_all(bytes, count + 4u, 0xFFu) != 0u ? (uint8_t)EM_BAD : em_correct(bytes, count);
 }
 
 void em_check_record(em_record* record) {
-  record->ids_state = record->data_state = EM_GOOD;
+  record->ids_state = EM_GOOD;
+  record->data_state = EM_GOOD;
   if (record->ids > 0u) record->ids_state = check(record->id, 16u * record->ids);
   if (record->data_bytes == 0u) return;
-  const uint8_t zeroed = is_all(record->data, record->data_bytes + 4u, 0);
+  const uint8_t zeroed = em_is_all(record->data, record->data_bytes + 4u, 0);
   record->data_state = zeroed != 0u ? (uint8_t)EM_ZEROED : check(record->data, record->data_bytes);
 }
 

@@ -25,8 +25,11 @@ typedef struct {
 
 uint32_t em_crc32(const uint8_t* bytes, uint32_t count);
 
-/* Checks bytes against their CRC-32, and corrects one flipped bit of either. */
-uint8_t em_correct(uint8_t* bytes, uint32_t count, uint8_t* crc);
+/* Checks bytes against their CRC-32, which follows them, and corrects one flipped bit of either. */
+uint8_t em_correct(uint8_t* bytes, uint32_t count);
+
+/* Whether all bytes have a value. */
+uint8_t em_is_all(const uint8_t* bytes, uint32_t count, uint8_t value);
 
 uint32_t em_get32(const uint8_t* from);
 void em_put32(uint8_t* to, uint32_t value);
