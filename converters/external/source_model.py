@@ -76,7 +76,7 @@ class TfliteModel:
             interpreter.reset_all_variables()  # of recurrent layers
             interpreter.invoke()
             for row, tensor in zip(rows, self.tensors, strict=True):
-                found = _dequantized(interpreter.get_tensor(tensor), details[tensor]["quantization_parameters"])
+                found = dequantized(interpreter.get_tensor(tensor), details[tensor]["quantization_parameters"])
                 row.append(_vector(found))
         return [np.stack(row) for row in rows]
 
@@ -126,7 +126,8 @@ def _vector(values: Array) -> Array:
     return mean
 
 
-def _dequantized(values: NDArray[Any], parameters: Mapping[str, Any]) -> Array:
+def dequantized(values: NDArray[Any], parameters: Mapping[str, Any]) -> Array:
+    """A tensor's values as float32, by the parameters that an interpreter states."""
     if values.dtype not in DEQUANTIZED or len(parameters["scales"]) != 1:
         return values.astype(np.float32)
     scale, zero = parameters["scales"][0], parameters["zero_points"][0]

@@ -178,7 +178,9 @@ class Graph:
         main.outputs = [tensor]
         needed, kept = {tensor}, []
         for operator in reversed(main.operators):
-            if needed.intersection(map(int, operator.outputs)):
+            # A recurrent operator also changes its state, which others may read.
+            states = [int(index) for index in operator.inputs if index >= 0 and main.tensors[index].isVariable]
+            if needed.intersection([*map(int, operator.outputs), *states]):
                 needed.update(int(index) for index in operator.inputs if index >= 0)
                 kept.append(operator)
         main.operators = kept[::-1]
