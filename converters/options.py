@@ -17,7 +17,7 @@ class ModelOptions:
 
     Attributes:
         input_kind: one of `INPUT_KINDS`; by default judged by the input's shape and dtype.
-        input_shape: without the batch, for inputs whose size is left open.
+        input_shape: without the batch, for inputs whose size is left open, and for files that keep state.
         output_tensor: name or index of the tensor that is the embedding; by default the only output.
         mean, scale: the model's values are (x − mean) · scale; x is a pixel from 0 to 255, a sample from −1 to 1, or an
             array's value. One number, or one a channel in the model's order.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from converters.external.candidates import candidates
-from converters.external.embedding_part import check_operators, embedding_tensor, main_subgraph, model_inputs
+from converters.external.embedding_part import check_operators, embedding_tensor, main_subgraph, model_inputs, require_vector
 from converters.external.input_range import Arithmetic, Range
 from converters.external.input_spec import in_range, read_input
 from converters.external.judgement import as_report, few_of_each, judge
@@ -33,6 +33,7 @@ class Choice:
         inputs: the file's inputs.
         source_input: the one that takes an example, with its range.
         data: the calibration data, if it was named.
+        asked: the tensor was asked for, and not judged.
         report: accuracies of the candidates, for the manifest; empty where there was nothing to judge.
     """
 
@@ -42,6 +43,7 @@ class Choice:
     inputs: ModelInputs
     source_input: SourceInput
     data: Dataset | None
+    asked: bool
     report: dict[str, Any] = field(default_factory=dict)
 
 
@@ -74,8 +76,11 @@ def choose(
         content = graph.whole()
         graph = Graph(content, name)
     graph.fold_variables()
+    asked = options.output_tensor is not None
     output = embedding_tensor(graph, name, options.output_tensor)
-    tensors = [output] if options.output_tensor is not None else candidates(graph, output, names)
+    tensors = [output] if asked else candidates(graph, output, names)
+    if not asked and tensors == [output]:
+        require_vector(graph, output, name)
     described = {tensor: graph.name(tensor) for tensor in graph.tensors()}
     graph.make_output(output)
     check_operators(graph, name)
@@ -93,7 +98,7 @@ def choose(
                 f"the embedding is taken from {described[tensors[0]]!r}, not from {others} (--output-tensor); with "
                 "--calibration they are judged"
             )
-        return Choice(content, tensors[0], described[tensors[0]], inputs, in_range(given, ranges[0]), data)
+        return Choice(content, tensors[0], described[tensors[0]], inputs, in_range(given, ranges[0]), data, asked)
     judged = judge(TfliteModel(content, inputs, tensors), given, ranges, few_of_each(data), name)
     way, shot = judged.protocol
     if len(ranges) > 1:
@@ -103,7 +108,9 @@ def choose(
         scores = ", ".join(f"{described[each]!r} {100 * accuracy:.1f} %" for each, accuracy in judged.tensors.items())
         on_note(f"the embedding is taken from {described[judged.tensor]!r}; {way}-way {shot}-shot episodes: {scores}")
     report = as_report(judged, described, data.name)
-    return Choice(content, judged.tensor, described[judged.tensor], inputs, in_range(given, judged.range), data, report)
+    return Choice(
+        content, judged.tensor, described[judged.tensor], inputs, in_range(given, judged.range), data, asked, report
+    )
 
 
 def _that_runs(content: bytes, graph: Graph, name: str) -> bytes:

@@ -19,6 +19,7 @@ from converters.external.judgement import few_of_each
 from converters.external.options_without_effect import refuse_without_effect
 from converters.external.source import load_function, to_tflite
 from converters.external.source_model import SourceModel, TensorFlowModel, TfliteModel
+from converters.external.state_stream import StreamedModel, state_stream
 from converters.options import ExportOptions, ModelOptions
 from converters.quantization.checks import check_embeddings
 from converters.quantization.convert import range_examples
@@ -123,17 +124,25 @@ def _as_it_is(
         content = source.read_bytes()
     except OSError as error:
         raise ExportError(f"{source} cannot be read ({error.strerror}).", "Check the path.") from None
+    digest = hashlib.sha256(content).hexdigest()
+    stream = state_stream(content, source.name, model_options.input_shape)
+    if stream is not None:
+        on_note(stream.about(source.name))
+        content = stream.unrolled()
     choice = choose(content, source.name, model_options, options.calibration, on_note)
     encoder = fit_encoder(choice.content, choice, on_note)
     kept = ModelFile.parse(encoder.model).quantization
+    model: SourceModel = TfliteModel(choice.content, choice.inputs, (choice.tensor,))
+    if stream is not None and stream.steps > 1:
+        model = StreamedModel(stream, choice.tensor)
     return _Converted(
         encoder,
         choice,
-        TfliteModel(choice.content, choice.inputs, (choice.tensor,)),
+        model,
         LARGEST_NOISE["float32"] if kept in ("float32", "float16") else AS_IT_WAS,
         # Fast kernels of integers round otherwise than others, which is no fault of the file.
         RuntimeOptions(xnnpack=False),
-        hashlib.sha256(content).hexdigest(),
+        digest,
     )
 
 

@@ -63,7 +63,7 @@ def embedding_tensor(graph: Graph, name: str, wanted: str | None) -> int:
             return graph.outputs[0]
         raise ExportError(
             f"{name} has {len(graph.outputs)} outputs: {', '.join(_described(graph, graph.outputs))}.",
-            f"Name the one that embeds with --output-tensor, or a vector before them: {_candidates(graph)}.",
+            f"Name the one that embeds with --output-tensor, by name or number, or one before them: {_suggestions(graph)}.",
         )
     found = [tensor for tensor in graph.tensors() if wanted in (graph.name(tensor), str(tensor))]
     found += [
@@ -75,25 +75,52 @@ def embedding_tensor(graph: Graph, name: str, wanted: str | None) -> int:
     ]
     if not found or graph.producer(found[0]) is None:
         raise ExportError(
-            f"{name} computes no tensor {wanted!r}.", f"Among those that it does compute are {_candidates(graph)}."
+            f"{name} computes no tensor {wanted!r}.", f"Among those that it does compute are {_suggestions(graph)}."
         )
     return found[0]
 
 
-def _candidates(graph: Graph) -> str:
-    """The last few tensors that hold one vector."""
-    vectors = [
-        tensor
-        for tensor in graph.tensors()
-        if tensor not in graph.outputs
-        and graph.producer(tensor)
-        and 4 <= prod(graph.shape(tensor)) == max(graph.shape(tensor), default=0)
-    ]
-    return ", ".join(_described(graph, vectors[-4:])) or "no vectors"
+def require_vector(graph: Graph, output: int, name: str) -> None:
+    """Raises ExportError when the output, which nobody asked for, holds several vectors; open sizes are not judged."""
+    sizes = [size for size in graph.shape(output)[1:] if size != 1]
+    if -1 not in sizes and len(sizes) > 1:
+        raise ExportError(
+            f"{name} gives {_described(graph, [output])[0]}, not one vector.",
+            "Name a tensor with --output-tensor, by name or number; of several vectors the mean is taken. "
+            f"Before it are: {_suggestions(graph)}.",
+        )
+
+
+def _suggestions(graph: Graph) -> str:
+    """The last few computed tensors that hold one vector, and the maps of most channels, which can be averaged into one."""
+    computed = [tensor for tensor in _computed(graph) if tensor not in graph.outputs]
+    vectors = [tensor for tensor in computed if 4 <= prod(graph.shape(tensor)) == max(graph.shape(tensor), default=0)]
+    maps = [tensor for tensor in computed if len(shape := graph.shape(tensor)) == 4 and shape[1] * shape[2] > 1 < shape[3]]
+    widest = sorted(sorted(maps, key=lambda tensor: graph.shape(tensor)[3])[-3:])  # the last of those that are alike
+    parts = [", ".join(_described(graph, vectors[-3:]))] if vectors else []
+    if widest:
+        parts.append(f"maps, whose mean over their positions is then taken: {', '.join(_described(graph, widest))}")
+    return "; ".join(parts) or "none"
+
+
+def _computed(graph: Graph) -> list[int]:
+    """Tensors in floats or quantized integers that depend on an input, in the order in which they are computed."""
+    depend = set(graph.inputs)
+    found = []
+    for step in graph.steps():
+        if depend.intersection(step.inputs) and step.name != "SHAPE":
+            depend.update(step.outputs)
+            found += [
+                tensor
+                for tensor in step.outputs
+                if graph.dtype(tensor) == "float32" or graph.quantization(tensor) is not None
+            ]
+    return found
 
 
 def _described(graph: Graph, tensors: Sequence[int]) -> list[str]:
-    return [f"{graph.name(tensor)!r} {list(graph.shape(tensor))}" for tensor in tensors]
+    """Number, name and shape of each; of a name that converters made of several, the first."""
+    return [f"{tensor} {graph.name(tensor).split(';')[0]!r} {list(graph.shape(tensor))}" for tensor in tensors]
 
 
 def check_operators(graph: Graph, name: str) -> None:

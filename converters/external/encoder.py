@@ -10,17 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from converters.external.agreement import varied_examples
 from converters.external.choice import Choice
 from converters.external.embedding_part import keep_embedding
+from converters.external.judgement import few_of_each
+from converters.external.source_input import LOWEST
 from converters.tflite.edit_graph import Graph
 from converters.tflite.tail import DEQUANTIZE
 from edge_meta.errors import BundleError, ExportError
 from edge_meta.inputs import InputSpec
+from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.subprocess_check import check_model
+from edge_meta.types import Array
 
 EXAMPLES = 6  # to run a model on
 LARGEST = 2.0**15  # of an embedding's values, the store's limit
@@ -57,23 +64,38 @@ def fit_encoder(content: bytes, choice: Choice, on_note: Callable[[str], None]) 
     source, _ = keep_embedding(graph, name, str(choice.tensor), on_note)
     graph.set_shape(source, choice.source_input.shape)
     input_spec = choice.source_input.fit(graph, source)
-    model = _one_vector(graph, name, input_spec.noun)
+    examples = (
+        varied_examples(input_spec, choice.source_input.ids) if choice.data is None else few_of_each(choice.data).examples
+    )
+    model = _one_vector(graph, name, input_spec, choice.asked, examples, on_note)
     encoder = Encoder(model)
     return ExternalEncoder(model, input_spec, encoder.dim, _try(encoder, input_spec, name))
 
 
-def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
-    """Give the file a float32 vector (1, D) as its output, and run it in a child process."""
+def _one_vector(
+    graph: Graph, name: str, input_spec: InputSpec, asked: bool, examples: NDArray[Any], on_note: Callable[[str], None]
+) -> bytes:
+    """Give the file a float32 vector (1, D) as its output, and run it in a child process.
+
+    Args:
+        asked: the tensor was asked for, so that vectors at several positions are averaged.
+        examples: that the range of averages in integers is measured on.
+    """
+    input_name = input_spec.noun
     _drop_last_uint8(graph)
     (output,) = graph.outputs
     dtype, quantization = graph.dtype(output), graph.quantization(output)
     shape = _run(graph.save(input_name), name)
     described = f"{graph.name(output)!r} {list(shape)} {dtype}"
+    if prod(shape) != max(shape, default=0):
+        if not asked:
+            raise ExportError(
+                f"{name} gives {described}, not one vector.",
+                "Choose a tensor with --output-tensor; of several vectors the mean is then taken.",
+            )
+        on_note(f"the embedding is the mean of {described} over its positions")
+        shape = _average(graph, shape, input_spec, examples)
     dim = prod(shape)
-    if dim != max(shape, default=0):
-        raise ExportError(
-            f"{name} gives {described}, not one vector.", "Choose a tensor that holds one vector with --output-tensor."
-        )
     if not 2 <= dim <= 65536:
         raise ExportError(
             f"{name} gives {described}; an embedding has 2 to 65536 values.", "Choose another --output-tensor."
@@ -95,6 +117,42 @@ def _one_vector(graph: Graph, name: str, input_name: str) -> bytes:
     model = graph.save(input_name)
     _run(model, name)
     return model
+
+
+def _average(graph: Graph, shape: tuple[int, ...], input_spec: InputSpec, examples: NDArray[Any]) -> tuple[int, ...]:
+    """Average the output over all axes but the last, in its own dtype; returns the new shape, (1, D).
+
+    Averages vary less than what they are made of, so that those of integers get a scale of their own: for a range twice
+    as wide as that of the examples, as far as the output's own range goes.
+    """
+    (output,) = graph.outputs
+    dtype = graph.dtype(output)
+    version, averaged = DEQUANTIZE.get(dtype, 1), (1, shape[-1])
+    axes = np.arange(len(shape) - 1, dtype=np.int32)
+    own = quantization = graph.quantization(output)
+    if dtype in LOWEST and own is not None:
+        floats = Graph(graph.save(input_spec.noun), "the averages")
+        floats.append("DEQUANTIZE", "float32", shape, version=version)
+        floats.append("MEAN", "float32", averaged, axes, keepDims=True)
+        floats.append("RESHAPE", "float32", averaged, np.array(averaged, np.int32))
+        found = embed_all(Encoder(floats.save(input_spec.noun)), input_spec, examples)
+        quantization = _scale_of(2.0 * found, dtype)
+        if quantization[0] >= own[0]:
+            quantization = own
+    ones = (*[1] * (len(shape) - 1), shape[-1])
+    graph.append("MEAN", dtype, ones, axes, version=version, quantization=quantization, keepDims=True)
+    if len(ones) != 2:
+        graph.append("RESHAPE", dtype, averaged, np.array(averaged, np.int32))
+    return averaged
+
+
+def _scale_of(values: Array, dtype: str) -> tuple[float, int]:
+    """Scale and zero point of a dtype that hold values and 0, symmetric for int16."""
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0, np.finfo(np.float32).tiny)
+    if dtype == "int16":
+        return max(-low, high) / 32767, 0
+    scale = (high - low) / 255
+    return scale, round(LOWEST[dtype] - low / scale)
 
 
 def _drop_last_uint8(graph: Graph) -> None:

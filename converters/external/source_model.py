@@ -76,7 +76,8 @@ class TfliteModel:
             interpreter.reset_all_variables()  # of recurrent layers
             interpreter.invoke()
             for row, tensor in zip(rows, self.tensors, strict=True):
-                row.append(_dequantized(interpreter.get_tensor(tensor), details[tensor]["quantization_parameters"]).ravel())
+                found = dequantized(interpreter.get_tensor(tensor), details[tensor]["quantization_parameters"])
+                row.append(_vector(found))
         return [np.stack(row) for row in rows]
 
     def _interpreter(self, shape: tuple[int, ...]) -> Any:
@@ -114,11 +115,19 @@ class TensorFlowModel:
         import tensorflow as tf
 
         (given,) = self.function(*(tf.constant(feed[number]) for number in sorted(feed)))
-        values: Array = np.asarray(given, np.float32).ravel()
-        return values
+        return _vector(np.asarray(given, np.float32))
 
 
-def _dequantized(values: NDArray[Any], parameters: Mapping[str, Any]) -> Array:
+def _vector(values: Array) -> Array:
+    """A tensor as one vector (D,): the mean over all axes but the last, where it holds several."""
+    if values.size == max(values.shape, default=0):
+        return values.ravel()
+    mean: Array = values.reshape(-1, values.shape[-1]).mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def dequantized(values: NDArray[Any], parameters: Mapping[str, Any]) -> Array:
+    """A tensor's values as float32, by the parameters that an interpreter states."""
     if values.dtype not in DEQUANTIZED or len(parameters["scales"]) != 1:
         return values.astype(np.float32)
     scale, zero = parameters["scales"][0], parameters["zero_points"][0]

@@ -13,7 +13,15 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from converters.tflite.edit import add_constant, add_metadata, add_tensor, new_operator, serialize, set_constant
+from converters.tflite.edit import (
+    add_constant,
+    add_metadata,
+    add_tensor,
+    new_operator,
+    serialize,
+    set_constant,
+    set_quantization,
+)
 from converters.tflite.model import DTYPES, MIN_RUNTIME, constant_data, metadata_entry, operator_name, parse
 from converters.tflite.repair import repair_quantization
 from converters.tflite.state import fold_variables
@@ -170,7 +178,9 @@ class Graph:
         main.outputs = [tensor]
         needed, kept = {tensor}, []
         for operator in reversed(main.operators):
-            if needed.intersection(map(int, operator.outputs)):
+            # A recurrent operator also changes its state, which others may read.
+            states = [int(index) for index in operator.inputs if index >= 0 and main.tensors[index].isVariable]
+            if needed.intersection([*map(int, operator.outputs), *states]):
                 needed.update(int(index) for index in operator.inputs if index >= 0)
                 kept.append(operator)
         main.operators = kept[::-1]
@@ -199,15 +209,29 @@ class Graph:
         return new
 
     def append(
-        self, operator: str, dtype: str, shape: Sequence[int], operand: NDArray[Any] | None = None, version: int = 1
+        self,
+        operator: str,
+        dtype: str,
+        shape: Sequence[int],
+        operand: NDArray[Any] | None = None,
+        version: int = 1,
+        quantization: tuple[float, int] | None = None,
+        **options: Any,
     ) -> int:
-        """Put an operator behind the only output; returns the new output, of that dtype and shape."""
+        """Put an operator behind the only output; returns the new output, of that dtype and shape.
+
+        Args:
+            quantization: the output's scale and zero point; by default those that it is computed from.
+            options: fields of the schema's table of options.
+        """
         (tensor,) = self.outputs
         new = add_tensor(self._model, f"{self.name(tensor)}/{operator.lower()}", dtype, shape)
-        if dtype == self.dtype(tensor):
+        if quantization is not None:
+            set_quantization(self._model, new, [quantization[0]], [quantization[1]])
+        elif dtype == self.dtype(tensor):
             # Integers mean the same in another shape.
             self._main.tensors[new].quantization = copy.deepcopy(self._main.tensors[tensor].quantization)
-        self._main.operators.append(self._operator(operator, tensor, new, operand, version))
+        self._main.operators.append(self._operator(operator, tensor, new, operand, version, **options))
         self._main.outputs = [new]
         return new
 
@@ -251,8 +275,10 @@ class Graph:
             unused += [tensor for index, tensor in enumerate(subgraph.tensors) if index not in used]
         return unused
 
-    def _operator(self, name: str, taken: int, given: int, operand: NDArray[Any] | None, version: int = 1) -> Any:
-        inputs, options = [taken], {}
+    def _operator(
+        self, name: str, taken: int, given: int, operand: NDArray[Any] | None, version: int = 1, **options: Any
+    ) -> Any:
+        inputs = [taken]
         if operand is not None:
             inputs.append(add_constant(self._model, f"{name.lower()}_operand", operand))
         if name == "CAST":

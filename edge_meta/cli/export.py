@@ -81,7 +81,10 @@ def _listed(kind: type[int] | type[float] | type[str]) -> Callable[..., tuple[An
 )
 @click.option("--input-kind", type=click.Choice(INPUT_KINDS), help="[default: by metadata, name and shape]")
 @click.option(
-    "--input-shape", metavar="N,...", callback=_listed(int), help="Shape without the batch, if the model leaves it open."
+    "--input-shape",
+    metavar="N,...",
+    callback=_listed(int),
+    help="Shape without the batch, if the model leaves it open or keeps state.",
 )
 @click.option("--mean", metavar="X[,...]", callback=_listed(float), help="The model takes (x − mean) · scale.")
 @click.option(
