@@ -24,7 +24,7 @@ SMALL = "--episodes 2 --image-size 16 --way 3 --shot 1 --query 2 --encoder conv4
 
 
 def run(*command: object, **environment: str) -> str:
-    """What a command prints; it must succeed."""
+    """Run a command that must succeed; returns what it prints."""
     done = subprocess.run(
         list(map(str, command)), env={**os.environ, **environment},
         capture_output=True, text=True, timeout=DEADLINE, check=False,

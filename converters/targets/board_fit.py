@@ -59,7 +59,8 @@ class Encoder:
             estimates = target["vela_estimates"]
             npu = {"config": target["config"]} | {key: estimates[key] for key in ("cycles", "milliseconds", "clock_mhz")}
             choice = Choice(bundle.manifest.dim, int8="output" in target and bundle.manifest.normalization is None)
-            return cls(len(bundle.model), int(estimates["sram_bytes"]), 0, choice, npu)
+            code = board_size.FLOAT_INTERPRETER_CODE if target["float_on_cpu"] else board_size.INTERPRETER_CODE
+            return cls(len(bundle.model), int(estimates["sram_bytes"]), 0, 0, code, choice, npu)
         if target and target["name"] == "tflm":
             model, arena, in_int8 = bundle.model, int(target["arena_bytes"]), "output" in target
         else:
@@ -120,12 +121,8 @@ def facts(bundle: Bundle, boards: Iterable[Board] = BOARDS) -> dict[str, Any]:
             "embed": None if npu else encoder.instructions("Cortex-M4"),
             "classify": board_size.classify_instructions(full.dim, full.classes),
         },
-<<<<<<< HEAD
         "npu": npu,
-        "boards": [] if npu else [_on(board, encoder) for board in BOARDS],  # none of them has an Ethos-U
-=======
-        "boards": [_on(board, encoder) for board in boards],
->>>>>>> board
+        "boards": [] if npu else [_on(board, encoder) for board in boards],  # none of them has an Ethos-U
     }
 
 

@@ -29,13 +29,9 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield "  a store's RAM: classes × shots, with all, classes alone"
     for store in facts["stores"]:
         yield f"    {store['classes']:>2} × {store['shots']:<2} {store['all']:>9,} {store['classes_alone']:>9,}"
-<<<<<<< HEAD
     if npu:
         return
-    yield "  boards, by their datasheets; milliseconds to embed if each instruction takes a cycle:"
-=======
     yield "  boards, by their board files; milliseconds to embed if each instruction takes a cycle:"
->>>>>>> board
     for board in facts["boards"]:
         yield f"    {_board(board)}"
 

@@ -29,8 +29,10 @@ def why_not() -> str:
 def test_the_library_keeps_misra_but_for_listed_rules(tmp_path: Path) -> None:
     rejection = Bundle.open("objects").manifest.rejection
     (tmp_path / "edge_meta_config.h").write_text(config(ENCODER_ID, 112, End(0.1, 0), rejection, 784))
-    command = ["cppcheck", "--addon=misra", "--std=c99", "--platform=arm32-wchar_t4", "-DEM_NO_TFLM", "-DEM_INPUT_STEPS=8", "-DEM_INPUT_CHANNELS=3", f"-I{tmp_path}",
-               f"-I{LIBRARY}", *map(str, sorted(LIBRARY.glob("*.c")))]  # fmt: skip
+    command = [
+        "cppcheck", "--addon=misra", "--std=c99", "--platform=arm32-wchar_t4", "-DEM_NO_TFLM", "-DEM_INPUT_STEPS=8",
+        "-DEM_INPUT_CHANNELS=3", f"-I{tmp_path}", f"-I{LIBRARY}", *map(str, sorted(LIBRARY.glob("*.c"))),
+    ]  # fmt: skip
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     found = set(re.findall(r"\[misra-c2012-(\d+\.\d+)\]", done.stderr))
     rows = re.findall(r"^\| ([\d., ]+) \|", PAGE.read_text(), re.MULTILINE)
