@@ -49,6 +49,11 @@ def dense_alone(x: Any) -> Any:
     return tf.reshape(x, (1, 768)) @ np.ones((768, 16), "f4")
 
 
+def by_pooled_maps(x: Any) -> Any:
+    """A map for each class, and its mean as the class's score."""
+    return tf.nn.softmax(pooled(x))
+
+
 def sizes(function: Any, names: tuple[str, ...] = ()) -> list[int]:
     graph = Graph(tflite(function, SHAPE), "net.tflite")
     return [int(np.prod(graph.shape(tensor))) for tensor in candidates(graph, graph.outputs[0], names)]
@@ -60,6 +65,12 @@ def sizes(function: Any, names: tuple[str, ...] = ()) -> list[int]:
 )
 def test_the_input_of_the_last_layer_comes_first(function: Any, first: int) -> None:
     assert sizes(function)[0] == first
+
+
+def test_pooled_scores_come_before_their_probabilities() -> None:
+    graph = Graph(tflite(by_pooled_maps, SHAPE), "net.tflite")
+    first, second = candidates(graph, graph.outputs[0])
+    assert (graph.producer(first), graph.producer(second)) == ("MEAN", "SOFTMAX")
 
 
 def test_an_output_that_is_named_an_embedding_comes_first() -> None:
