@@ -25,9 +25,10 @@ chaos: .venv/installed
 histories: .venv/installed
 	PYTHONPATH=tests $(BIN)/python tests/device/store/removal_histories.py 2000
 
-# Export other makers' models and models built for a case each, and write the table of docs/models.md.
+# Export other makers' models and models built for a case each, and write the table of docs/models.md. MODELS=FOLDER, with
+# packages of PyPI and npm unpacked, writes that of docs/models-of-packages.md.
 models: .venv/installed
-	$(BIN)/python benchmarks/models.py --output docs/models.md
+	$(BIN)/python benchmarks/models.py $(if $(MODELS),--packages $(MODELS) --output docs/models-of-packages.md,--output docs/models.md)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -15,12 +15,6 @@ from edge_meta.errors import ExportError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, InputSpec
 from edge_meta.types import Array, Array64
 
-# The largest noise by format; docs/models.md has what was seen. Float32 differs by the order of sums alone. Integers may
-# differ by much of what tells examples apart where a network gives nearly one embedding for all, so that their accuracy is
-# compared, too (`--max-drop`); a layer that is converted wrongly gives 1 and more.
-LARGEST_NOISE = {"float32": 0.01, "float16": 0.05, "int16x8": 0.05, "dynamic": 0.4, "int8": 0.7}
-# Files that were quantized by others are compared with themselves: only their ends differ.
-AS_IT_WAS = 0.05
 LEAST_VARIATION = 1e-5  # of float32: less is rounding
 EXAMPLES = 64
 
@@ -77,7 +71,7 @@ def require_agreement(source: Array, found: Array, most: float, name: str, noun:
 
     Args:
         source, found: embeddings (n, D) of the same examples, by the source and by the finished file.
-        most: the largest noise that the format explains.
+        most: the largest noise that is explained; see `noise_bound`.
         name: of the source, for messages.
         noun: of an example.
 
@@ -91,7 +85,7 @@ def require_agreement(source: Array, found: Array, most: float, name: str, noun:
         same = " (it gives nearly one embedding for all)" if variation(found) < LEAST_VARIATION else ""
         raise ExportError(
             f"The converted file does not compute what {name} does{same}: over {report['examples']} {noun}s its embeddings "
-            f"differ by {report['noise']:.2g} of what tells them apart, where the format explains {most:g}.",
+            f"differ by {report['noise']:.2g} of what tells them apart, and at most {most:.2g} is explained.",
             "Choose another --output-tensor, such as one before the layer that is converted wrongly, or another --quantize.",
         )
     _require_variation(found, "The converted file", noun)

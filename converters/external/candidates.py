@@ -51,6 +51,10 @@ def candidates(graph: Graph, output: int, names: tuple[str, ...] = ()) -> list[i
             found = [output, inner] if of_an_encoder and not classes else [inner, output]
         if behind & OF_CLASSES and is_vector(graph, layer.outputs[0]):
             found.append(layer.outputs[0])
+    if found == [output] and behind & OF_CLASSES:
+        # Pooled scores of classes, before they become probabilities.
+        scores = next((step.outputs[0] for step in chain[:last] if step.name in POOLS), output)
+        found = [scores, output] if is_vector(graph, scores) else found
     pooled = [step.outputs[0] for step in chain if step.name in POOLS and is_vector(graph, step.outputs[0])]
     vectors = [tensor for tensor in dict.fromkeys([*found, *pooled]) if is_vector(graph, tensor)]
     return vectors[:MOST] or [output]

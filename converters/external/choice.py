@@ -12,7 +12,7 @@ from converters.external.input_range import Arithmetic, Range
 from converters.external.input_spec import in_range, read_input
 from converters.external.judgement import as_report, few_of_each, judge
 from converters.external.source_input import SourceInput
-from converters.external.source_model import ModelInputs, TfliteModel
+from converters.external.source_model import ModelInputs, TfliteModel, why_not
 from converters.options import ModelOptions
 from converters.tflite.edit_graph import Graph
 from edge_meta.datasets import Dataset, load_dataset
@@ -116,18 +116,26 @@ def choose(
 def _that_runs(content: bytes, graph: Graph, name: str) -> bytes:
     """The file if an interpreter runs it, else the part of it that embeds: a device may lack operators behind that.
 
-    It is tried in a child process, since an interpreter may crash on a file of unknown origin.
+    It is tried in a child process, since an interpreter may crash on a file of unknown origin. XNNPACK runs some operators
+    that the interpreter has no kernels for.
     """
     try:
         check_model(content)
+        if why_not(content) is None:
+            return content
     except BundleError:
-        part = graph.save("input")
-        try:
-            check_model(part)
-        except BundleError as error:
-            raise ExportError(f"{name}: {error.cause}", "Convert it again for TFLite's own operators.") from None
-        return part
-    return content
+        pass
+    part = graph.save("input")
+    try:
+        check_model(part)
+    except BundleError as error:
+        raise ExportError(f"{name}: {error.cause}", "Convert it again for TFLite's own operators.") from None
+    if (reason := why_not(part)) is not None:
+        raise ExportError(
+            f"{name} runs with XNNPACK alone, which few devices have ({reason}).",
+            "Choose an earlier tensor with --output-tensor, or convert it again for TFLite's own operators.",
+        )
+    return part
 
 
 def _ask(name: str, ranges: list[Range]) -> None:

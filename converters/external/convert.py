@@ -11,11 +11,12 @@ from typing import Any
 from converters.calibration.embedding_normalization import best_normalization
 from converters.calibration.learning_rates import choose_learning_rates, fallback_learning_rates
 from converters.calibration.rejection import calibrate_rejection
-from converters.external.agreement import AS_IT_WAS, LARGEST_NOISE, require_agreement, varied_examples
+from converters.external.agreement import require_agreement, varied_examples
 from converters.external.choice import Choice, choose
 from converters.external.encoder import ExternalEncoder, fit_encoder
 from converters.external.function_part import first_arithmetic, output_names, part_of_function, wanted_tensor
 from converters.external.judgement import few_of_each
+from converters.external.noise_bound import FLOAT32_NOISE, noise_bound
 from converters.external.options_without_effect import refuse_without_effect
 from converters.external.source import load_function, to_tflite
 from converters.external.source_model import SourceModel, TensorFlowModel, TfliteModel
@@ -44,7 +45,7 @@ class _Converted:
 
     Attributes:
         source: the model as it was handed in.
-        most_noise: see `require_agreement`.
+        rounded: the source converted to float32, and to another format; None where nothing was rounded.
         backend: that the file is compared in: its source's kernels, where they are known.
         digest: SHA-256 of the source's file, None for a folder.
     """
@@ -52,7 +53,7 @@ class _Converted:
     encoder: ExternalEncoder
     choice: Choice
     source: SourceModel
-    most_noise: float
+    rounded: tuple[bytes, bytes] | None
     backend: RuntimeOptions
     digest: str | None
 
@@ -131,7 +132,6 @@ def _as_it_is(
         content = stream.unrolled()
     choice = choose(content, source.name, model_options, options.calibration, on_note)
     encoder = fit_encoder(choice.content, choice, on_note)
-    kept = ModelFile.parse(encoder.model).quantization
     model: SourceModel = TfliteModel(choice.content, choice.inputs, (choice.tensor,))
     if stream is not None and stream.steps > 1:
         model = StreamedModel(stream, choice.tensor)
@@ -139,7 +139,7 @@ def _as_it_is(
         encoder,
         choice,
         model,
-        LARGEST_NOISE["float32"] if kept in ("float32", "float16") else AS_IT_WAS,
+        None,
         # Fast kernels of integers round otherwise than others, which is no fault of the file.
         RuntimeOptions(xnnpack=False),
         digest,
@@ -177,7 +177,7 @@ def _converted(
         fit_encoder(content, fitted, on_note),
         choice,
         TensorFlowModel(part.function, part.inputs),
-        LARGEST_NOISE[quantize],
+        None if quantize == "float32" else (to_tflite(source, part.function), content),
         RuntimeOptions(),
         hashlib.sha256(source.read_bytes()).hexdigest() if source.is_file() else None,
     )
@@ -194,11 +194,13 @@ def _compared(converted: _Converted, options: ExportOptions, on_note: Callable[[
     few = None if data is None else few_of_each(data)
     examples = varied_examples(choice.source_input.spec, choice.source_input.ids) if few is None else few.examples
     on_note(f"comparing with {name} on {len(examples)} {'random ' if few is None else ''}{encoder.input_spec.noun}s")
-    source = converted.source.embed(choice.source_input.values(examples))
+    values, noun, most = choice.source_input.values(examples), encoder.input_spec.noun, FLOAT32_NOISE
+    source = converted.source.embed(values)
+    if converted.rounded is not None:
+        most = noise_bound(*converted.rounded, values, source, name, noun)
     found = embed_all(Encoder(encoder.model, converted.backend), encoder.input_spec, examples)
-    report: dict[str, Any] = {
-        "source": require_agreement(source, found, converted.most_noise, name, encoder.input_spec.noun)
-    }
+    report: dict[str, Any] = {"source": require_agreement(source, found, most, name, noun)}
+    report["source"]["explained"] = float(f"{most:.3g}")
     report["source"]["inputs"] = "random" if few is None else few.name
     if few is not None:
         report |= parity(source, found, few) | {"layers": []}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from converters.tflite.model import parse
 from converters.tflite.state import has_variables
+from edge_meta.runtime.backends import first_line
 from edge_meta.types import Array
 
 DEQUANTIZED = (np.uint8, np.int8, np.int16)
@@ -124,6 +125,17 @@ def _vector(values: Array) -> Array:
         return values.ravel()
     mean: Array = values.reshape(-1, values.shape[-1]).mean(axis=0, dtype=np.float64).astype(np.float32)
     return mean
+
+
+def why_not(content: bytes) -> str | None:
+    """The interpreter's reason for not running a file with its own kernels alone; None if it does."""
+    try:
+        Interpreter(
+            model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        ).allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        return first_line(error)
+    return None
 
 
 def dequantized(values: NDArray[Any], parameters: Mapping[str, Any]) -> Array:

@@ -14,8 +14,11 @@ from converters import export_bundle
 from converters.external.candidates import candidates
 from converters.external.judgement import few_of_each
 from converters.options import ModelOptions
+from converters.tflite.edit import add_constant, serialize
 from converters.tflite.edit_graph import Graph
+from converters.tflite.model import parse
 from edge_meta.datasets import Dataset
+from edge_meta.errors import ExportError
 
 RNG = np.random.default_rng(0)
 KERNEL = RNG.normal(size=(3, 3, 3, 24)).astype("f4") / 5
@@ -49,6 +52,11 @@ def dense_alone(x: Any) -> Any:
     return tf.reshape(x, (1, 768)) @ np.ones((768, 16), "f4")
 
 
+def by_pooled_maps(x: Any) -> Any:
+    """A map for each class, and its mean as the class's score."""
+    return tf.nn.softmax(pooled(x))
+
+
 def sizes(function: Any, names: tuple[str, ...] = ()) -> list[int]:
     graph = Graph(tflite(function, SHAPE), "net.tflite")
     return [int(np.prod(graph.shape(tensor))) for tensor in candidates(graph, graph.outputs[0], names)]
@@ -60,6 +68,12 @@ def sizes(function: Any, names: tuple[str, ...] = ()) -> list[int]:
 )
 def test_the_input_of_the_last_layer_comes_first(function: Any, first: int) -> None:
     assert sizes(function)[0] == first
+
+
+def test_pooled_scores_come_before_their_probabilities() -> None:
+    graph = Graph(tflite(by_pooled_maps, SHAPE), "net.tflite")
+    first, second = candidates(graph, graph.outputs[0])
+    assert (graph.producer(first), graph.producer(second)) == ("MEAN", "SOFTMAX")
 
 
 def test_an_output_that_is_named_an_embedding_comes_first() -> None:
@@ -113,3 +127,35 @@ def test_few_of_each_keeps_classes_and_their_examples() -> None:
     few = few_of_each(data)
     assert np.bincount(few.labels).tolist() == [20] * 20
     assert [few.class_names[label] for label in few.labels] == [str(value) for value in few.examples[:, 0]]
+
+
+def enlarged_by_xnnpack_alone() -> bytes:
+    """A segmentation network that ends in MediaPipe's own operator, which XNNPACK runs and the interpreter does not."""
+
+    def network(x: Any) -> Any:
+        features = tf.nn.relu(tf.nn.conv2d(x, KERNEL, 2, "SAME"))
+        return tf.nn.conv2d_transpose(features, np.ones((2, 2, 1, 24), "f4"), (1, 16, 16, 1), 2)
+
+    model = parse(tflite(network, SHAPE))
+    operator = model.subgraphs[0].operators[-1]
+    code = model.operatorCodes[operator.opcodeIndex]
+    code.builtinCode, code.deprecatedBuiltinCode, code.customCode = 32, 32, "Convolution2DTransposeBias"
+    _, weights, features, *_ = (int(index) for index in operator.inputs)
+    operator.inputs = [features, weights, add_constant(model, "bias", np.zeros(1, "f4"))]
+    operator.builtinOptionsType, operator.builtinOptions = 0, None
+    operator.customOptions = list(np.array([1, 2, 2, 0, 0], np.int32).tobytes())
+    return serialize(model)
+
+
+@pytest.mark.parametrize(("operator", "runs"), [("CONV_2D", True), ("custom Convolution2DTransposeBias", False)])
+def test_operators_that_xnnpack_alone_runs_are_left_out(tmp_path: Path, operator: str, runs: bool) -> None:
+    (tmp_path / "net.tflite").write_bytes(enlarged_by_xnnpack_alone())
+    graph = Graph((tmp_path / "net.tflite").read_bytes(), "net.tflite")
+    tensor = next(step.outputs[0] for step in graph.steps() if step.name == operator)
+    options = ModelOptions(mean=(127.5,), scale=(1 / 127.5,), output_tensor=str(tensor))
+    if runs:
+        made = export_bundle(tmp_path / "net.tflite", tmp_path / "made.bundle", model_options=options)
+        assert made.manifest.dim == 24
+    else:
+        with pytest.raises(ExportError, match="XNNPACK alone"):
+            export_bundle(tmp_path / "net.tflite", tmp_path / "made.bundle", model_options=options)
