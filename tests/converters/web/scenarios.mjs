@@ -146,6 +146,35 @@ const scenarios = {
     return seen;
   },
 
+  async words() {
+    const flags = ['--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', `--use-file-for-fake-audio-capture=${asked.sound}`];
+    const browser = await Browser.launch(flags);
+    const page = await browser.open();
+    if (asked.archives) await load(page, asked.archives[0]);
+    await page.click('#start-microphone');
+    await page.waitForSelector('#start-microphone', {state: 'detached'});
+    const quiet = (wanted) => page.waitForFunction((expected) =>
+      new DOMMatrix(getComputedStyle(document.querySelector('.level div')).transform).d < 0.2 === expected, wanted);
+    for (let take = 1; asked.label && take <= 3; take++) {
+      await page.fill('#label', asked.label);
+      await quiet(false);
+      await quiet(true); // behind the word: the take has the whole of the next one
+      await page.click('#hold');
+      await page.waitForFunction(([label, count]) => [...document.querySelectorAll('#classes .class')].some((each) =>
+        each.querySelector('.name').textContent === label && parseInt(each.querySelector('.count').textContent) === count), [asked.label, take]);
+    }
+    const seen = {classes: await classes(page)};
+    await page.evaluate(() => (document.querySelector('#verdict bdi').textContent = ''));
+    await page.click('#listen');
+    await page.waitForFunction(() => document.querySelector('#verdict bdi').textContent !== '');
+    Object.assign(seen, {heard: await verdict(page), button: await page.locator('#listen').textContent(), axe: await violations(page)});
+    await page.click('#listen');
+    seen.stopped = await page.locator('#listen').textContent();
+    if (asked.label) await save(page, asked.archive);
+    seen.problems = await browser.close();
+    return seen;
+  },
+
   async refused() {
     const browser = await Browser.launch(asked.flags ?? []);
     const page = await browser.open();

@@ -7,11 +7,13 @@ axe-core and puppeteer-core, which drives firefox-esr where it is.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +31,7 @@ from converters.targets.web.litert_js import LiteRtJs
 from converters.targets.web.server import Server
 from converters.tflite.model import ModelFile
 from edge_meta import Classifier
+from edge_meta.datasets import cache
 from edge_meta.inputs import AudioInput
 from edge_meta.inputs.resizing import resize
 from edge_meta.runtime.bundle import MANIFEST, MODEL, Bundle
@@ -264,6 +267,41 @@ def test_the_encoder_runs_at_the_fastest_place_from_then_on(site: Bundle, tmp_pa
     assert said in found["again"][0]
     assert found["again"][1]
     assert found["verdict"] == "tee"
+
+
+def recordings(word: str, count: int) -> list[np.ndarray]:
+    """Recordings of a word by different speakers, int16 (16000,)."""
+    import soundfile
+
+    archive = cache.folder() / "speech_commands" / "speech_commands_test_part.zip"
+    if not archive.exists():
+        pytest.skip(f"{archive} is not there")
+    found: list[np.ndarray] = []
+    with zipfile.ZipFile(archive) as opened:
+        for name in sorted(name for name in opened.namelist() if name.startswith(f"{word}/") and "_nohash_0" in name):
+            samples, _ = soundfile.read(io.BytesIO(opened.read(name)), dtype="int16")
+            if len(samples) == 16000 and len(found) < count:
+                found.append(samples)
+    return found
+
+
+def test_a_word_is_taught_by_the_microphone_and_heard_live(tmp_path: Path) -> None:
+    site, archive = made("keywords", tmp_path / "site"), str(tmp_path / "words.npz")
+    taught, *others = recordings("go", 4)
+    with Classifier.load("keywords", tmp_path / "a.db") as classifier:
+        classifier.enroll("yes", recordings("yes", 4))
+        write_archive(classifier.store, tmp_path / "yes.npz")
+    again = {"archives": [str(tmp_path / "yes.npz")], "label": "go", "archive": archive}
+    found = seen("words", site, tmp_path, sound=str(wav(tmp_path, taught.tobytes())), **again)
+    assert found["problems"] == found["axe"] == []
+    assert sorted(found["classes"]) == [["go", 3], ["yes", 4]]
+    assert (found["heard"], found["button"], found["stopped"]) == ("go", "Stop listening", "Listen all the time")
+    read_archive(tmp_path / "words.npz", tmp_path / "b.db", site.manifest.encoder_id, site.manifest.dim)
+    with Classifier.load("keywords", tmp_path / "b.db") as classifier:
+        assert [classifier.classify(each).top[0].label for each in (taught, *others)].count("go") >= 3
+        known = recordings("yes", 4)[0]
+    sound = str(wav(tmp_path, known.tobytes()))
+    assert seen("words", site, tmp_path, sound=sound, archives=[archive])["heard"] == "yes"
 
 
 @pytest.mark.skipif(FIREFOX is None, reason="there is no firefox-esr")

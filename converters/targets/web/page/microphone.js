@@ -21,6 +21,8 @@ export class Microphone {
     /** @type {Float32Array[] | null} chunks of the take that is being recorded */
     this.chunks = null;
     this.onChunk = () => {};
+    /** Called with all sound while the page listens. @type {((samples: Int16Array) => void) | null} */
+    this.onSamples = null;
   }
 
   async start() {
@@ -33,6 +35,7 @@ export class Microphone {
     node.port.onmessage = ({data}) => {
       const loudest = data.reduce((/** @type {number} */ most, /** @type {number} */ value) => Math.max(most, Math.abs(value)), 0);
       this.bar.style.transform = `scaleY(${Math.max(0.02, Math.min(1, Math.sqrt(loudest)))})`;
+      this.onSamples?.(fromFloat(data));
       this.chunks?.push(data);
       this.onChunk();
     };

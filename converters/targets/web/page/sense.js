@@ -1,11 +1,12 @@
 // The source that fits the encoder's sense: a pad for drawings, the camera for photos, the microphone for sound.
 
-import {clearAnswer} from './answer.js';
+import {clearAnswer, note, showAnswer} from './answer.js';
 import {Camera} from './camera.js';
 import {element} from './classes.js';
+import {Listener} from './listener.js';
 import {Microphone} from './microphone.js';
 import {Pad} from './pad.js';
-import {text} from './strings.js';
+import {sentence, text} from './strings.js';
 
 /**
  * Put a source on the stage, and its buttons below.
@@ -18,7 +19,9 @@ export function sourceOf(app) {
   const [stage, tools] = ['stage', 'tools'].map((id) => /** @type {HTMLElement} */ (document.getElementById(id)));
   const tool = (/** @type {string} */ key, /** @type {() => unknown} */ act, className = '') => {
     const id = key.replace('_', '-');
-    tools.append(element('button', {id, type: 'button', textContent: text(key), onclick: () => app.act(act), className}));
+    const button = element('button', {id, type: 'button', textContent: text(key), onclick: () => app.act(act), className});
+    tools.append(button);
+    return button;
   };
   if (input.kind === 'image' && input.channels === 1) {
     const pad = new Pad(stage, () => app.act(() => app.ask()));
@@ -39,8 +42,27 @@ export function sourceOf(app) {
     const microphone = new Microphone(stage, input);
     tool('start_microphone', () => app.start(), 'primary');
     tool('ask_say', () => app.ask());
+    const button = tool('listen', async () => {
+      if (!microphone.stream) await app.start();
+      const listener = listenerOf(app);
+      const stop = () => (microphone.onSamples = null);
+      if (microphone.onSamples) stop();
+      else microphone.onSamples = (samples) => void listener.feed(samples).catch((error) => (stop(), note(sentence(error))));
+      button.textContent = text(microphone.onSamples ? 'listen_stop' : 'listen');
+    });
     return microphone;
   }
   stage.append(element('p', {textContent: text('files_stage')}));
   return {live: false, start: async () => {}, stop() {}, take: async () => null};
+}
+
+/** Shows each taught word that is heard. @param {import('./app.js').App} app */
+function listenerOf(app) {
+  const {input} = app.manifest;
+  const classify = async (/** @type {Int16Array} */ samples) => {
+    const {embedding, milliseconds} = await app.encoder.embed(/** @type {any} */ ({samples, rate: input.sample_rate}));
+    const answer = app.classifier.classify(embedding);
+    return answer && {...answer, milliseconds};
+  };
+  return new Listener(input, classify, (answer) => showAnswer(answer, answer.milliseconds));
 }

@@ -29,6 +29,8 @@ const STRINGS = {
   start_camera: 'Start the camera',
   start_microphone: 'Start the microphone',
   ask_say: 'Say it to ask',
+  listen: 'Listen all the time',
+  listen_stop: 'Stop listening',
   pad: 'Drawing pad: draw with a finger, a pen or the mouse',
   camera: 'What the camera sees',
   level: 'Level of the microphone',
