@@ -18,7 +18,7 @@ from converters.external.keras_file import in_float32
 from converters.external.source import is_saved_model
 from converters.options import ExportOptions
 from converters.quantization.checks import check, check_embeddings
-from converters.quantization.convert import convert, convert_encoder, range_examples
+from converters.quantization.convert import convert, convert_encoder, front_operators, range_examples
 from converters.quantization.formats import RUNTIMES
 from converters.quantization.parity import parity, require_parity
 from converters.quantization.quantization_noise import measure_noise
@@ -31,7 +31,7 @@ from converters.tflite.model import ModelFile
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.training_splits import load_training
 from edge_meta.errors import ExportError
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import ImageInput, InputSpec, input_from_manifest
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import Encoder
 from edge_meta.runtime.manifest import Manifest
@@ -42,12 +42,12 @@ from edge_meta.training.progress import Progress
 from edge_meta.training.run import RunFolder, load_encoder
 from edge_meta.types import Array
 
-NOISE_IMAGES = 32  # that quantization noise is measured on
+NOISE_EXAMPLES = 32  # that quantization noise is measured on
 
 
 @dataclass(frozen=True)
 class TrainedEncoder:
-    """A Keras encoder of images and its origin.
+    """A Keras encoder and its origin.
 
     Attributes:
         calibration: the dataset to calibrate on.
@@ -57,7 +57,7 @@ class TrainedEncoder:
     """
 
     encoder: keras.Model
-    input_spec: ImageInput
+    input_spec: InputSpec
     calibration: str
     split: str
     learning_rates: tuple[float, ...] | None
@@ -88,7 +88,7 @@ def load_trained(source: Path, options: ExportOptions) -> TrainedEncoder | None:
     facts = run.facts()
     trained = TrainedEncoder(
         encoder=run.load_encoder(),
-        input_spec=ImageInput.from_manifest(facts["made"]["input"]),
+        input_spec=input_from_manifest(facts["made"]["input"]),
         calibration=options.calibration or facts["asked"]["dataset"],
         split="train" if options.calibration else facts["asked"].get("split", "train"),
         learning_rates=run.learning_rates(),
@@ -131,6 +131,8 @@ def convert_trained(
         DatasetError: there is no calibration data.
     """
     input_spec, quantize = trained.input_spec, options.quantize or "int8"
+    if not isinstance(input_spec, ImageInput) and (options.mirror or options.quantize_aware):
+        raise ExportError(f"{input_spec.noun.capitalize()}s are no images.", "Leave out --mirror and --quantize-aware.")
     train, val = load_training(trained.calibration, trained.split, input_spec)
     samples = input_spec.normalize(range_examples(train))
 
@@ -149,11 +151,13 @@ def convert_trained(
     # A fine-tuned encoder has its own ranges.
     ranges_from = None if options.quantize_aware else samples
     whole = convert(tuned, quantize, ranges_from, options.max_classes, options.max_shots)
-    model = with_metadata(with_short_names(whole), input_spec, encoder.output_shape[-1], licence_of(trained.provenance))
+    model = with_short_names(whole)
+    if isinstance(input_spec, ImageInput):
+        model = with_metadata(model, input_spec, encoder.output_shape[-1], licence_of(trained.provenance))
     parsed = ModelFile.parse(model)
-    check(parsed, quantize)
+    check(parsed, quantize, front_operators(encoder))
 
-    on_note(f"calibrating and comparing on {len(val.examples):,} validation images")
+    on_note(f"calibrating and comparing on {len(val.examples):,} validation {input_spec.noun}s")
     interpreter = Encoder(model)
     embeddings = embed_all(interpreter, input_spec, val.examples)
     check_embeddings(embeddings)
@@ -167,7 +171,7 @@ def convert_trained(
         names = [layer.name for layer in trained.encoder.layers]
         with without_rounding(tuned):
             exact = convert_encoder(tuned)
-        report["layers"] = measure_noise(exact, whole, _noise_images(val, input_spec), names)
+        report["layers"] = measure_noise(exact, whole, _noise_examples(val, input_spec), names)
     require_parity(report, quantize, options.max_drop)
     made_of = {"mirror": options.mirror, "quantize_aware": options.quantize_aware}
     return model, Manifest(
@@ -186,6 +190,6 @@ def convert_trained(
     )
 
 
-def _noise_images(data: Dataset, input_spec: ImageInput) -> Array:
-    """Images spread over the data, normalized, (n, H, W, C)."""
-    return input_spec.normalize(data.examples[np.linspace(0, len(data.examples) - 1, NOISE_IMAGES).astype(int)])
+def _noise_examples(data: Dataset, input_spec: InputSpec) -> Array:
+    """Examples spread over the data, normalized, (n, ...)."""
+    return input_spec.normalize(data.examples[np.linspace(0, len(data.examples) - 1, NOISE_EXAMPLES).astype(int)])

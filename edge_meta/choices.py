@@ -26,6 +26,8 @@ CHANNEL_ORDERS = ("rgb", "bgr")
 
 METHODS = ("protonet", "nca", "maml", "fomaml", "protomaml", "anil", "protoanil", "reptile", "supervised", "distill")
 TRANSDUCTIVE = ("maml", "fomaml", "protomaml", "reptile")  # methods that can normalize queries by their own batch
-ENCODERS = ("conv4", "resnet7", "resnet8", "photo12", "efficientnet_lite0", "mobilenet_v2", "mobilenet_v3_small")
-WITH_DIM = ENCODERS[3:]  # can end in a linear layer of any number of values, and unit length
+OF_IMAGES = ("conv4", "resnet7", "resnet8", "photo12", "efficientnet_lite0", "mobilenet_v2", "mobilenet_v3_small")
+ENCODERS = (*OF_IMAGES, "dscnn", "tcn")  # the last two of recordings and of series
+WITH_DIM = ENCODERS[3:]  # can end in a linear layer of any number of values
+MOTION = ("ax", "ay", "az", "gx", "gy", "gz")  # channels of motion sensors, in m/s² and rad/s
 PRECISIONS = ("float32", "bfloat16")

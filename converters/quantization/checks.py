@@ -21,8 +21,11 @@ WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 LEFT_IN_FLOAT = 1024
 
 
-def check(model: ModelFile, quantize: str) -> None:
+def check(model: ModelFile, quantize: str, front: int = 0) -> None:
     """Check that a file runs on devices and is quantized as asked.
+
+    Args:
+        front: the encoder's first operators, which stay in float32.
 
     Raises:
         ExportError: weights left out, ops that no pip-installed runtime has, quantized heads, an encoder that is not
@@ -42,7 +45,7 @@ def check(model: ModelFile, quantize: str) -> None:
         tensors = [each for operator in model.subgraphs[index] for each in (*operator.inputs, *operator.outputs) if each]
         if signature != "embed" and {each.dtype for each in tensors} & {"int8", "uint8", "int16", "float16"}:
             _fail(f"its head {signature} is not in float32")
-    _check_encoder(model.subgraphs[0], quantize)
+    _check_encoder(model.subgraphs[0][front:], quantize)
 
 
 def check_embeddings(embeddings: Array) -> None:

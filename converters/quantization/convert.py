@@ -15,7 +15,11 @@ from converters.conversion_errors import conversion_errors_named
 from converters.quantization.formats import FORMATS
 from converters.quantization.signatures import embed_signature, signatures
 from converters.tflite.edit import join
+from converters.tflite.model import parse
+from converters.tflite.splice import NetworkCopier
+from converters.tflite.tail import Tail
 from edge_meta.datasets import Dataset
+from edge_meta.training.front_ends import split_front_end
 
 RANDOM_SEED = 7
 RANGE_EXAMPLES = 300
@@ -30,10 +34,12 @@ def convert(
 ) -> bytes:
     """Convert an encoder and its heads.
 
+    A front end stays in float32 in all formats.
+
     Args:
-        encoder: from (batch, H, W, C) to (batch, D).
+        encoder: from (batch, ...) to (batch, D).
         quantize: one of `FORMATS`. int8 weights are per channel; inputs and outputs stay float32, and so do the heads.
-        calibration: normalized images (n, H, W, C), for formats that are calibrated; None for an encoder that has its
+        calibration: normalized examples (n, ...), for formats that are calibrated; None for an encoder that has its
             ranges in it, as `quantize_aware` makes them.
         max_classes, max_shots: the heads' static sizes.
 
@@ -43,18 +49,40 @@ def convert(
     module, functions = signatures(encoder, max_classes, max_shots)
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=functions)
-        embed = _convert(folder, ["embed"], quantize, calibration)
+        embed = _two_parts(encoder, quantize, calibration) or _convert(folder, ["embed"], quantize, calibration)
         heads = _convert(folder, sorted(functions.keys() - {"embed"}), "float32", None)
     return join(embed, heads)
 
 
-def convert_encoder(encoder: keras.Model) -> bytes:
-    """Convert an encoder to a file in float32 with the signature `embed` alone."""
+def _two_parts(encoder: keras.Model, quantize: str, calibration: NDArray[np.float32] | None) -> bytes | None:
+    """Convert a front end in float32, and the network behind it in the format; None for an encoder of one part."""
+    parts = split_front_end(encoder)
+    if parts is None:
+        return None
+    front, network = parts
+    if calibration is not None:
+        calibration = np.concatenate([front(example[None]).numpy() for example in calibration])
+    model, other = parse(convert_encoder(front)), parse(convert_encoder(network, quantize, calibration))
+    joined = Tail(model)
+    joined.tensor = NetworkCopier(model, other).copy(joined.tensor)
+    return joined.save()
+
+
+def convert_encoder(
+    encoder: keras.Model, quantize: str = "float32", calibration: NDArray[np.float32] | None = None
+) -> bytes:
+    """Convert an encoder to a file with the signature `embed` alone; see `convert`."""
     module = tf.Module()
     functions = {"embed": embed_signature(module, encoder)}
     with tempfile.TemporaryDirectory() as folder:
         tf.saved_model.save(module, folder, signatures=functions)
-        return _convert(folder, ["embed"], "float32", None)
+        return _convert(folder, ["embed"], quantize, calibration)
+
+
+def front_operators(encoder: keras.Model) -> int:
+    """The number of an encoder's first operators that are its front end's, and stay in float32."""
+    parts = split_front_end(encoder)
+    return 0 if parts is None else len(parse(convert_encoder(parts[0])).subgraphs[0].operators)
 
 
 def range_examples(data: Dataset) -> NDArray[Any]:

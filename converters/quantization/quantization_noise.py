@@ -48,10 +48,10 @@ def measure_noise(exact: bytes, quantized: bytes, images: Array, names: Sequence
     noise = []
     for operator, _ in both:
         output, given = int(operator.outputs[0]), _computed(model, operator)
-        noisy = found[pairs[output]]
+        noisy, kind = found[pairs[output]], operator_name(model, operator)
         alone = _run(_alone(model, operator), [found[pairs[index]] for index in given], [output])[output]
         if (own := _decibels(alone, noisy)) < SILENT:
-            layer = {"layer": _layer(graph.tensors[output].name.decode(), names), "operator": operator_name(model, operator)}
+            layer = {"layer": _layer(graph.tensors[output].name.decode(), names), "operator": kind}
             noise.append(layer | {"own_db": own, "total_db": _decibels(right[output], noisy)})
     return sorted(noise, key=lambda row: row["own_db"])
 

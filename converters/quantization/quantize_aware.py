@@ -24,7 +24,7 @@ from converters.quantization.equalize import consumers, equalize
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.errors import ExportError
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import InputSpec
 from edge_meta.training.methods.protonet import ProtoNet
 from edge_meta.training.progress import Progress
 
@@ -43,7 +43,7 @@ KEEPING = (
 def fine_tune(
     encoder: keras.Model,
     data: Dataset,
-    input_spec: ImageInput,
+    input_spec: InputSpec,
     calibration: NDArray[np.float32],
     episodes: int,
     on_progress: Callable[[Progress], None] | None = None,

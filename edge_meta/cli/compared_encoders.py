@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_meta.datasets import Dataset, load_dataset
 from edge_meta.datasets.training_splits import load_validation
-from edge_meta.inputs import ImageInput, InputSpec
+from edge_meta.inputs import InputSpec, input_from_manifest
 from edge_meta.types import Array
 
 
@@ -44,9 +44,9 @@ def embed_by(source: str, dataset: str, split: str, held_back: bool) -> tuple[Da
         from edge_meta.training.run import RunFolder
 
         run = RunFolder(source)
-        images = ImageInput.from_manifest(run.facts()["made"]["input"])
-        data = load(images)
-        return data, embed_images(run.load_encoder(), images, data.examples)
+        spec = input_from_manifest(run.facts()["made"]["input"])
+        data = load(spec)
+        return data, embed_images(run.load_encoder(), spec, data.examples)
     from edge_meta.runtime.bundle import Bundle
     from edge_meta.runtime.embedding import embed_all
     from edge_meta.runtime.interpreter import open_encoder

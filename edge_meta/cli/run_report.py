@@ -27,14 +27,14 @@ def write_run_report(run: RunFolder) -> Path:
     from edge_meta.datasets.episodes import EpisodeSampler
     from edge_meta.datasets.training_splits import load_validation
     from edge_meta.evaluation.judged_episodes import judge_episodes
-    from edge_meta.inputs import ImageInput
+    from edge_meta.inputs import input_from_manifest
     from edge_meta.reports.episodes_page import render
     from edge_meta.training.embeddings import embed_images
     from edge_meta.training.pipeline import VALIDATION_SEED
 
     facts = run.facts()
     asked = facts["asked"]
-    spec = ImageInput.from_manifest(facts["made"]["input"])
+    spec = input_from_manifest(facts["made"]["input"])
     data = load_validation(asked["dataset"], asked.get("split", "train"), spec)
     way, shot, query = data.protocol(asked["shot"])
     sampler = EpisodeSampler(data, way, shot, query, VALIDATION_SEED)

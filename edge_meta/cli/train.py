@@ -31,10 +31,14 @@ from edge_meta.errors import TrainingError
 @click.option("--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS), help="Train this network.")
 @click.option(
     "--dim", type=int, metavar="VALUES",
-    help="End the encoder in a linear layer of so many values and unit length; for the encoders of photos.",
+    help="End the encoder in a linear layer of so many values; for the encoders of photos, dscnn and tcn.",
 )  # fmt: skip
 @click.option("--image-size", default=28, show_default=True, metavar="PIXELS", help="Height and width of the input.")
 @click.option("--rgb/--no-rgb", default=False, help="Train on colours; grayscale otherwise.")
+@click.option(
+    "--channels", default="", metavar="NAME,...", callback=lambda context, parameter, text: [*filter(None, text.split(","))],
+    help="Columns of series, for tcn; a device then takes any of these.  [default: those of your data]",
+)  # fmt: skip
 @click.option("--way", default=100, show_default=True, help="Classes in a training episode.")
 @click.option("--shot", default=1, show_default=True, help="Support examples of each class.")
 @click.option("--query", default=2, show_default=True, help="Query examples of each class.")
@@ -54,8 +58,8 @@ from edge_meta.errors import TrainingError
 @click.option(
     "--augment/--no-augment",
     default=False,
-    help="Distort each image by itself: drawings by affine and elastic maps and stroke width, images in colour by crops, "
-    "mirroring and colours. Train longer with it.",
+    help="Distort each example by itself: drawings by affine and elastic maps and stroke width, images in colour by crops, "
+    "mirroring and colours, recordings by shift, speed, gain and noise, series by pace, size and noise. Train longer then.",
 )
 @click.option("--tasks", default=1, show_default=True, help="Episodes in one step of the outer loop.")
 @click.option("--inner-steps", default=5, show_default=True, help="Gradient steps of the inner loop, where there is one.")
@@ -102,7 +106,8 @@ def train(output: str, resume: bool, minutes: float | None, as_json: bool, **set
     Examples:
       edge-meta train --output runs/omniglot             # six minutes on two current cores
       edge-meta train --dataset glyphs --way 20 --episodes 300 --output runs/try
-      edge-meta train --dataset folder:photos --output runs/photos     # settings by the images
+      edge-meta train --dataset folder:photos --output runs/photos     # settings by the data
+      edge-meta train --dataset folder:words --output runs/words       # recordings
       edge-meta train --method maml --way 5 --shot 1 --query 15 --tasks 4 --output runs/maml
       edge-meta train --output runs/omniglot --resume    # after an interruption
       edge-meta train --output runs/omniglot --minutes 10
@@ -111,8 +116,9 @@ def train(output: str, resume: bool, minutes: float | None, as_json: bool, **set
     how it was made. Ctrl-C saves a checkpoint first. After the first steps, the time that the others take is printed. The
     learning rate decays over all --episodes, so ask for as many as the time allows.
 
-    Your own images (folder:, npz:, csv:) choose what you leave open of size, colours, encoder, start, way, shot, query,
-    episodes, learning rate and augmentation; the plan is printed first. The defaults above are for drawings like Omniglot's.
+    Your own data (folder:, npz:, csv:) chooses what you leave open of size, colours, channels, encoder, start, way, shot,
+    query, episodes, learning rate and augmentation; the plan is printed first. Recordings train dscnn, series (.csv, .npy)
+    tcn. The defaults above are for drawings like Omniglot's.
 
     Several GPUs share the tasks of a step (--tasks must be a multiple of them); several hosts do, too, if each runs this
     command with its own TF_CONFIG and all see the folder RUN.

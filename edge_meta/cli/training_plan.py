@@ -1,4 +1,4 @@
-"""The plan that edge-meta train prints before it trains on the user's own images."""
+"""The plan that edge-meta train prints before it trains on the user's own data."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from edge_meta.cli.common import given
 from edge_meta.cli.progress import note
-from edge_meta.datasets.survey import Survey, survey
+from edge_meta.datasets.survey import IMAGE, RECORDING, Survey, survey
 
 
 def planned(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Choose and print the settings that the user of `train` left open; none for other data than the user's own images.
+    """Choose and print the settings that the user of `train` left open; none for other data than the user's own.
 
     Raises:
         DatasetError, InputError: see `survey` and `plan`.
@@ -36,10 +36,13 @@ def options(settings: Mapping[str, Any]) -> str:
 def _option(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return name if value else f"--no-{name.removeprefix('--')}"
-    return f"{name} {value}"
+    return f"{name} {value if isinstance(value, (str, float, int)) else ','.join(value)}"
 
 
 def _data(found: Survey) -> str:
     counts = found.classes.values()
+    if found.sense != IMAGE:
+        of = f"{found.sense}s" if found.sense == RECORDING else f"series of {', '.join(found.channels)}"
+        return f"{len(counts)} classes of {min(counts)} to {max(counts)} {of}"
     colour = "in colour" if found.colour else "in grey"
     return f"{len(counts)} classes of {min(counts)} to {max(counts)} images, {colour}, about {found.side} pixels a side"

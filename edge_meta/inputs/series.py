@@ -97,6 +97,15 @@ def fit_series(series: NDArray[Any], steps: int, channels: Sequence[str], name: 
     return fitted
 
 
+def column_names(path: Path) -> tuple[str, ...]:
+    """The names in the first line of a .csv file.
+
+    Raises:
+        InputError: see `read_csv`.
+    """
+    return tuple(_rows(path)[0])
+
+
 def read_csv(path: Path, channels: Sequence[str]) -> NDArray[np.float64]:
     """Read the columns of a .csv file whose first line names them, (rows, len(channels)); other columns are left out.
 
@@ -104,6 +113,24 @@ def read_csv(path: Path, channels: Sequence[str]) -> NDArray[np.float64]:
         InputError: it cannot be read, or is larger than 64 MiB; no column is one of the channels, a row is of another
             length, or a value is no number.
     """
+    names, *rows = _rows(path)
+    known = [channel for channel in channels if channel in names]
+    if not known:
+        raise InputError(
+            f"No column of {path} is one of the encoder's channels: {', '.join(channels)}.", "Name them in its first line."
+        )
+    table = np.zeros((len(rows), len(channels)))
+    try:
+        for channel in known:
+            column = names.index(channel)
+            table[:, channels.index(channel)] = [float(row[column]) for row in rows]
+    except (IndexError, ValueError):
+        raise InputError(f"A row of {path} has no number in column {channel!r}.", "Check the table.") from None
+    return table
+
+
+def _rows(path: Path) -> list[list[str]]:
+    """The lines of a .csv file, the names in the first one without blanks around them."""
     try:
         with open(path, "rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -115,17 +142,4 @@ def read_csv(path: Path, channels: Sequence[str]) -> NDArray[np.float64]:
         rows = list(csv.reader(content.decode("utf-8-sig").splitlines()))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a readable table ({error}).", "Save it as .csv in UTF-8.") from None
-    names = [each.strip() for each in rows[0]] if rows else []
-    known = [channel for channel in channels if channel in names]
-    if not known:
-        raise InputError(
-            f"No column of {path} is one of the encoder's channels: {', '.join(channels)}.", "Name them in its first line."
-        )
-    table = np.zeros((len(rows) - 1, len(channels)))
-    try:
-        for channel in known:
-            column = names.index(channel)
-            table[:, channels.index(channel)] = [float(row[column]) for row in rows[1:]]
-    except (IndexError, ValueError):
-        raise InputError(f"A row of {path} has no number in column {channel!r}.", "Check the table.") from None
-    return table
+    return [[each.strip() for each in rows[0]], *rows[1:]] if rows else [[]]

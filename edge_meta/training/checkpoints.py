@@ -40,11 +40,11 @@ class Checkpoints:
 
         Args:
             complete: the row ends an interval, and is not that of a run that was stopped midway. Then the encoder is saved
-                where its "val_accuracy" is the highest so far, or the row has none.
+                where its "val_accuracy" is as high as any so far, or the row has none.
         """
         self.history.append(row)
         if self._folder:
-            if complete and row.get("val_accuracy", 2.0) > self._best:
+            if complete and row.get("val_accuracy", 2.0) >= self._best:
                 self._folder.save_encoder(for_device(self._learner.encoder), self._learner.learning_rates())
             self._folder.checkpoint(self._variables, self.history)
         self._best = max(self._best, row.get("val_accuracy", -1.0))

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from edge_meta.choices import ENCODERS, METHODS, PRECISIONS, TRAINING_SPLITS, TRANSDUCTIVE, WITH_DIM
+from edge_meta.choices import ENCODERS, METHODS, MOTION, OF_IMAGES, PRECISIONS, TRAINING_SPLITS, TRANSDUCTIVE, WITH_DIM
 from edge_meta.errors import TrainingError
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import AudioInput, ImageInput, InputSpec, SeriesInput
 
 SMALLEST_IMAGE = 16  # pixels; four halvings leave one
+RATE, SAMPLES = 16000, 16000  # of recordings: a second
+STEPS = 128  # that series are resampled to
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class TrainingConfig:
     dim: int | None = None
     image_size: int = 28
     rgb: bool = False
+    channels: Sequence[str] = ()
     way: int = 100
     shot: int = 1
     query: int = 2
@@ -69,6 +73,8 @@ class TrainingConfig:
             )
 
         object.__setattr__(self, "teachers", list(self.teachers))  # as run.json gives it back
+        object.__setattr__(self, "channels", list(self.channels))
+        self._check_sense()
         if (self.method == "distill") != bool(self.teachers):
             raise TrainingError(
                 "Only distill learns from teachers, and it takes at least one.",
@@ -91,10 +97,33 @@ class TrainingConfig:
                 f"Images of {self.image_size} pixels are too small.", f"Use an image size of {SMALLEST_IMAGE} or more."
             )
 
+    def _check_sense(self) -> None:
+        if self.channels and self.encoder != "tcn":
+            raise TrainingError(
+                f"{self.encoder} does not take series of channels.", "Leave --channels out, or use --encoder tcn."
+            )
+        if len(set(self.channels)) != len(self.channels) or not all(self.channels):
+            raise TrainingError(f"{','.join(self.channels)} names a channel twice, or not at all.", "Name each once.")
+        if self.encoder not in OF_IMAGES and (self.rotations or self.reflections or self.method == "distill"):
+            raise TrainingError(
+                f"{self.encoder} does not take images.", "Leave out --rotations, --reflections and --method distill."
+            )
+
     @property
-    def input(self) -> ImageInput:
+    def input(self) -> InputSpec:
         """The encoder's input."""
+        if self.encoder == "dscnn":
+            return AudioInput(SAMPLES, RATE)
+        if self.encoder == "tcn":
+            channels = tuple(self.channels) or MOTION
+            return SeriesInput((STEPS, len(channels)), "float32", channels)
         return ImageInput.for_shape((self.image_size, self.image_size, 3 if self.rgb else 1))
+
+    @property
+    def encoder_options(self) -> dict[str, Any]:
+        """The arguments of the encoder beside its input's shape."""
+        of_dim = {} if self.dim is None else {"dim": self.dim}
+        return of_dim | ({"motion": self.channels in ([], list(MOTION))} if self.encoder == "tcn" else {})
 
     @property
     def with_rotations(self) -> bool:

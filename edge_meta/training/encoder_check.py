@@ -8,10 +8,10 @@ from typing import Any
 import keras
 
 from edge_meta.errors import TrainingError
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import ImageInput, InputSpec
 
 
-def as_encoder(model: Any, input_spec: ImageInput | None) -> keras.Model:
+def as_encoder(model: Any, input_spec: InputSpec | None) -> keras.Model:
     """Return a model with a fixed input and output shape: itself, or a functional model around a subclassed one.
 
     Args:
@@ -29,7 +29,7 @@ def as_encoder(model: Any, input_spec: ImageInput | None) -> keras.Model:
             "Give a functional, sequential or subclassed Keras model.",
         )
     encoder = model if isinstance(getattr(model, "input", None), keras.KerasTensor) else _called(model, input_spec)
-    _require_input(encoder)
+    _require_input(encoder, input_spec)
     shape = encoder.output_shape
     if not isinstance(shape, tuple) or len(shape) != 2 or not isinstance(shape[1], int):
         raise TrainingError(
@@ -39,7 +39,7 @@ def as_encoder(model: Any, input_spec: ImageInput | None) -> keras.Model:
     return encoder
 
 
-def _called(model: keras.Model, input_spec: ImageInput | None) -> keras.Model:
+def _called(model: keras.Model, input_spec: InputSpec | None) -> keras.Model:
     """A functional model that calls a subclassed one."""
     shape = input_spec.shape if input_spec else _shape_called_with(model)
     if shape is None:
@@ -70,8 +70,15 @@ def _shape_called_with(model: keras.Model) -> tuple[int, ...] | None:
     return tuple(built[1:]) if built else None
 
 
-def _require_input(encoder: keras.Model) -> None:
+def _require_input(encoder: keras.Model, input_spec: InputSpec | None) -> None:
     shape = encoder.input_shape
+    if input_spec is not None and not isinstance(input_spec, ImageInput):
+        if shape != (None, *input_spec.shape):
+            raise TrainingError(
+                f"{encoder.name} takes {shape}, and the examples are {input_spec}.",
+                f"Make it for inputs of {input_spec.shape}.",
+            )
+        return
     sized = isinstance(shape, tuple) and len(shape) == 4 and all(isinstance(side, int) for side in shape[1:])
     if not sized or shape[3] not in (1, 3):
         raise TrainingError(

@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from edge_meta.training.batch_norm import FusedBatchNormalization
+from edge_meta.training.front_ends import FRONT_ENDS
 from edge_meta.training.unit_length import UnitLength
 
 FLOAT32 = "float32"
@@ -74,7 +75,8 @@ def _copy(
     def changed(layer: keras.Layer | keras.Operation) -> keras.Layer | keras.Operation:
         if not isinstance(layer, layers.Layer):  # arithmetic between layers, which has no precision of its own
             return type(layer).from_config(layer.get_config())
-        config = layer.get_config() | {"dtype": FLOAT32 if layer is encoder.layers[-1] else policy}
+        is_float = layer is encoder.layers[-1] or isinstance(layer, FRONT_ENDS)
+        config = layer.get_config() | {"dtype": FLOAT32 if is_float else policy}
         if isinstance(layer, layers.BatchNormalization):
             config["synchronized"] = False
             config["momentum"] = momentum or config["momentum"]

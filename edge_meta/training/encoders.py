@@ -9,7 +9,9 @@ from keras import layers
 
 from edge_meta.training.batch_norm import FusedBatchNormalization
 from edge_meta.training.efficientnet_lite import efficientnet_lite
+from edge_meta.training.keyword_net import dscnn
 from edge_meta.training.mobilenet import mobilenet_v2, mobilenet_v3_small
+from edge_meta.training.motion import tcn
 
 Shape = tuple[int, int, int]
 
@@ -87,7 +89,7 @@ def photo12(input_shape: Shape = (128, 128, 3), dim: int = 256) -> keras.Model:
     return efficientnet_lite(input_shape, blocks=12, dim=dim, name="photo12")
 
 
-# From an image's shape to a new encoder; those of `choices.WITH_DIM` also take `dim`.
+# From an example's shape to a new encoder; those of `choices.WITH_DIM` also take `dim`.
 ENCODERS: dict[str, Callable[..., keras.Model]] = {
     "conv4": conv4,
     "resnet7": resnet7,
@@ -96,6 +98,8 @@ ENCODERS: dict[str, Callable[..., keras.Model]] = {
     "efficientnet_lite0": efficientnet_lite,
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3_small": mobilenet_v3_small,
+    "dscnn": dscnn,
+    "tcn": tcn,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from edge_meta.training.log_mel import BANDS
+from edge_meta.training.log_mel import BANDS, LogMel
 from edge_meta.training.unit_length import UnitLength
 
 # Filters, stride, and whether there is a shortcut, of each block after the first convolution.
@@ -13,17 +13,19 @@ BLOCKS = ((48, 1), (96, 2), (96, 1), (144, 2), (144, 1), (144, 1))
 STEM = 24
 
 
-def dscnn(input_shape: tuple[int, int, int] = (98, BANDS, 1), dim: int = 96) -> keras.Model:
-    """From log-mel values to an embedding of unit length: 9.6 million multiplications for a second of sound.
+def dscnn(input_shape: tuple[int, ...] = (98, BANDS, 1), dim: int = 96) -> keras.Model:
+    """From a second of sound to an embedding of unit length: 9.6 million multiplications for a second of sound.
 
     The last map is averaged over time, and its bands stay apart.
 
     Args:
-        input_shape: (frames, bands, 1).
+        input_shape: (samples,) of a recording, for a `LogMel` in front; or (frames, bands, 1) of log-mel values.
         dim: of the embedding.
     """
-    inputs = keras.Input(input_shape, name="log_mel")
-    x = _normed(layers.Conv2D(STEM, 5, 2, padding="same", use_bias=False, name="stem_conv")(inputs), "stem")
+    is_sound = len(input_shape) == 1
+    inputs = keras.Input(input_shape, name="samples" if is_sound else "log_mel")
+    x = LogMel(name="log_mel")(inputs) if is_sound else inputs
+    x = _normed(layers.Conv2D(STEM, 5, 2, padding="same", use_bias=False, name="stem_conv")(x), "stem")
     for number, (filters, stride) in enumerate(BLOCKS, 1):
         y = layers.DepthwiseConv2D(3, stride, padding="same", use_bias=False, name=f"block{number}_depthwise")(x)
         y = _normed(y, f"block{number}_a")

@@ -10,7 +10,7 @@ import tensorflow as tf
 from edge_meta.datasets.base import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.interval import Interval
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import InputSpec
 
 
 class Learner(Protocol):
@@ -20,7 +20,7 @@ class Learner(Protocol):
     def encoder(self) -> keras.Model: ...
 
     @property
-    def input_spec(self) -> ImageInput: ...
+    def input_spec(self) -> InputSpec: ...
 
     @property
     def strategy(self) -> tf.distribute.Strategy: ...

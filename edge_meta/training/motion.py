@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from edge_meta.training.series_features import SeriesFeatures
+
 STEPS, AXES = 128, 6
 BLOCK = 16  # steps that are summed at a time
 LEVEL = 0.1  # m/s² and rad/s; motions that are weaker are not made stronger
@@ -80,15 +82,19 @@ def _scaled(values: keras.KerasTensor) -> keras.KerasTensor:
     return values * ops.rsqrt(ops.mean(ops.square(values), axis=(1, 2), keepdims=True) + LEVEL**2)
 
 
-def tcn(input_shape: tuple[int, int, int] = (STEPS, 1, FEATURES), dim: int = 28) -> keras.Model:
+def tcn(input_shape: tuple[int, ...] = (STEPS, 1, FEATURES), dim: int = 28, motion: bool = False) -> keras.Model:
     """From series to an embedding: four temporal convolutions (Bai et al. 2018), four means over time, a linear layer.
 
     Args:
-        input_shape: (steps, 1, features); time is an image's height, so that converters need no operators between.
+        input_shape: (steps, channels) of a series, for features in front; or (steps, 1, features). Time is an image's
+            height, so that converters need no operators between.
         dim: of the embedding, whose squared distances tell gestures apart.
+        motion: put `MotionFeatures` in front of series (128, 6); else `SeriesFeatures`, which take any channels.
     """
     inputs = keras.Input(input_shape, name="series")
     x = inputs
+    if len(input_shape) == 2:
+        x = (MotionFeatures if motion else SeriesFeatures)(name="features")(inputs)
     for number, (filters, length, stride) in enumerate(FILTERS, 1):
         x = layers.Conv2D(
             filters, (length, 1), (stride, 1), padding="same", use_bias=False, name=f"block{number}_conv"

@@ -10,13 +10,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from edge_meta.choices import OF_IMAGES
 from edge_meta.datasets import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.datasets.training_splits import load_training
 from edge_meta.errors import TrainingError
 from edge_meta.training import devices
 from edge_meta.training.config import TrainingConfig
-from edge_meta.training.encoder_copies import BFLOAT16, in_precision
+from edge_meta.training.encoder_copies import BFLOAT16, in_precision, with_fused_norms
 from edge_meta.training.encoders import ENCODERS
 from edge_meta.training.methods.adapting import AdaptingMethod
 from edge_meta.training.methods.base import Method
@@ -26,6 +27,7 @@ from edge_meta.training.run import RunFolder
 from edge_meta.training.start import start_from
 from edge_meta.training.step import require_step
 
+MOMENTUM = 0.9  # of batch norm, where a network is also made for longer runs
 VALIDATION_SEED = 1_000_003  # apart from the seeds that people choose for training
 
 
@@ -97,7 +99,9 @@ def _with_more_classes(data: Dataset, config: TrainingConfig) -> Dataset:
 
 def _compiled(config: TrainingConfig, training: Dataset, is_start: bool) -> Method:
     """The method around its encoder; at the start of a run, with the weights that the run is to start from."""
-    encoder = ENCODERS[config.encoder](config.input.shape, **({} if config.dim is None else {"dim": config.dim}))
+    encoder = ENCODERS[config.encoder](config.input.shape, **config.encoder_options)
+    if config.encoder not in OF_IMAGES:
+        encoder = with_fused_norms(encoder, MOMENTUM)
     if config.precision == "bfloat16":
         encoder = in_precision(encoder, BFLOAT16)
     if config.start is not None and is_start:

@@ -26,8 +26,11 @@ import tensorflow as tf
 
 from edge_meta import files
 from edge_meta.errors import TrainingError
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import input_from_manifest
+from edge_meta.training.front_ends import FRONT_ENDS
 from edge_meta.training.unit_length import UnitLength
+
+LAYERS = {layer.__name__: layer for layer in (UnitLength, *FRONT_ENDS)}  # of ours, in encoders that runs keep
 
 
 class RunFolder:
@@ -81,7 +84,7 @@ class RunFolder:
         """
         try:
             facts: dict[str, Any] = json.loads((self.path / "run.json").read_text())
-            ImageInput.from_manifest(facts["made"]["input"])
+            input_from_manifest(facts["made"]["input"])
             facts["asked"]["dataset"], facts["made"]["data"], facts["made"]["validation"]
             facts["command"], facts["versions"], facts["host"]
         except (FileNotFoundError, NotADirectoryError):
@@ -103,8 +106,8 @@ class RunFolder:
                 (folder / "encoder.keras").replace(kept)
 
     def best(self) -> dict[str, Any] | None:
-        """The row of the curve with the best validation, which is that of encoder.keras; None before the first."""
-        return max(self.curve(), key=lambda row: row["val_accuracy"], default=None)
+        """The row of encoder.keras: that with the best validation, the last of equals; None before the first."""
+        return max(reversed(self.curve()), key=lambda row: row["val_accuracy"], default=None)
 
     def curve(self) -> list[dict[str, Any]]:
         """The rows of metrics.jsonl that have a validation; [] before the first."""
@@ -188,7 +191,7 @@ def load_encoder(path: Path) -> keras.Model:
         TrainingError: it is missing or damaged.
     """
     try:
-        return keras.saving.load_model(path, custom_objects={UnitLength.__name__: UnitLength}, compile=False)
+        return keras.saving.load_model(path, custom_objects=LAYERS, compile=False)
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(

@@ -9,10 +9,9 @@ import tensorflow as tf
 
 from edge_meta.datasets.episodes import Episode, EpisodeSampler
 from edge_meta.errors import TrainingError
-from edge_meta.training.augment import distort
+from edge_meta.training.example_tensors import distortion_of, normalized
 from edge_meta.training.learner import Learner
 from edge_meta.training.malloc import keep_freed_memory
-from edge_meta.training.photo_augment import distort_photos
 
 
 def require_step(strategy: tf.distribute.Strategy, episodes: int, tasks: int, xla: bool) -> None:
@@ -38,13 +37,13 @@ def train_step(
 ) -> Callable[[list[Episode], int], tuple[float, float]]:
     """A function that takes one step of the outer loop.
 
-    The dataset stays in TensorFlow's memory as uint8, or in its file (see `datasets.shards`), and a step is fed indices
+    The dataset stays in TensorFlow's memory as read, or in its file (see `datasets.shards`), and a step is fed indices
     alone, so that input costs next to nothing.
 
     Args:
         learner: a compiled method, whose optimizer is built.
         sampler: where the episodes are drawn from; its seed is that of distortions.
-        augment: distort every image by itself; see `augment.distort`, and `photo_augment` for images in colour.
+        augment: distort every example by itself; see `example_tensors.distortion_of`.
         xla: compile the step with XLA.
 
     Returns:
@@ -56,8 +55,7 @@ def train_step(
     examples = sampler.dataset.examples
     # Those of a file that is mapped into memory stay there.
     images = examples if isinstance(examples, np.memmap) else tf.constant(examples)
-    change = distort_photos if images.shape[-1] == 3 else distort
-    mean, scale = learner.input_spec.mean, learner.input_spec.scale
+    change = distortion_of(learner.input_spec)
     targets = None if augment else learner.targets_of(sampler.dataset)
 
     def gather(indices: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -70,7 +68,7 @@ def train_step(
         gathered = tf.cast(gathered, tf.float32)
         if augment:
             gathered = change(gathered, seed)
-        return tf.reshape((gathered - mean) * scale, (*indices.shape, *images.shape[1:]))
+        return tf.reshape(normalized(learner.input_spec, gathered), (*indices.shape, *images.shape[1:]))
 
     def learn(support: tf.Tensor, query: tf.Tensor, classes: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
         seeds = tf.random.split(tf.stack([sampler.seed, number]), 2)

@@ -78,3 +78,17 @@ def test_few_classes_are_told_how_many_are_needed() -> None:
     with pytest.raises(DatasetError, match=r"7 classes; 8 are needed for two in each.*--split all"):
         plan(found(classes=7), {})
     assert plan(found(classes=3), {"split": "all"})["way"] == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"sense": "recording"}, {"encoder": "dscnn"}),
+        ({"sense": "series", "channels": ("x", "y")}, {"encoder": "tcn", "channels": ("x", "y")}),
+    ],
+)
+def test_recordings_and_series_have_encoders(data: dict[str, Any], expected: dict[str, Any]) -> None:
+    chosen = plan(Survey({f"class {index}": 10 for index in range(20)}, None, **data), {})
+    assert {**expected, "augment": True, "way": 10, "shot": 5, "query": 5}.items() <= chosen.items()
+    assert chosen.keys().isdisjoint({"rgb", "image_size", "start"})
+    assert TrainingConfig(**chosen).input.shape == ((16000,) if data["sense"] == "recording" else (128, 2))

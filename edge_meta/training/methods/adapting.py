@@ -12,6 +12,7 @@ import tensorflow as tf
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.interval import Interval
 from edge_meta.training.episode_tensors import accuracy, labels_of
+from edge_meta.training.example_tensors import normalized
 from edge_meta.training.methods.episodic import EpisodicMethod
 
 
@@ -51,4 +52,4 @@ class AdaptingMethod(EpisodicMethod):
 
     def _gather(self, images: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
         """Normalized images at indices."""
-        return (tf.cast(tf.gather(images, indices), tf.float32) - self.input_spec.mean) * self.input_spec.scale
+        return normalized(self.input_spec, tf.cast(tf.gather(images, indices), tf.float32))

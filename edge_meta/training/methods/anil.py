@@ -11,7 +11,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import InputSpec
 from edge_meta.training.episode_tensors import accuracy, flatten_tasks, labels_of, mean_cross_entropy
 from edge_meta.training.inner_loop import InnerRates
 from edge_meta.training.linear_head import head_steps, prototype_head, zero_head
@@ -34,7 +34,7 @@ class ANIL(AdaptingMethod):
     def __init__(
         self,
         encoder: keras.Model,
-        input_spec: ImageInput | None = None,
+        input_spec: InputSpec | None = None,
         way: int | None = 5,
         steps: int = 5,
         learning_rate: float = 0.1,

@@ -15,7 +15,7 @@ from edge_meta.datasets.base import Dataset
 from edge_meta.datasets.episodes import EpisodeSampler
 from edge_meta.evaluation.accuracy import accuracies
 from edge_meta.evaluation.interval import Interval
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import ImageInput, InputSpec
 from edge_meta.training import trainer
 from edge_meta.training.embeddings import embed_images
 from edge_meta.training.encoder_check import as_encoder
@@ -30,8 +30,9 @@ class Method(ABC):
     were made. Each replica takes its share of a step's tasks; the gradient is the mean over replicas.
 
     Args:
-        encoder: any Keras model from float32 (batch, height, width, channels) to embeddings (batch, dim).
-        input_spec: how uint8 images become what the encoder takes; by default the one for the encoder's input shape.
+        encoder: any Keras model from float32 (batch, height, width, channels) to embeddings (batch, dim); with `input_spec`,
+            also from recordings (batch, samples) or series (batch, steps, channels).
+        input_spec: how examples become what the encoder takes; by default that of uint8 images of its input shape.
 
     Raises:
         TrainingError: the model cannot be an encoder; see `as_encoder`.
@@ -46,14 +47,14 @@ class Method(ABC):
     evaluation_batch_norm = "frozen batch-norm statistics"
     """The statistics of batch norm that `evaluate` uses, in words for people."""
 
-    def __init__(self, encoder: keras.Model, input_spec: ImageInput | None = None) -> None:
+    def __init__(self, encoder: keras.Model, input_spec: InputSpec | None = None) -> None:
         self.encoder = encoder = as_encoder(encoder, input_spec)
         self.strategy: tf.distribute.Strategy = tf.distribute.get_strategy()
         if self.joint_statistics and self.strategy.num_replicas_in_sync > 1:
             for layer in encoder.layers:
                 if isinstance(layer, keras.layers.BatchNormalization):
                     layer.synchronized = True
-        self.input_spec = input_spec or ImageInput.for_shape(encoder.input_shape[1:])
+        self.input_spec: InputSpec = input_spec or ImageInput.for_shape(encoder.input_shape[1:])
         self.optimizer: keras.optimizers.Optimizer | None = None
 
     def __repr__(self) -> str:
@@ -127,7 +128,7 @@ class Method(ABC):
             validation: the episodes that `evaluate` judges the method on, at even intervals.
             run: the folder for checkpoints and the best encoder; a run that is there already goes on.
             on_progress: called after each step.
-            augment: distort every training image by itself; see `augment.distort`.
+            augment: distort every training example by itself; see `example_tensors.distortion_of`.
             tasks: episodes in one step of the outer loop, the meta-batch; `episodes` is a multiple of it.
             xla: compile the step with XLA; on one device only.
             validations: intervals in a run; each ends with a validation and a checkpoint.
@@ -154,6 +155,6 @@ class Method(ABC):
         """Closed-set accuracy with prototypes and frozen batch-norm statistics, as an export classifies."""
         return Interval.of(accuracies(self.embed(sampler.dataset.examples), sampler, episodes))
 
-    def embed(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embeddings (n, dim) of images (n, height, width, channels); see `embed_images`."""
+    def embed(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Embeddings (n, dim) of examples (n, ...); see `embed_images`."""
         return embed_images(self.encoder, self.input_spec, images)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_meta.datasets.base import Dataset
 from edge_meta.errors import TrainingError
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import ImageInput, InputSpec
 from edge_meta.training.encoder_copies import ends_in_unit_length
 from edge_meta.training.episode_tensors import flatten_tasks
 from edge_meta.training.methods.base import Method
@@ -39,9 +39,12 @@ class Distill(Method):
             values than its embedding.
     """
 
-    def __init__(self, encoder: keras.Model, input_spec: ImageInput | None, teachers: Sequence[Teacher]) -> None:
+    def __init__(self, encoder: keras.Model, input_spec: InputSpec | None, teachers: Sequence[Teacher]) -> None:
         super().__init__(encoder, input_spec)
+        if not isinstance(self.input_spec, ImageInput):
+            raise TrainingError(f"{encoder.name} does not take images.", "Use another method: teachers see images.")
         require_colours(teachers, self.input_spec)
+        self._images = self.input_spec
         self.teachers = tuple(teachers)
         joined, dim = sum(teacher.network.output_shape[-1] for teacher in teachers), encoder.output_shape[-1]
         if not ends_in_unit_length(encoder):
@@ -89,7 +92,7 @@ class Distill(Method):
     def _fit_last_layer(self, batches: list[NDArray[np.float32]], targets: NDArray[np.float64]) -> None:
         last = self.encoder.get_layer("projection")
         below = keras.Model(self.encoder.input, last.input)
-        spec = self.input_spec
+        spec = self._images
         features = np.concatenate([below((batch - spec.mean) * spec.scale, training=False).numpy() for batch in batches])
         mean = features.mean(axis=0, dtype=np.float64)
         centred = features - mean
@@ -121,7 +124,7 @@ class Distill(Method):
         if targets:
             wanted = flatten_tasks(tf.concat(targets, axis=2))
         else:
-            wanted = self._targets(images / self.input_spec.scale + self.input_spec.mean)
+            wanted = self._targets(images / self._images.scale + self._images.mean)
         with tf.GradientTape() as tape:
             embeddings = self.encoder(images, training=True)
             cosine = tf.reduce_mean(tf.reduce_sum(embeddings * wanted, axis=-1))

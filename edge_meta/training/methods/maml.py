@@ -16,7 +16,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import InputSpec
 from edge_meta.training.batch_norm import composed
 from edge_meta.training.episode_tensors import accuracy, flatten_classes, labels_of, mean_cross_entropy
 from edge_meta.training.inner_loop import InnerRates, Tensors, sgd_step
@@ -55,7 +55,7 @@ class MAML(AdaptingMethod):
     def __init__(
         self,
         encoder: keras.Model,
-        input_spec: ImageInput | None = None,
+        input_spec: InputSpec | None = None,
         way: int | None = 5,
         steps: int = 5,
         learning_rate: float = 0.1,

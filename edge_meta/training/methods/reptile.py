@@ -10,7 +10,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import InputSpec
 from edge_meta.training.methods.maml import MAML
 
 
@@ -25,7 +25,7 @@ class Reptile(MAML):
     def __init__(
         self,
         encoder: keras.Model,
-        input_spec: ImageInput | None = None,
+        input_spec: InputSpec | None = None,
         way: int = 5,
         steps: int = 5,
         learning_rate: float = 0.1,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from edge_meta.inputs import ImageInput
+from edge_meta.inputs import InputSpec
 from edge_meta.training.episode_tensors import accuracy, flatten_tasks, mean_cross_entropy
 from edge_meta.training.linear_head import zero_head
 from edge_meta.training.methods.base import Method
@@ -23,7 +23,7 @@ class Supervised(Method):
         classes: of the training data.
     """
 
-    def __init__(self, encoder: keras.Model, input_spec: ImageInput | None = None, classes: int = 2) -> None:
+    def __init__(self, encoder: keras.Model, input_spec: InputSpec | None = None, classes: int = 2) -> None:
         super().__init__(encoder, input_spec)
         self.head = zero_head(encoder.output_shape[-1], classes)
 
