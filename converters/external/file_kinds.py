@@ -27,6 +27,9 @@ def check_source(source: Path) -> None:
     """Raises ExportError when there is no such file or folder, or a file is of a kind that no export takes."""
     if is_finished(source):
         raise ExportError(f"{source} is a finished bundle.", "Name another --target to export it for.")
+    if source.parts[:1] in (("hf:",), ("https:",), ("http:",)) and not source.exists():
+        address = f"{source.parts[0]}//{'/'.join(source.parts[1:])}"  # a path has one slash of two
+        raise ExportError(f"{address} is not on this machine.", f"Fetch it first: edge-meta get {address}")
     if not source.exists():
         raise ExportError(f"{source} does not exist.", "Check the path.")
     suffix = source.suffix

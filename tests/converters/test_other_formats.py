@@ -130,3 +130,9 @@ def test_a_folder_that_is_no_venv_is_refused(tmp_path: Path) -> None:
 def test_a_converter_that_is_not_needed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.tflite").write_bytes(b"anything")
     assert "needs no converter" in refused(tmp_path / "mine.tflite", tmp_path, converter=tmp_path).cause
+
+
+@pytest.mark.parametrize("address", ["hf://somebody/model/a.tflite", "https://example.org/a.keras"])
+def test_an_address_is_fetched_first(address: str, tmp_path: Path) -> None:
+    stderr = cli("export", address, "--output", tmp_path / "b", code=1).stderr
+    assert f"{address} is not on this machine. Fetch it first: edge-meta get {address}" in " ".join(stderr.split())
