@@ -28,7 +28,10 @@ from edge_meta.errors import TrainingError
     "back to validate on.",
 )  # fmt: skip
 @click.option("--method", default="protonet", show_default=True, type=click.Choice(METHODS), help="Train by this method.")
-@click.option("--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS), help="Train this network.")
+@click.option(
+    "--encoder", default="conv4", show_default=True, type=click.Choice(ENCODERS), metavar="NAME",
+    help=f"Train this network: {', '.join(ENCODERS)}.",
+)  # fmt: skip
 @click.option(
     "--dim", type=int, metavar="VALUES",
     help="End the encoder in a linear layer of so many values; for the encoders of photos, dscnn and tcn.",

@@ -139,10 +139,10 @@ def test_fifty_train_steps_are_the_numpy_heads_steps(
     for rate in rates:
         done = run(
             encoder, "train_step", embeddings=embeddings, onehot=onehot, class_mask=np.arange(classes) < used, W=w, b=b,
-            learning_rate=rate,
+            learning_rate=[rate],
         )  # fmt: skip
         w, b = done["W"], done["b"]
-        in_file.append(float(done["loss"]))
+        in_file.append(done["loss"].item())
     assert_near(w[:, :used], weights)
     assert_near(b[:used], bias)
     np.testing.assert_allclose(in_file, losses, rtol=1e-5, atol=1e-5)
