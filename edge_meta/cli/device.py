@@ -30,6 +30,7 @@ MOST_ALIKE = 3  # notes of one kind
 @click.argument("bundle")
 @click.argument("examples", nargs=-1, required=True, metavar="[LABEL] FILE|FOLDER...")
 @click.option("--none", is_flag=True, help="Show things that are no label: what lies near them is unknown.")
+@click.option("--split", is_flag=True, help="Cut recordings at their pauses: each sound between two is a shot.")
 @click.option("--no-shots", is_flag=True, help="Store only each class's sum and count, not its shots.")
 @store_option
 @runtime_options
@@ -38,6 +39,7 @@ def enroll(
     bundle: str,
     examples: tuple[str, ...],
     none: bool,
+    split: bool,
     no_shots: bool,
     store: str | None,
     options: RuntimeOptions,
@@ -51,6 +53,7 @@ def enroll(
       edge-meta enroll letters.bundle mug photos/mug/ --store kitchen.db
       edge-meta enroll letters.bundle photos/      # each subfolder is a label
       edge-meta enroll sounds.bundle bell bell1.wav bell2.wav
+      edge-meta enroll keywords lamp --split five-times.wav
       edge-meta enroll letters.bundle --none photos/others/
 
     FILEs are images, .wav or .flac recordings, or .npy arrays, as the encoder takes them. If a FILE cannot be read, none is
@@ -63,6 +66,9 @@ def enroll(
     With --none there is no LABEL: the examples are of things that belong to none. They are kept like shots, never answered,
     and no head is fitted to them. Later, an example that lies nearer to one of them than to its label is unknown.
 
+    With --split, say a word several times into one recording, with pauses of half a second or more. The result tells where
+    it was cut.
+
     Notes tell which examples were enrolled before, and which are nearer to another label than to the other shots of theirs:
     the first three of each kind. --json lists all.
 
@@ -72,7 +78,7 @@ def enroll(
 
     label, paths = (NONE, list(examples)) if none else label_and_paths(examples)
     with Classifier.load(bundle, store, keep_shots=not no_shots, **vars(options)) as classifier:
-        given = Examples(classifier)
+        given = Examples(classifier, split)
         if label is None:
             files = given.find_labels(paths[0])
         else:
@@ -92,7 +98,10 @@ def enroll(
         result = {"labels": labels, "added": sum(each.added for each in done), "classes": done[0].classes}
     else:
         result = done[0]._asdict()
-    lines = [f"{each.label or 'none'}: {each.added} added, {each.shots} shots; {each.classes} classes" for each in done]
+    if split:
+        result["sounds"] = [sound._asdict() for sound in given.sounds]
+    lines = [f"Cut out: {sound}" for sound in given.sounds]
+    lines += [f"{each.label or 'none'}: {each.added} added, {each.shots} shots; {each.classes} classes" for each in done]
     emit({**result, "unreadable": unreadable, "warnings": [doubt._asdict() for doubt in warnings]}, as_json, lines)
 
 

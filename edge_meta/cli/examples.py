@@ -13,6 +13,7 @@ import click
 
 from edge_meta.cli.progress import Counter, note
 from edge_meta.errors import InputError
+from edge_meta.inputs import AudioInput
 from edge_meta.inputs.folders import Listing, list_labels, list_tree, no_examples
 from edge_meta.runtime.classifier import Classifier
 from edge_meta.runtime.domain_check import DomainCheck
@@ -34,16 +35,40 @@ class Unreadable(NamedTuple):
     remedy: str
 
 
+class SoundAt(NamedTuple):
+    """A sound that was cut out of a recording, from `start` to `end` in seconds."""
+
+    file: str
+    start: float
+    end: float
+
+    def __str__(self) -> str:
+        return f"{self.file} at {self.start:.2f}-{self.end:.2f} s"
+
+
 class Examples:
     """The examples of one command.
 
+    Args:
+        split: cut recordings at their pauses, so that each sound is an example.
+
     Attributes:
         unreadable: the files in folders that could not be read so far.
+        sounds: that were cut out of recordings so far.
+
+    Raises:
+        InputError: what the encoder takes cannot be split.
     """
 
-    def __init__(self, classifier: Classifier) -> None:
-        self._classifier, self._spec = classifier, classifier.bundle.manifest.input_spec
+    def __init__(self, classifier: Classifier, split: bool = False) -> None:
+        self._classifier, self._spec, self._split = classifier, classifier.bundle.manifest.input_spec, split
         self.unreadable: list[Unreadable] = []
+        self.sounds: list[SoundAt] = []
+        if split and not isinstance(self._spec, AudioInput):
+            raise InputError(
+                f"{classifier.bundle.name} takes {self._spec.noun}s; only recordings can be split at their pauses.",
+                "Leave out --split.",
+            )
 
     def find(self, paths: Sequence[str]) -> list[ExampleFile]:
         """List files as they are named, and in place of each folder the files that are in it, at any depth.
@@ -72,7 +97,7 @@ class Examples:
         return files
 
     def embedded(self, files: Iterable[ExampleFile], progress: Callable[[], None]) -> Iterator[tuple[str, Array]]:
-        """Embed files one by one: the path and the embedding (D,) of each that is read.
+        """Embed files one by one: the path and the embedding (D,) of each that is read, or of each sound in it.
 
         Args:
             progress: called after each file.
@@ -82,12 +107,22 @@ class Examples:
         """
         for file in files:
             try:
-                yield file.path, self._classifier.embed(file.path)
+                yield from self._embedded(file.path)
             except InputError as error:
                 if not file.in_folder:
                     raise
                 self.unreadable.append(Unreadable(file.path, error.cause, error.remedy))
             progress()
+
+    def _embedded(self, path: str) -> list[tuple[str, Array]]:
+        if not (self._split and isinstance(self._spec, AudioInput)):
+            return [(path, self._classifier.embed(path))]
+        from edge_meta.inputs.pauses import read_cut
+
+        found = {SoundAt(path, cut.start, cut.end): cut.samples for cut in read_cut(self._spec, path)}
+        embedded = [(str(sound), self._classifier.embed(samples)) for sound, samples in found.items()]
+        self.sounds += found
+        return embedded
 
     def named(self, labels: dict[str, list[ExampleFile]]) -> dict[str, list[tuple[str, Array]]]:
         """Embed all files of each label: label → path and embedding (D,) of each; without labels that have no readable file.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import wave
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,3 +23,13 @@ def call(kind: int, take: int, at: float = 0.2, loudness: float = 0.3) -> NDArra
     start = int(at * RATE)
     sound[start : start + len(tone)] += tone * np.sin(np.pi * part)
     return (sound * loudness * 16000).astype(np.int16)
+
+
+def write_wav(path: Path, samples: NDArray[np.int16], rate: int = RATE) -> Path:
+    """Write mono samples to a .wav file; returns its path."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return path
