@@ -15,7 +15,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from converters.external.agreement import require_agreement
-from converters.external.source_model import ModelInputs, TfliteModel
+from converters.external.embedding_part import model_inputs
+from converters.external.source_model import TfliteModel
 from converters.quantization.explained_noise import explained_noise
 from converters.tflite.edit_graph import Graph
 from edge_meta.types import Array
@@ -40,10 +41,8 @@ def noise_bound(exact: bytes, content: bytes, values: NDArray[Any], source: Arra
         ExportError: in float32 already the converted file does not compute what its source does.
     """
     graph = Graph(exact, name)
-    if len(graph.inputs) != 1:
-        return MOST_NOISE
     few = slice(None, None, max(1, len(values) // EXAMPLES))
-    found = TfliteModel(exact, ModelInputs(graph.inputs[0]), graph.outputs).embed(values[few])
+    found = TfliteModel(exact, model_inputs(graph, name), graph.outputs).embed(values[few])
     require_agreement(source[few], found, FLOAT32_NOISE, name, noun)
     explained = explained_noise(exact, content, values[few])
     return MOST_NOISE if explained is None else min(MOST_NOISE, max(FLOAT32_NOISE, MARGIN * explained))

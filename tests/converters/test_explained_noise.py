@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -10,10 +11,13 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from converters.external.agreement import agreement
+from converters.external.embedding_part import model_inputs
 from converters.external.noise_bound import MARGIN, noise_bound
 from converters.external.source import load_function, to_tflite
+from converters.external.source_model import TfliteModel
 from converters.quantization.explained_noise import explained_noise
 from converters.tflite.edit import serialize
+from converters.tflite.edit_graph import Graph
 from converters.tflite.model import parse
 from edge_meta.errors import ExportError
 
@@ -73,6 +77,22 @@ def test_a_file_in_float32_must_agree_first(convert: Any) -> None:
     assert noise_bound(exact, converted, VALUES, source, "net.keras", "array") < 0.3
     with pytest.raises(ExportError, match=r"does not compute what net\.keras does"):
         noise_bound(exact, converted, VALUES, source[:, ::-1], "net.keras", "array")
+
+
+def test_a_text_model_with_a_mask_must_agree_first(tmp_path: Path) -> None:
+    ids, mask = keras.Input((6,), dtype="int32", name="input_ids"), keras.Input((6,), dtype="int32", name="attention_mask")
+    words = keras.layers.Embedding(50, 8)(ids)
+    kept = keras.layers.Multiply()([words, keras.layers.Reshape((6, 1))(keras.ops.cast(mask, "float32"))])
+    keras.Model([ids, mask], keras.layers.Dense(16)(keras.layers.GlobalAveragePooling1D()(kept))).save(tmp_path / "t.keras")
+    function, _ = load_function(tmp_path / "t.keras")
+    exact = to_tflite(tmp_path / "t.keras", function)
+    given = RNG.integers(1, 50, (24, 1, 6)).astype(np.int32)
+    given[:, :, 4:] = 0
+    graph = Graph(exact, "t.keras")
+    source = TfliteModel(exact, model_inputs(graph, "t.keras"), graph.outputs).embed(given)
+    assert noise_bound(exact, exact, given, source, "t.keras", "array") > 0
+    with pytest.raises(ExportError, match=r"does not compute what t\.keras does"):
+        noise_bound(exact, exact, given, source[:, ::-1], "t.keras", "array")
 
 
 def test_other_operators_explain_nothing(convert: Any) -> None:
