@@ -3,9 +3,10 @@
     python benchmarks/listening.py keywords.npz keywords [BUNDLE...] --hours 10
 
 `keywords.npz` is what `keywords/collect_words.py` wrote. Five command words are enrolled by five speakers each. Hours of
-strangers are made of noise and of other words, recordings that `keywords` was not trained on, on an average every 2.5 s;
-another stream has the command words of other speakers, one every 3 s. Both run through the listener as devices do it, at
-several limits of unknown. A command word is found if its own label is a hit within 2.5 s.
+strangers are, a quarter each, other words in noise (recordings that `keywords` was not trained on, one every 2.5 s on an
+average), talk by machines, music, and noise; see `strangers.py`. Another stream has the command words of other speakers,
+one every 3 s, in noise. Both run through the listener as devices do it, at several limits of unknown. A command word is
+found if its own label is a hit within 2.5 s.
 """
 
 from __future__ import annotations
@@ -13,47 +14,34 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 import numpy as np
-from numpy.typing import NDArray
+from strangers import RATE, Samples, minutes, noise
 
 from edge_meta import Classifier
 from edge_meta.runtime.listener import Listener
 from edge_meta.runtime.results import Prediction
 from edge_meta.types import Array
 
-RATE = 16000
 RATES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)  # of strangers, that the bundle's limits let pass
 SHOTS, EVERY, WITHIN = 5, 3.0, 2.5  # seconds
-OFTEN = 0.4  # words a second among strangers
 BLOCK = 1600
-
-Samples = NDArray[np.int16]
 
 
 class Sounds(NamedTuple):
-    """Shots by word, and two streams: strangers, and asked words with the second at which each begins."""
+    """Shots by word, makers of a minute of strangers by kind, and a stream of words that are asked, one every 3 s."""
 
     shots: dict[str, list[Samples]]
-    strangers: Samples
+    strangers: dict[str, Callable[[], Array]]
     asked: Samples
     words: list[str]
 
 
-def noise(samples: int, generator: np.random.Generator) -> Array:
-    """Noise between white and pink, whose loudness wanders between −66 and −40 dB of full scale."""
-    white = np.fft.rfft(generator.normal(size=samples))
-    frequency = np.maximum(np.arange(len(white)) * RATE / samples, 20.0)
-    pink = np.fft.irfft(white * frequency ** -generator.uniform(0, 0.5), samples)
-    level = np.interp(np.arange(samples), np.linspace(0, samples, 9), 10 ** (generator.uniform(-66, -40, 9) / 20) * 32768)
-    made: Array = (pink / pink.std() * level).astype(np.float32)
-    return made
-
-
-def sounds(path: str, hours: float, generator: np.random.Generator) -> Sounds:
+def sounds(path: str, generator: np.random.Generator) -> Sounds:
     """Make the streams from the recordings of the test split."""
     data = np.load(path)
     test = data["split"] == "test"
@@ -68,19 +56,11 @@ def sounds(path: str, hours: float, generator: np.random.Generator) -> Sounds:
         shots[str(word)] = list(x[chosen])
         givers.extend(map(str, speakers[chosen]))
     asked = generator.permutation(np.flatnonzero(is_asked & ~np.isin(speakers, givers)))[:300]
-    others = np.flatnonzero(~is_asked)
-    minute = 60 * RATE
-    strangers = []
-    for _ in range(max(1, round(60 * hours))):
-        sound = noise(minute, generator)
-        for start in np.flatnonzero(generator.random(59) < OFTEN) * RATE + generator.integers(0, RATE // 2):
-            sound[start : start + RATE] += x[generator.choice(others)]
-        strangers.append(sound)
     length = round(EVERY * RATE)
     stream = noise(length * len(asked), generator)
     for place, row in enumerate(asked):
         stream[place * length : place * length + RATE] += x[row]
-    return Sounds(shots, _int16(np.concatenate(strangers)), _int16(stream), [str(words[row]) for row in asked])
+    return Sounds(shots, minutes(x[~is_asked], generator), _int16(stream), [str(words[row]) for row in asked])
 
 
 def _int16(sound: Array) -> Samples:
@@ -113,10 +93,12 @@ def missed(found: list[tuple[float, str]], words: list[str]) -> float:
 @click.command()
 @click.argument("recordings", metavar="NPZ")
 @click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...")
-@click.option("--hours", default=10.0, show_default=True)
+@click.option("--hours", default=10.0, show_default=True, help="Of strangers, a quarter of each kind.")
 def main(recordings: str, bundles: tuple[str, ...], hours: float) -> None:
     """Print the trade-off of each BUNDLE."""
-    given = sounds(recordings, hours, np.random.default_rng(0))
+    given = sounds(recordings, np.random.default_rng(0))
+    each = max(1, round(60 * hours / len(given.strangers)))
+    strangers = {kind: _int16(np.concatenate([make() for _ in range(each)])) for kind, make in given.strangers.items()}
     for path in bundles:
         with tempfile.TemporaryDirectory() as folder:
             known: dict[bytes, Array] = {}
@@ -125,14 +107,15 @@ def main(recordings: str, bundles: tuple[str, ...], hours: float) -> None:
                     if not classifier.labels:
                         for word, shots in given.shots.items():
                             classifier.enroll(word, shots)
-
                     began = time.perf_counter()
-                    false = len(hits(classifier, known, given.strangers))
+                    false = {kind: 60 / each * len(hits(classifier, known, sound)) for kind, sound in strangers.items()}
                     if rate == RATES[0]:  # later rates know the embeddings
-                        seconds = len(given.strangers) / RATE
+                        seconds = each * 60 * len(strangers)
                         print(f"{classifier.bundle.name}: real-time factor {(time.perf_counter() - began) / seconds:.4f}")
                     lost = missed(hits(classifier, known, given.asked), given.words)
-                    print(f"  at {rate:5.1%}: {false / hours:7.1f} false accepts an hour, {lost:.1%} missed", flush=True)
+                    hourly = ", ".join(f"{count:.1f} {kind}" for kind, count in false.items())
+                    mean = sum(false.values()) / len(false)
+                    print(f"  at {rate:5.1%}: {mean:7.1f} false accepts an hour ({hourly}), {lost:.1%} missed", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import subprocess
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from typing import NamedTuple
 
 import click
 import numpy as np
+from machine_voices import COMMANDS, HUMAN_VOICES, LANGUAGES, VARIANTS, by_espeak, by_flite, lexicon, spoken
 from numpy.typing import NDArray
 from speech_pair import speech_pair
 
@@ -36,15 +36,7 @@ from edge_meta.inputs.audio_files import read_audio
 from edge_meta.inputs.resampling import fit, resample
 
 RATE, SAMPLES = 16000, 16000
-COMMANDS = frozenset({"yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"})
-LEXICON = Path("/usr/share/dict/words")
 SYNTHETIC_WORDS, RENDERINGS = 1500, 12
-LANGUAGES = ("en-us", "en-gb", "en-us", "en-us", "de", "es", "fr-fr", "it", "pl", "tr", "sv", "ar", "hi", "fa")
-VARIANTS = tuple(f"m{number}" for number in range(1, 9)) + tuple(f"f{number}" for number in range(1, 6)) + (
-    "klatt", "klatt2", "klatt3", "klatt4", "steph", "steph2", "Annie", "linda", "michael", "Andy", "norbert", "quincy",
-    "rob", "robert", "john", "Lee", "max", "Mike", "zac", "belinda", "anikaRobot", "shelby", "travis", "Storm",
-)  # fmt: skip
-HUMAN_VOICES = ("awb", "rms", "slt", "kal16")  # of flite, made of recordings
 JOINED = 240  # words made of two halves
 SEED = 0
 
@@ -101,10 +93,10 @@ def derived(people: Sequence[Recording], generator: np.random.Generator) -> Iter
     words = sorted({one.word for one in people})
     for _ in range(JOINED):
         first, second = (words[index] for index in generator.integers(0, len(words), 2))
-        for speaker, spoken in of_speaker.items():
-            if first != second and first in spoken and second in spoken:
+        for speaker, said in of_speaker.items():
+            if first != second and first in said and second in said:
                 for _ in range(2):
-                    one, other = (spoken[word][generator.integers(len(spoken[word]))] for word in (first, second))
+                    one, other = (said[word][generator.integers(len(said[word]))] for word in (first, second))
                     yield Recording(joined(one.samples, other.samples), f"{first}+{second}", speaker, "train")
 
 
@@ -130,31 +122,26 @@ def heard(samples: NDArray[np.int16]) -> tuple[int, int]:
 
 def synthetic(generator: np.random.Generator) -> Iterator[Recording]:
     """Words spoken by machines: the same spelling in the sounds of two languages is two words."""
-    lexicon = [word for word in LEXICON.read_text().split() if re.fullmatch("[a-z]{3,9}", word) and word not in COMMANDS]
-    words = generator.choice(lexicon, SYNTHETIC_WORDS, replace=False)
+    short = [word for word in lexicon() if re.fullmatch("[a-z]{3,9}", word)]
+    words = generator.choice(short, SYNTHETIC_WORDS, replace=False)
     tasks: list[tuple[str, str, list[str]]] = []
     for word in words:
         language = LANGUAGES[generator.integers(len(LANGUAGES))]
         human = HUMAN_VOICES if language == "en-us" else ()
-        for voice in human:
-            tasks.append((word, voice, ["flite", "-voice", voice, "-t", word, "-o"]))
+        tasks += [(word, voice, by_flite(word, voice)) for voice in human]
         for variant in generator.choice(VARIANTS, RENDERINGS - len(human), replace=False):
-            pitch, speed = generator.integers(15, 85), generator.integers(120, 230)
-            tasks.append((f"{word}@{language}", str(variant), [
-                "espeak-ng", "-v", f"{language}+{variant}", "-p", str(pitch), "-s", str(speed), "-g", "0", word, "-w",
-            ]))  # fmt: skip
+            tasks.append((f"{word}@{language}", str(variant), by_espeak(word, language, variant, generator)))
     with ThreadPoolExecutor(2) as pool:
-        for (word, voice, _), samples in zip(tasks, pool.map(spoken, [command for *_, command in tasks]), strict=True):
+        for (word, voice, _), samples in zip(
+            tasks, pool.map(within_a_second, [command for *_, command in tasks]), strict=True
+        ):
             if samples is not None:
                 yield Recording(samples, f"synthetic/{word.removesuffix('@en-us')}", f"synthetic/{voice}", "train")
 
 
-def spoken(command: list[str]) -> NDArray[np.int16] | None:
-    """The sound that a program writes to the file that ends its command; None if it takes longer than a second."""
-    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        subprocess.run([*command, file.name], check=True, capture_output=True)
-        samples, rate = read_audio(file.name)
-    samples = resample(samples, rate, RATE)
+def within_a_second(command: list[str]) -> NDArray[np.int16] | None:
+    """A second with what a machine says; None if it takes longer."""
+    samples = spoken(command, RATE)
     begin, end = heard(samples)
     return fit(samples[begin:end], SAMPLES) if 0.1 * RATE < end - begin <= SAMPLES else None
 
