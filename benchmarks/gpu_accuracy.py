@@ -34,7 +34,7 @@ from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.bundle import Bundle, shipped
 from edge_meta.runtime.embedding import embed_all
 from edge_meta.runtime.interpreter import open_encoder
-from edge_meta.types import Array
+from edge_meta.types import Array, Array64
 
 EPISODES, WAY, QUERY, SHOTS = 2000, 5, 10, (1, 5)
 SESSIONS = 20
@@ -99,7 +99,7 @@ def rows(bundle: Bundle, most: Most) -> Iterator[dict[str, Any]]:
     """Accuracies of one bundle, in percent, one row for each test set and number of shots."""
     spec = bundle.manifest.input_spec
     encoders = [open_encoder(bundle, RuntimeOptions(accelerator=accelerator)) for accelerator in (None, "gpu")]
-    found: dict[tuple[str, int], list[tuple[Array, ...]]] = {}
+    found: dict[tuple[str, int], list[tuple[Array64, ...]]] = {}
     sets = list(TEST_SETS[bundle.name](spec, most))
     for data in sets:
         embeddings = [embed_all(encoder, spec, data.examples) for encoder in encoders]
@@ -107,7 +107,7 @@ def rows(bundle: Bundle, most: Most) -> Iterator[dict[str, Any]]:
         for shot in SHOTS:
             sampler = EpisodeSampler(data, WAY, shot, QUERY, seed=0)
             same = answers(embeddings[0], sampler, episodes) == answers(embeddings[1], sampler, episodes)
-            right = [100 * accuracies(of_one, sampler, episodes).astype(np.float32) for of_one in embeddings]
+            right = [100 * accuracies(of_one, sampler, episodes) for of_one in embeddings]
             found.setdefault((data.name, shot), []).append((*right, 100 * same.mean(axis=1)))
     for (name, shot), parts in found.items():
         cpu, gpu, same = (np.concatenate(values) for values in zip(*parts, strict=True))
