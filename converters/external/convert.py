@@ -16,7 +16,7 @@ from converters.external.choice import Choice, choose
 from converters.external.encoder import ExternalEncoder, fit_encoder
 from converters.external.function_part import first_arithmetic, output_names, part_of_function, wanted_tensor
 from converters.external.judgement import few_of_each
-from converters.external.noise_bound import FLOAT32_NOISE, noise_bound
+from converters.external.noise_bound import bound_of_same_weights, noise_bound
 from converters.external.options_without_effect import refuse_without_effect
 from converters.external.source import load_function, to_tflite
 from converters.external.source_model import SourceModel, TensorFlowModel, TfliteModel
@@ -194,9 +194,11 @@ def _compared(converted: _Converted, options: ExportOptions, on_note: Callable[[
     few = None if data is None else few_of_each(data)
     examples = varied_examples(choice.source_input.spec, choice.source_input.ids) if few is None else few.examples
     on_note(f"comparing with {name} on {len(examples)} {'random ' if few is None else ''}{encoder.input_spec.noun}s")
-    values, noun, most = choice.source_input.values(examples), encoder.input_spec.noun, FLOAT32_NOISE
+    values, noun = choice.source_input.values(examples), encoder.input_spec.noun
     source = converted.source.embed(values)
-    if converted.rounded is not None:
+    if converted.rounded is None:
+        most = bound_of_same_weights(encoder.model, source, name)
+    else:
         most = noise_bound(*converted.rounded, values, source, name, noun)
     found = embed_all(Encoder(encoder.model, converted.backend), encoder.input_spec, examples)
     report: dict[str, Any] = {"source": require_agreement(source, found, most, name, noun)}

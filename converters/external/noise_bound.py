@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from converters.external.agreement import require_agreement
@@ -25,6 +26,25 @@ FLOAT32_NOISE = 0.01  # largest seen: 7e-5 (docs/models-of-packages.md)
 MARGIN = 3.0  # of what rounding explains; largest seen: 2.0, mostly below 1
 MOST_NOISE = 0.7
 EXAMPLES = 16
+
+
+def bound_of_same_weights(content: bytes, source: Array, name: str) -> float:
+    """The largest noise of a file that keeps its source's weights and quantization: that of rounding its output once more.
+
+    The average over a map of integers is rounded to steps of its own; all else is computed as in the source.
+
+    Args:
+        content: the fitted file, in float32 at its ends.
+        source: the source's embeddings (n, D).
+    """
+    graph = Graph(content, name)
+    behind = [step for step in graph.steps() if graph.outputs[0] in step.outputs and step.name == "DEQUANTIZE"]
+    quantization = graph.quantization(behind[0].inputs[0]) if behind else None
+    if quantization is None:
+        return FLOAT32_NOISE
+    spread = np.sqrt(source.astype(np.float64).var(axis=0).mean())
+    rounding = quantization[0] / np.sqrt(12) / max(spread, np.finfo(np.float64).tiny)
+    return min(MOST_NOISE, max(FLOAT32_NOISE, MARGIN * float(rounding)))
 
 
 def noise_bound(exact: bytes, content: bytes, values: NDArray[Any], source: Array, name: str, noun: str) -> float:
