@@ -119,8 +119,8 @@ def train(output: str, resume: bool, minutes: float | None, as_json: bool, **set
     how it was made. Ctrl-C saves a checkpoint first. After the first steps, the time that the others take is printed. The
     learning rate decays over all --episodes, so ask for as many as the time allows.
 
-    Your own data (folder:, npz:, csv:) chooses what you leave open of size, colours, channels, encoder, start, way, shot,
-    query, episodes, learning rate and augmentation; the plan is printed first. Recordings train dscnn, series (.csv, .npy)
+    Your own data (all but shards:) chooses what you leave open of size, colours, channels, encoder, start, way, shot, query,
+    episodes, learning rate and augmentation; the plan is printed first. Recordings train dscnn, series (.csv, .npy)
     tcn. The defaults above are for drawings like Omniglot's.
 
     Several GPUs share the tasks of a step (--tasks must be a multiple of them); several hosts do, too, if each runs this

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.choices import SPLITS
-from edge_meta.datasets.base import split_of_classes
+from edge_meta.datasets.class_list import ClassList, class_list
 from edge_meta.errors import DatasetError, InputError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput
 from edge_meta.inputs.array_files import read_npy
@@ -34,6 +34,7 @@ class FolderCheck:
         classes: class → how many of its files can be read.
         unreadable: (path, cause) of what is left out.
         duplicates: groups of paths whose files hold the same, to the bit, once they are decoded.
+        listed: names and splits of its classes, of its `classes.csv`.
     """
 
     folder: Path
@@ -41,6 +42,7 @@ class FolderCheck:
     classes: dict[str, int]
     unreadable: tuple[tuple[str, str], ...]
     duplicates: tuple[tuple[str, ...], ...]
+    listed: ClassList
 
     @property
     def tiny(self) -> dict[str, int]:
@@ -51,7 +53,7 @@ class FolderCheck:
     def splits(self) -> dict[str, int]:
         """Split → the number of classes that it gets."""
         names = [name for name, count in self.classes.items() if count]
-        return {split: len(split_of_classes(names, split)) for split in SPLITS}
+        return {split: len(self.listed.chosen(names, split)) for split in SPLITS}
 
     def in_two_classes(self, group: tuple[str, ...]) -> bool:
         """Whether a group of duplicates belongs to more than one class."""
@@ -67,13 +69,13 @@ def check_folder(folder: Path, on_progress: Callable[[int, int], None] | None = 
         on_progress: called with the number of files read, and of all.
 
     Raises:
-        DatasetError: no folder, or no subfolder with images, recordings or arrays.
+        DatasetError: no folder, or no subfolder with images, recordings or arrays; or its `classes.csv` cannot be read.
         InputError: a folder in it cannot be listed.
         BackendError: a package for such files is not installed.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder.", "Give a folder with one subfolder per class.")
-    kind = _kind(folder)
+    kind, listed = _kind(folder), class_list(folder)
     listings = {child.name: list_folder(child, kind.suffixes) for child in list_folder(folder, kind.suffixes).folders}
     total, done = sum(len(listing.examples) for listing in listings.values()), 0
     classes, same = dict.fromkeys(listings, 0), dict[bytes, list[str]]()
@@ -95,7 +97,7 @@ def check_folder(folder: Path, on_progress: Callable[[int, int], None] | None = 
             if on_progress:
                 on_progress(done, total)
     duplicates = tuple(tuple(paths) for paths in same.values() if len(paths) > 1)
-    return FolderCheck(folder, kind.noun, classes, tuple(unreadable), duplicates)
+    return FolderCheck(folder, kind.noun, classes, tuple(unreadable), duplicates, listed)
 
 
 Kind = type[ImageInput] | type[AudioInput] | type[ArrayInput]

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_meta.datasets import archive
 from edge_meta.datasets.base import Dataset
+from edge_meta.datasets.class_list import class_list
 from edge_meta.datasets.user_data import labelled
 from edge_meta.errors import BackendError, DatasetError
 from edge_meta.inputs import ImageInput
@@ -20,7 +22,8 @@ REMEDY = "Write it with dataset.save_to_disk(PATH); it has a column of Image() a
 def load_hugging_face(path: Path, split: str, input_spec: ImageInput, most_bytes: int = archive.MOST_BYTES) -> Dataset:
     """Load `huggingface:PATH`: the first column of images, and the first of class labels.
 
-    Its own splits usually share their classes. They are joined, and the classes are dealt to `train`, `val` and `test`.
+    Its own splits usually share their classes. They are joined, and the classes are dealt to `train`, `val` and `test`,
+    or go where `classes.csv` in the folder gives them; see `class_list`.
 
     Args:
         most_bytes: as for `load_folder`.
@@ -29,6 +32,19 @@ def load_hugging_face(path: Path, split: str, input_spec: ImageInput, most_bytes
         DatasetError: no such folder, no such columns, or examples of more than `most_bytes`.
         InputError: an image cannot be read.
         BackendError: the package `datasets` is not installed.
+    """
+    images, labels = read_saved(path)
+    return labelled(f"huggingface:{path}", split, images, labels, None, class_list(path), input_spec, most_bytes)
+
+
+def read_saved(path: Path) -> tuple[Sequence[Any], NDArray[np.str_]]:
+    """Open what `load_hugging_face` loads.
+
+    Returns:
+        The images (n,), each decoded when it is asked for, and their classes' names (n,).
+
+    Raises:
+        DatasetError, BackendError: as there.
     """
     try:
         import datasets
@@ -50,8 +66,7 @@ def load_hugging_face(path: Path, split: str, input_spec: ImageInput, most_bytes
     of_examples = np.array(loaded.select_columns(labels)[labels][:])
     if len(of_examples) == 0 or of_examples.min() < 0:
         raise DatasetError(f"{path} has no examples, or some without a label.", "Leave those out.")
-    shown = _Column(loaded.select_columns(images), images)
-    return labelled(f"huggingface:{path}", split, shown, names[of_examples], None, input_spec, most_bytes)
+    return _Column(loaded.select_columns(images), images), names[of_examples]
 
 
 def _column(path: Path, loaded: Any, kind: type) -> str:

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.choices import MOTION
+from edge_meta.datasets.class_list import class_list
 from edge_meta.datasets.csv_file import read_rows
+from edge_meta.datasets.hugging_face import read_saved
 from edge_meta.datasets.user_data import class_files, read_npz
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import AudioInput, ImageInput, InputSpec, SeriesInput
@@ -54,7 +56,7 @@ class Survey:
 
 
 def survey(name: str) -> Survey | None:
-    """Look at a dataset `folder:PATH`, `npz:PATH` or `csv:PATH`.
+    """Look at a dataset `folder:PATH`, `npz:PATH`, `csv:PATH` or `huggingface:PATH`.
 
     Returns:
         None for a dataset of a name of its own, and for what is to be refused when it is loaded.
@@ -62,15 +64,18 @@ def survey(name: str) -> Survey | None:
     Raises:
         DatasetError: it cannot be read.
         InputError: an example that is looked at cannot be read.
+        BackendError: see `load_hugging_face`.
     """
     found = _examples(name)
     if found is None:
         return None
     sense, labels, examples, splits = found
-    training = None
+    classes, training = dict(Counter(labels)), None
+    listed = class_list(Path(name.partition(":")[2]))
     if splits is not None:
         training = dict(Counter(label for label, split in zip(labels, splits, strict=True) if split == "train"))
-    classes = dict(Counter(labels))
+    elif listed.splits is not None:
+        training = {list(classes)[index]: list(classes.values())[index] for index in listed.chosen(list(classes), "train")}
     if sense != IMAGE:
         return Survey(classes, training, sense=sense, channels=_channels(examples[0]) if sense == SERIES else ())
     chosen = np.linspace(0, len(examples) - 1, min(SAMPLE, len(examples))).astype(int)
@@ -101,6 +106,9 @@ def _examples(name: str) -> tuple[str, list[str], Sequence[Any], list[str] | Non
             return None
         splits = [row["split"] for row in rows] if "split" in rows[0] else None
         return found, [row["label"].strip() for row in rows], [path.parent / row["path"] for row in rows], splits
+    if kind == "huggingface" and given:
+        images, labels = read_saved(path)
+        return IMAGE, labels.tolist(), images, None
     if kind == "npz" and given:
         x, y, splits = read_npz(path)
         is_images = x.dtype == np.uint8 and (x.ndim == 3 or (x.ndim == 4 and x.shape[3] in (1, 3)))
@@ -120,7 +128,6 @@ def _channels(example: Any) -> tuple[str, ...]:
 
 
 def _pixels(example: Any) -> NDArray[np.uint8]:
-    if isinstance(example, Path):
+    if not isinstance(example, np.ndarray):
         return read_image(example, channels=3)
-    pixels: NDArray[np.uint8] = example if example.ndim == 3 else example[:, :, None]
-    return pixels
+    return example if example.ndim == 3 else example[:, :, None]

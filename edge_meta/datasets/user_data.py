@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from edge_meta.choices import SPLITS
 from edge_meta.datasets import archive
-from edge_meta.datasets.base import Dataset, require_classes, split_of_classes
+from edge_meta.datasets.base import Dataset, require_classes
+from edge_meta.datasets.class_list import ClassList, class_list
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import InputSpec
 from edge_meta.inputs.array_files import read_npy
@@ -22,6 +23,8 @@ from edge_meta.inputs.folders import did_you_mean, list_folder
 def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int = archive.MOST_BYTES) -> Dataset:
     """Load `folder:PATH`: each subfolder is a class and its files (images, recordings, arrays) the examples, in name order.
 
+    Its `classes.csv`, if it has one, names the classes and gives them to splits; see `class_list`.
+
     Args:
         most_bytes: that the split's examples may take, at the size the encoder takes.
 
@@ -30,14 +33,13 @@ def load_folder(path: Path, split: str, input_spec: InputSpec, most_bytes: int =
         InputError: a file cannot be read.
     """
     classes = class_files(path, input_spec)
-    names = list(classes)
-    chosen = split_of_classes(names, split)
+    listed = class_list(path)
+    chosen = [list(classes)[index] for index in listed.chosen(list(classes), split)]
     require_classes(f"folder:{path}", split, len(chosen))
-    class_names = tuple(names[index] for index in chosen)
-    files = [file for name in class_names for file in classes[name]]
+    files = [file for name in chosen for file in classes[name]]
     examples = _read_all(f"folder:{path}", files, range(len(files)), input_spec, most_bytes)
-    labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(classes[name]) for name in class_names])
-    return Dataset(f"folder:{path}", split, examples, labels, class_names, ("",) * len(chosen))
+    labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(classes[name]) for name in chosen])
+    return Dataset(f"folder:{path}", split, examples, labels, listed.named(chosen), ("",) * len(chosen))
 
 
 def _read_all(
@@ -111,7 +113,7 @@ def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = ar
     """Load `npz:PATH`: `x` uint8 images (n, H, W[, C]), recordings (n, samples) or arrays; `y` the class of each (n,).
 
     A third array `split` (n,) says of each example whether it is for "train", "val" or "test". Without it, classes are
-    dealt to the splits; see `split_of_classes`.
+    dealt to the splits; see `split_of_classes`. `classes.csv` beside the file is read, see `class_list`.
 
     Args:
         most_bytes: as for `load_folder`.
@@ -128,7 +130,7 @@ def load_npz(path: Path, split: str, input_spec: InputSpec, most_bytes: int = ar
     x_fits = x.dtype == np.uint8 and x.ndim in (3, 4) if image else x.ndim == 1 + len(input_spec.shape)
     if not x_fits or y.shape != x.shape[:1] or len(y) == 0 or y.dtype.kind not in "iuU":
         raise DatasetError(f"{path} has x {x.dtype} {x.shape} and y {y.dtype} {y.shape}.", remedy)
-    return labelled(f"npz:{path}", split, x, y, splits, input_spec, most_bytes)
+    return labelled(f"npz:{path}", split, x, y, splits, class_list(path), input_spec, most_bytes)
 
 
 def labelled(
@@ -137,6 +139,7 @@ def labelled(
     given: Sequence[Any] | NDArray[Any],
     y: NDArray[Any],
     splits: NDArray[Any] | None,
+    listed: ClassList,
     input_spec: InputSpec,
     most_bytes: int,
 ) -> Dataset:
@@ -146,22 +149,25 @@ def labelled(
         name: of the dataset.
         given: paths or arrays (n, ...).
         y: the class of each, (n,).
-        splits: the split of each, (n,); None to deal classes to the splits.
+        splits: the split of each, (n,); None for those of the list, or to deal classes to the splits.
+        listed: names and splits of classes.
         most_bytes: as for `load_folder`.
 
     Raises:
-        DatasetError: `splits` does not fit, the split has no classes, or examples of more than `most_bytes`.
+        DatasetError: `splits` or the list does not fit, the split has no classes, or examples of more than `most_bytes`.
         InputError: an example is not what the encoder takes.
     """
+    if splits is not None and listed.splits is not None:
+        raise DatasetError(f"{name} has splits of its own, and {listed.path} has others.", "Leave out one of the two.")
     kept = np.arange(len(y)) if splits is None else _rows_of_split(name, y, splits, split)
     names, inverse = np.unique(y[kept], return_inverse=True)
     class_names = [str(each) for each in names]
-    chosen = split_of_classes(class_names, split if splits is None else "all")
+    chosen = listed.chosen(class_names, split) if splits is None else list(range(len(class_names)))
     require_classes(name, split, len(chosen))
     rows = [kept[inverse == index] for index in chosen]
     examples = _read_all(name, given, np.concatenate(rows).tolist(), input_spec, most_bytes)
     labels = np.repeat(np.arange(len(chosen), dtype=np.int32), [len(found) for found in rows])
-    chosen_names = tuple(class_names[index] for index in chosen)
+    chosen_names = listed.named([class_names[index] for index in chosen])
     return Dataset(name, split, examples, labels, chosen_names, ("",) * len(chosen))
 
 

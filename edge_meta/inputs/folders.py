@@ -13,7 +13,9 @@ from pathlib import Path
 from edge_meta.errors import InputError
 
 # Names of files and folders in lower case; those that begin with a dot are skipped, too.
-SKIPPED = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"})
+SKIPPED = frozenset(
+    {"classes.csv", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"}
+)
 # Suffixes of files that describe others.
 SIDECARS = frozenset(
     {".txt", ".md", ".json", ".xml", ".xmp", ".aae", ".thm", ".ini", ".db", ".html", ".log", ".yaml", ".yml"}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edge_meta.datasets import load_dataset
+from edge_meta.datasets.survey import survey
 from edge_meta.errors import DatasetError
 from edge_meta.inputs import ImageInput
 
@@ -37,6 +38,17 @@ def test_splits_are_joined_and_classes_dealt(tmp_path: Path) -> None:
     data = load_dataset(name, "all", SPEC)
     assert data.class_names[:2] == ("kind 0", "kind 1")
     assert data.examples[:4, 0, 0, 0].tolist() == [0, 10, 1, 11]
+
+
+def test_a_plan_looks_at_its_images_and_classes(tmp_path: Path) -> None:
+    found = survey(saved(tmp_path / "own", count=30))
+    assert found is not None
+    assert (found.classes, found.side) == ({f"kind {number}": 3 for number in range(10)}, 20)
+    lines = ["class,split", *(f"kind {number},{'train' if number < 7 else 'val'}" for number in range(10))]
+    (tmp_path / "own" / "classes.csv").write_text("\n".join(lines))
+    found = survey(f"huggingface:{tmp_path / 'own'}")
+    assert found is not None
+    assert found.training == {f"kind {number}": 3 for number in range(7)}
 
 
 def test_other_folders_and_columns_are_clear_errors(tmp_path: Path) -> None:
