@@ -15,7 +15,7 @@ from edge_meta.datasets.motions.paths import Values, bent
 from edge_meta.datasets.motions.sensors import CHANNELS, GRAVITY, People, grips, readings
 from edge_meta.datasets.motions.shapes import SHAPES, path
 
-__all__ = ["CHANNELS", "DECIMALS", "SHAPES", "Motion", "motion"]
+__all__ = ["CHANNELS", "DECIMALS", "SHAPES", "Motion", "motion", "table"]
 
 SLOPPY = 0.6  # of 0.15 to 1 that the encoder has learned from
 TURNED = 0.15  # radians about each axis by which one person holds the phone otherwise from time to time
@@ -50,3 +50,13 @@ def motion(shape: str, person: int, seed: int = 0) -> Motion:
     drawn = bent(path(shape)[None], 0.3 + SLOPPY, rng)
     made = readings(drawn, now, GRAVITY, SLOPPY, rng)
     return Motion(drawn[0], np.round(made[0], DECIMALS), float(now.seconds[0]))
+
+
+def table(made: Motion) -> str:
+    """Write a motion as a .csv table: a time in seconds, and the channels."""
+    times = np.linspace(0, made.seconds, len(made.readings))
+    rows = [
+        f"{time:.4f}," + ",".join(f"{value:.{DECIMALS}f}" for value in values)
+        for time, values in zip(times, made.readings, strict=True)
+    ]
+    return "\n".join([f"t,{','.join(CHANNELS)}", *rows, ""])

@@ -21,7 +21,7 @@ WORDS = ("mano", "nalo", "lite", "rike", "suka", "malo", "lino", "pigu", "tego",
 
 SECOND = RATE  # samples of a recording
 QUIET = 8.0, 30.0  # dB that the noise lies below the word
-LOUD = -36.0, -24.0  # dB of full scale
+LOUD = -32.0, -20.0  # dB of full scale
 COLOUR = 3.0  # dB an octave by which a microphone is brighter or duller, at most
 
 Samples = NDArray[np.int16]

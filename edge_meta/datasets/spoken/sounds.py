@@ -68,12 +68,12 @@ CONSONANTS = {
     "r": Consonant(Target(320, 1080, 1450, 120, voice=0.7), 0.07),
     "s": Consonant(Target(320, 1500, 2550, hiss=0.7, centre=6000, width=1800), 0.12),
     "f": Consonant(Target(320, 1050, 2150, hiss=0.25, centre=4500, width=6000), 0.10),
-    "p": Consonant(Target(320, 900, 2150, breath=0.5, hiss=0.3, centre=1200, width=1800), 0.07, plosive=True),
-    "t": Consonant(Target(320, 1700, 2650, breath=0.5, hiss=0.7, centre=4500, width=2000), 0.07, plosive=True),
-    "k": Consonant(Target(300, 1950, 2600, breath=0.5, hiss=0.6, centre=2000, width=800), 0.07, plosive=True),
-    "b": Consonant(Target(200, 900, 2150, voice=0.3, hiss=0.2, centre=900, width=1500), 0.06, plosive=True),
-    "d": Consonant(Target(200, 1700, 2650, voice=0.3, hiss=0.4, centre=3800, width=2000), 0.06, plosive=True),
-    "g": Consonant(Target(200, 1950, 2600, voice=0.3, hiss=0.3, centre=1900, width=800), 0.06, plosive=True),
+    "p": Consonant(Target(320, 900, 2150, breath=0.5, hiss=0.15, centre=1200, width=1800), 0.07, plosive=True),
+    "t": Consonant(Target(320, 1700, 2650, breath=0.5, hiss=0.35, centre=4500, width=2000), 0.07, plosive=True),
+    "k": Consonant(Target(300, 1950, 2600, breath=0.5, hiss=0.3, centre=2000, width=800), 0.07, plosive=True),
+    "b": Consonant(Target(200, 900, 2150, voice=0.3, hiss=0.1, centre=900, width=1500), 0.06, plosive=True),
+    "d": Consonant(Target(200, 1700, 2650, voice=0.3, hiss=0.2, centre=3800, width=2000), 0.06, plosive=True),
+    "g": Consonant(Target(200, 1950, 2600, voice=0.3, hiss=0.15, centre=1900, width=800), 0.06, plosive=True),
 }
 
 

@@ -20,6 +20,7 @@ RATE = 16000  # Hz
 HOP, SIZE = round(FRAME * RATE), 1024  # samples: between pieces, and of a Fourier transform
 HIGHER = ((3500.0, 200.0), (4500.0, 300.0), (5500.0, 400.0))  # formants that no sound moves, and bandwidths, in Hz
 F1_WIDTH, PULSE_WIDTH = 70.0, 100.0  # Hz; the second is of the resonator that makes a glottal pulse
+BREATH, HISS = 0.15, 0.0004  # of noise of full amplitude, next to pulses of 1; a sibilant is 10 dB below a vowel
 
 Complex = NDArray[np.complex128]
 
@@ -67,12 +68,12 @@ def speak(word: str, voice: Voice, rng: np.random.Generator) -> Array64:
     count = len(values) * HOP
     pitch = voice.pitch * np.exp(rng.normal(0, 0.04)) * (1 + voice.fall * np.linspace(0.5, -0.5, count))
     voiced, breath, hiss = (np.repeat(values[:, column], HOP) for column in (4, 5, 6))
-    throat = _pulses(pitch, rng) * voiced + rng.normal(0, 0.15, count) * (breath + voice.breath * voiced)
+    throat = _pulses(pitch, rng) * voiced + rng.normal(0, BREATH, count) * (breath + voice.breath * voiced)
     tract = _radiation() * _resonances(formants, values[:, 3], voice.scale)
     narrow = _resonance(values[:, 7] * voice.scale**0.5, values[:, 8])
     narrow /= np.abs(narrow).max(axis=1, keepdims=True)
-    made = _filtered(throat, _resonance(np.zeros(1), np.full(1, PULSE_WIDTH)) * tract) * 12
-    made += _filtered(rng.normal(0, 0.15, count) * hiss, narrow)
+    made = _filtered(throat, _resonance(np.zeros(1), np.full(1, PULSE_WIDTH)) * tract)
+    made += _filtered(rng.normal(0, HISS, count) * hiss, narrow)
     scaled: Array64 = made / np.sqrt(np.mean(np.sort(made**2)[len(made) // 2 :]))
     return scaled
 
