@@ -1,4 +1,4 @@
-"""What a demo teaches the shipped bundles of photos, words and gestures: examples from a seed, and words for them."""
+"""The senses of the demo on shipped bundles: photos, words and gestures, each with examples from a seed and its wording."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ td:first-child { text-align: left; }
 .pictures .sound img { display: block; width: 158px; height: 64px; max-width: none; margin: 0 2px 2px; }
 .matrix { display: block; overflow-x: auto; } .matrix td { text-align: center; padding: .3rem .5rem; }
 .matrix th span { writing-mode: vertical-rl; }
-figure { margin: 0; } svg { max-width: 100%; height: auto; }
+figure { margin: 0; } figure > audio { width: 100%; } svg { max-width: 100%; height: auto; }
 """
 
 

@@ -11,7 +11,7 @@ from edge_meta.evaluation.heard_words import HeardWord
 from edge_meta.inputs.png import write_png
 from edge_meta.reports import svg
 from edge_meta.reports.axes import LinearAxis
-from edge_meta.reports.svg import COLOURS, QUIET, WIDTH
+from edge_meta.reports.svg import COLOURS, QUIET
 from edge_meta.runtime.results import Event
 
 Samples = NDArray[np.int16]
@@ -35,9 +35,9 @@ def spectrogram(samples: Samples) -> bytes:
 
 def stream_chart(samples: Samples, rate: int, words: Sequence[HeardWord], hits: Sequence[Event]) -> str:
     """Draw a stream on an axis of seconds: what was said above, the sound in the middle, the hits below."""
-    left, right, middle, half = 64.0, WIDTH - 8.0, 78.0, 36.0
+    width, left, middle, half = 928.0, 64.0, 78.0, 36.0
     seconds = len(samples) / rate
-    axis = LinearAxis([0.0, seconds], left, right)
+    axis = LinearAxis([0.0, seconds], left, width - 8)
     edges = np.linspace(0, len(samples), 600).astype(int)
     highest = np.maximum.reduceat(np.abs(samples.astype(np.int64)), edges[:-1])
     scaled = highest / max(1, highest.max()) * half
@@ -58,4 +58,4 @@ def stream_chart(samples: Samples, rate: int, words: Sequence[HeardWord], hits: 
         parts.append(svg.text(axis(hit.time), 148, hit.label, "middle", colour))
     parts += [svg.text(axis(tick), 172, f"{tick:.0f} s", "middle", QUIET) for tick in axis.ticks if 0 <= tick <= seconds]
     described = f"{len(words)} words in {seconds:.0f} s of sound, and {len(hits)} hits"
-    return svg.drawing(described, 180, parts)
+    return svg.drawing(described, 180, parts, width)
