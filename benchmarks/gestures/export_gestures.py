@@ -12,13 +12,14 @@ from pathlib import Path
 import click
 import keras
 import numpy as np
-from motions import CHANNELS, random_curve
+from motions import random_curve
 from numpy.typing import NDArray
 from sessions import session
 from train_gestures import episode
 from two_parts import export_two_parts
 
 from converters import ModelOptions
+from edge_meta.datasets.motions.sensors import CHANNELS
 from edge_meta.training.motion import MotionFeatures
 from edge_meta.types import Array
 

@@ -6,7 +6,7 @@ Five digits are drawn 15 times in each of 60 sessions; 5-way episodes are of one
 intervals over sessions, of one person, of many people, with the queries turned by 30°, and of accelerations alone. Beside
 them stands the nearest mean of the motions themselves. Last are the strokes, given as positions in place of accelerations,
 as they were drawn in time, and at one speed; their intervals are over draws of the same strokes. Motions are made by
-`motions.py`, none was recorded.
+`motions.py` and `edge_meta/datasets/motions`, none was recorded.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
-from motions import CHANNELS, STEPS, rotated, strokes
+from motions import strokes
 from numpy.typing import NDArray
 from sessions import HELD_BACK, held_back, session
 
 from edge_meta.datasets import cache
+from edge_meta.datasets.motions.paths import STEPS
+from edge_meta.datasets.motions.sensors import CHANNELS, rotated
 from edge_meta.evaluation.interval import Interval
 from edge_meta.inputs.series import fit_series
 from edge_meta.runtime.backends import RuntimeOptions

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from motions import GRAVITY, STEPS, People, Values, altered_digit, arrivals, bent, random_curve, readings, strokes
+from motions import altered_digit, random_curve, strokes
 from numpy.typing import NDArray
 
+from edge_meta.datasets.motions.paths import STEPS, Values, arrivals, bent
+from edge_meta.datasets.motions.sensors import GRAVITY, People, readings
 from edge_meta.types import Array
 
 HELD_BACK = (1, 3, 5, 6, 9)  # digits for judging

@@ -17,9 +17,10 @@ import click
 import keras
 import numpy as np
 import tensorflow as tf
-from motions import CHANNELS, STEPS, rotated
 from sessions import gestures, session, with_other_sensors
 
+from edge_meta.datasets.motions.paths import STEPS
+from edge_meta.datasets.motions.sensors import CHANNELS, rotated
 from edge_meta.training.motion import MotionFeatures, tcn
 from edge_meta.types import Array
 

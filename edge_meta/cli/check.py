@@ -47,6 +47,7 @@ def check(
     from edge_meta.inputs.thumbnails import thumbnail
     from edge_meta.reports.check_page import render
     from edge_meta.reports.check_text import facts, lines
+    from edge_meta.reports.example_figures import Figures
 
     if report is not None and not Path(report).absolute().parent.is_dir():
         raise InputError(f"The folder of {report} does not exist.", "Make it first.")
@@ -60,7 +61,7 @@ def check(
         are_images = isinstance(classifier.bundle.manifest.input_spec, ImageInput)
     unreadable = given.report()
     if report is not None:
-        thumbnails = thumbnail if are_images and folder is not None else None
-        files.write_text(Path(report), render(result, bundle, folder, thumbnails))
+        figures = Figures(thumbnail) if are_images and folder is not None else None
+        files.write_text(Path(report), render(result, bundle, folder, figures))
         note(f"{report} written")
     emit({**facts(result, folder), "unreadable": unreadable}, as_json, lines(result, folder))

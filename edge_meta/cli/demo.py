@@ -1,4 +1,5 @@
-"""edge-meta demo: the whole job, on drawings from training on, or on photos with the shipped bundle."""
+"""edge-meta demo: the whole job, on drawings from training on, or on photos, words or gestures with the
+shipped bundles."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from edge_meta.cli.common import emit, given, json_option
 
 @click.command()
 @click.option(
-    "--sense", default="drawings", show_default=True, type=click.Choice(["drawings", "photos"]),
-    help="Train on drawings and use what was trained, or teach the objects bundle things by their pictures.",
+    "--sense", default="drawings", show_default=True, type=click.Choice(["drawings", "photos", "words", "gestures"]),
+    help="Train on drawings and use what was trained, or teach a shipped bundle by photos, words or gestures.",
 )  # fmt: skip
 @click.option(
     "--dataset",
@@ -25,27 +26,28 @@ from edge_meta.cli.common import emit, given, json_option
 @json_option
 def demo(sense: str, dataset: str, output: str, as_json: bool) -> None:
     """Do the whole job in a few minutes: meta-learn an encoder, export it, enroll classes that it never saw, classify,
-    adapt, and time it all. On photos, in less than a minute: enroll things, classify, check, undo and forget.
+    adapt, and time it all. On photos, words or gestures, in less than a minute: enroll, classify, check, undo and forget.
 
     \b
     Examples:
       edge-meta demo
       edge-meta demo --sense photos
+      edge-meta demo --sense words --output demo-words
       edge-meta demo --dataset omniglot --output demo-omniglot
 
     Look at DIR/report.html afterwards; DIR/NAME.bundle can be used with the other verbs.
 
-    With photos, nothing is trained: this needs no TensorFlow. No photos come with the package, so the pictures are computed,
-    and are in DIR too.
+    With photos, words or gestures, nothing is trained: this needs no TensorFlow. No photos or recordings come with the
+    package, so examples are computed, and are in DIR too. The page plays words, and a stream in which they are heard.
     """
     folder = Path(output)
-    if sense == "photos":
-        from edge_meta.cli.demo_photos import account_of_photos, run_photos
+    if sense != "drawings":
+        from edge_meta.cli.demo_taught import account_of_taught, run_taught
 
         if given(["dataset"]):
-            raise click.UsageError("--dataset is of drawings; --sense photos has pictures of its own.")
-        result = run_photos(folder)
-        emit(result, as_json, account_of_photos(result, folder))
+            raise click.UsageError(f"--dataset is of drawings; --sense {sense} has examples of its own.")
+        result = run_taught(sense, folder)
+        emit(result, as_json, account_of_taught(result, folder))
         return
     from edge_meta.cli.demo_drawings import account, run_demo
 

@@ -15,7 +15,7 @@ from edge_meta.types import Array
 
 
 class Asked(NamedTuple):
-    """Answers to pictures of one thing: counts."""
+    """Answers to examples of one label: counts."""
 
     right: int
     mistaken: int
@@ -24,11 +24,11 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Mistake:
-    """A picture that was enrolled under another label than its own, and the undo of that.
+    """An example that was enrolled under another label than its own, and the undo of that.
 
     Attributes:
         cause: what was noted of it; None if nothing was.
-        shots, shots_after: of that label, with the picture and after the undo.
+        shots, shots_after: of that label, with the example and after the undo.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Newcomer:
-    """A stranger that becomes a label and is forgotten: answers to its pictures at each stage."""
+    """A stranger that becomes a label and is forgotten: answers to its examples at each stage."""
 
     label: str
     before: Asked
@@ -54,8 +54,8 @@ class TaughtThings:
     """The results.
 
     Attributes:
-        left_out: the judgement by the enrolled pictures alone, each left out.
-        check: the answers to new pictures, those of strangers among them.
+        left_out: the judgement by the enrolled examples alone, each left out.
+        check: the answers to new examples, those of strangers among them.
     """
 
     left_out: LeftOut
@@ -75,37 +75,37 @@ def teach_things(
 
     Args:
         classifier: with an empty store.
-        shown: label → pictures to enroll.
-        new: label → pictures to classify; those of other labels are strangers.
-        mistaken: the label of a picture, another that it is enrolled as, and the picture.
-        later: a label of `new` that is a stranger, and pictures to teach it by.
+        shown: label → examples to enroll.
+        new: label → examples to classify; those of other labels are strangers.
+        mistaken: the label of an example, another that it is enrolled as, and the example.
+        later: a label of `new` that is a stranger, and examples to teach it by.
     """
-    classifier.enroll_embeddings({label: _stack(pictures) for label, pictures in shown.items()})
+    classifier.enroll_embeddings({label: _stack(examples) for label, examples in shown.items()})
     left_out, check = leave_out(classifier), check_examples(classifier, new)
     mistake = _enroll_by_mistake(classifier, *mistaken)
-    label, pictures = later
+    label, examples = later
     before = _ask(classifier, label, new[label])
-    classifier.enroll_embeddings({label: _stack(pictures)})
+    classifier.enroll_embeddings({label: _stack(examples)})
     taught = _ask(classifier, label, new[label])
     classifier.forget(label)
     return TaughtThings(left_out, check, mistake, Newcomer(label, before, taught, _ask(classifier, label, new[label])))
 
 
-def _enroll_by_mistake(classifier: Classifier, label: str, enrolled_as: str, picture: Named) -> Mistake:
+def _enroll_by_mistake(classifier: Classifier, label: str, enrolled_as: str, example: Named) -> Mistake:
     stored = enrolled_shots(classifier.store)
-    (enrolled,) = classifier.enroll_embeddings({enrolled_as: _stack([picture])})
-    doubts = doubtful_shots({enrolled_as: [picture]}, stored, classifier.store.snapshot())
+    (enrolled,) = classifier.enroll_embeddings({enrolled_as: _stack([example])})
+    doubts = doubtful_shots({enrolled_as: [example]}, stored, classifier.store.snapshot())
     classifier.undo()
     cause = doubts[0].cause if doubts else None
-    return Mistake(picture[0], label, enrolled_as, cause, enrolled.shots, classifier.shots(enrolled_as))
+    return Mistake(example[0], label, enrolled_as, cause, enrolled.shots, classifier.shots(enrolled_as))
 
 
-def _ask(classifier: Classifier, label: str, pictures: Sequence[Named]) -> Asked:
-    """Answers to a thing's pictures. While it is a stranger, none can be right."""
-    answers = [classifier.classify_embedding(embedding, 1).best.label for _, embedding in pictures]
+def _ask(classifier: Classifier, label: str, examples: Sequence[Named]) -> Asked:
+    """Answers to a label's examples. While it is a stranger, none can be right."""
+    answers = [classifier.classify_embedding(embedding, 1).best.label for _, embedding in examples]
     right, unknown = answers.count(label), answers.count(None)
     return Asked(right, len(answers) - right - unknown, unknown)
 
 
-def _stack(pictures: Sequence[Named]) -> Array:
-    return np.stack([embedding for _, embedding in pictures])
+def _stack(examples: Sequence[Named]) -> Array:
+    return np.stack([embedding for _, embedding in examples])

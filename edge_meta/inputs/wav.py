@@ -1,4 +1,4 @@
-"""Read .wav streams: PCM of 8 to 32 bits, float, A-law and mu-law, in the plain and the extensible form.
+"""Read .wav streams: PCM of 8 to 32 bits, float, A-law and mu-law, in the plain and the extensible form. Write PCM of 16.
 
 The stream is read forwards only, so that a pipe will do. Its header is not trusted: a chunk may claim more than there is.
 """
@@ -160,6 +160,16 @@ def _mu_law() -> NDArray[np.float32]:
     code = ~np.arange(256) & 255
     size = ((8 * (code & 15) + 132) << (code >> 4 & 7)) - 132
     return np.where(code & 128, -size, size).astype(np.float32)
+
+
+def write_wav(samples: NDArray[np.int16], rate: int) -> bytes:
+    """Return mono samples (n,) at a rate in Hz as the content of a .wav file."""
+    content = samples.astype("<i2").tobytes()
+    form = struct.pack("<HHIIHH", PCM, 1, rate, 2 * rate, 2, 16)
+    chunks = b"WAVE" + b"".join(
+        name + struct.pack("<I", len(body)) + body for name, body in ((b"fmt ", form), (b"data", content))
+    )
+    return b"RIFF" + struct.pack("<I", len(chunks)) + chunks
 
 
 def mono(block: NDArray[Any]) -> NDArray[np.int16]:

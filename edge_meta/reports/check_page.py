@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from edge_meta.evaluation.own_examples import Check, Judged, Outcome
 from edge_meta.reports.check_text import notes, pair_text, what_it_is
 from edge_meta.reports.confusion import RIGHT, WRONG
-from edge_meta.reports.page import escaped, page, picture_uri, section
+from edge_meta.reports.example_figures import Figures
+from edge_meta.reports.page import escaped, page, section
 from edge_meta.types import Integers
 
 MOST_MISTAKES, MOST_LABELS, MOST_EXAMPLES = 100, 40, 24  # that are shown: in all; in the matrix; of each label
 
-Thumbnails = Callable[[str], bytes]
-"""From an example's file to a small copy of it, a JPEG or PNG file's content."""
 
-
-def render(check: Check, bundle: str, folder: str | None, thumbnails: Thumbnails | None = None) -> str:
+def render(check: Check, bundle: str, folder: str | None, figures: Figures | None = None) -> str:
     """Return the page.
 
     Args:
         folder: of the examples; None for the enrolled shots, each left out.
-        thumbnails: for examples that are image files; without it, none are shown.
+        figures: of the examples, by their files; without it, none are shown.
     """
     what = "its enrolled shots, each left out" if folder is None else folder
     head = [f"<h1>{escaped(bundle)} on {escaped(what)}</h1>"]
     head += [f'<p class="quiet">{escaped(text)}.</p>' for text in notes(check)]
-    return page(f"edge_meta: {bundle}", head + sections_of(check, thumbnails))
+    return page(f"edge_meta: {bundle}", head + sections_of(check, figures))
 
 
-def sections_of(check: Check, thumbnails: Thumbnails | None) -> list[str]:
+def sections_of(check: Check, figures: Figures | None) -> list[str]:
     """Return the sections below the heading; see `render`."""
     mistakes, pairs = check.mistakes, check.pairs
     sections = [
@@ -45,12 +41,12 @@ def sections_of(check: Check, thumbnails: Thumbnails | None) -> list[str]:
         text = "Taken for a label that is not theirs, the nearest first; then called unknown, the farthest first."
         if len(mistakes) > MOST_MISTAKES:
             text += f" {MOST_MISTAKES} of {len(mistakes)}."
-        sections.append(section("Mistakes", text, _mistakes(mistakes[:MOST_MISTAKES], thumbnails)))
-    if thumbnails is not None:
+        sections.append(section("Mistakes", text, _mistakes(mistakes[:MOST_MISTAKES], figures)))
+    if figures is not None:
         text = "Green: right; red: taken for another label; grey: called unknown."
         for title, judged in (("Examples", check.examples), ("Strangers", check.strangers)):
             if judged:
-                sections.append(section(title, text, _examples(judged.outcomes(), thumbnails)))
+                sections.append(section(title, text, _examples(judged.outcomes(), figures)))
     return sections
 
 
@@ -116,10 +112,10 @@ def _matrix_row(judged: Judged, kind: int, columns: Integers, right: int | None 
     return "".join(cells)
 
 
-def _mistakes(mistakes: list[Outcome], thumbnails: Thumbnails | None) -> str:
-    rows = ["<tr>" + "<th>" * (thumbnails is not None) + "<th>example<th>is<th>taken for<th>distance / limit"]
+def _mistakes(mistakes: list[Outcome], figures: Figures | None) -> str:
+    rows = ["<tr>" + "<th>" * (figures is not None) + "<th>example<th>is<th>taken for<th>distance / limit"]
     for mistake in mistakes:
-        picture = "" if thumbnails is None else f"<td>{_picture(thumbnails, mistake)}"
+        picture = "" if figures is None else f"<td>{_figure(figures, mistake)}"
         taken = f"unknown (nearest: {mistake.nearest})" if mistake.taken_for is None else mistake.taken_for
         share = "–" if mistake.of_limit is None else f"{mistake.of_limit:.2f}"
         words = "".join(f"<td>{escaped(text)}" for text in (mistake.name, what_it_is(mistake), taken, share))
@@ -127,22 +123,21 @@ def _mistakes(mistakes: list[Outcome], thumbnails: Thumbnails | None) -> str:
     return f'<table class="pictures">{"".join(rows)}</table>'
 
 
-def _examples(outcomes: list[Outcome], thumbnails: Thumbnails) -> str:
+def _examples(outcomes: list[Outcome], figures: Figures) -> str:
     by_label: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_label.setdefault(outcome.label, []).append(outcome)
-    return "".join(_gallery(label, found, thumbnails) for label, found in by_label.items())
+    return "".join(_gallery(label, found, figures) for label, found in by_label.items())
 
 
-def _gallery(label: str, outcomes: list[Outcome], thumbnails: Thumbnails) -> str:
+def _gallery(label: str, outcomes: list[Outcome], figures: Figures) -> str:
     shown = outcomes[:MOST_EXAMPLES]
     more = f", {len(shown)} of {len(outcomes)}" if len(outcomes) > len(shown) else ""
-    pictures = "".join(_picture(thumbnails, outcome) for outcome in shown)
-    return f'<p>{escaped(label)}{more}</p><div class="pictures">{pictures}</div>'
+    shown_figures = "".join(_figure(figures, outcome) for outcome in shown)
+    return f'<p>{escaped(label)}{more}</p><div class="pictures">{shown_figures}</div>'
 
 
-def _picture(thumbnails: Thumbnails, outcome: Outcome) -> str:
+def _figure(figures: Figures, outcome: Outcome) -> str:
     answer = "unknown" if outcome.taken_for is None else outcome.taken_for
     kind = "" if outcome.taken_for is None else "right" if outcome.taken_for == outcome.label else "wrong"
-    told = escaped(f"{outcome.name}: {answer}")
-    return f'<img class="{kind}" src="{picture_uri(thumbnails(outcome.name))}" alt="{told}" title="{told}">'
+    return figures(outcome.name, f"{outcome.name}: {answer}", kind)

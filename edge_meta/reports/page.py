@@ -22,9 +22,12 @@ td:first-child { text-align: left; }
 .pictures img { max-width: 96px; max-height: 96px; border: 3px solid var(--line); margin: 2px; vertical-align: middle; }
 .pictures img.right { border-color: var(--right); } .pictures img.wrong { border-color: var(--wrong); }
 .pictures td { text-align: left; }
+.sound { display: inline-block; margin: 2px; vertical-align: top; }
+.sound audio { display: block; width: 168px; height: 32px; }
+.pictures .sound img { display: block; width: 158px; height: 64px; max-width: none; margin: 0 2px 2px; }
 .matrix { display: block; overflow-x: auto; } .matrix td { text-align: center; padding: .3rem .5rem; }
 .matrix th span { writing-mode: vertical-rl; }
-figure { margin: 0; } svg { max-width: 100%; height: auto; }
+figure { margin: 0; } figure > audio { width: 100%; } svg { max-width: 100%; height: auto; }
 """
 
 
@@ -42,8 +45,8 @@ def page(title: str, sections: Iterable[str]) -> str:
 
 
 def picture_uri(content: bytes) -> str:
-    """Return the content of a PNG or JPEG file as a data URI."""
-    kind = "png" if content.startswith(b"\x89PNG") else "jpeg"
+    """Return the content of a PNG, JPEG or SVG file as a data URI."""
+    kind = "png" if content.startswith(b"\x89PNG") else "svg+xml" if content.startswith(b"<svg") else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 

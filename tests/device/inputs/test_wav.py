@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from support.device import tone
 from edge_meta.errors import InputError
 from edge_meta.inputs import ArrayInput, AudioInput, ImageInput, InputSpec
 from edge_meta.inputs.audio_files import read_audio
-from edge_meta.inputs.wav import decode, read_blocks, read_format
+from edge_meta.inputs.wav import decode, read_blocks, read_format, write_wav
 
 TONE = tone(500, 16000, 800)
 GUID_END = bytes.fromhex("000000001000800000aa00389b71")
@@ -141,3 +142,13 @@ def test_another_sense_is_refused_in_one_sentence(spec: InputSpec, file: str, sa
     with pytest.raises(InputError) as caught:
         spec.read(file)
     assert caught.value.cause == said
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    samples = np.array([0, 1, -1, 32767, -32768, 12], np.int16)
+    (tmp_path / "a.wav").write_bytes(write_wav(samples, 22050))
+    read, rate = read_audio(tmp_path / "a.wav")
+    np.testing.assert_array_equal(read, samples)
+    assert rate == 22050
+    with wave.open(str(tmp_path / "a.wav")) as file:  # and another program reads it
+        assert file.readframes(6) == samples.tobytes()
