@@ -20,8 +20,8 @@ def resize(image: NDArray[np.uint8], height: int, width: int, band: int = BAND) 
     resized beforehand has the same embedding as one resized here.
 
     Args:
-        band: values of a large image that are turned into float32 at a time; the result is the same, but that sums halfway between two
-            grays may be rounded to either.
+        band: values of a large image that are turned into float32 at a time; the result is the same, but that sums
+            halfway between two grays may be rounded to either.
     """
     if image.shape[:2] == (height, width):
         return image
