@@ -26,6 +26,7 @@ SECTIONS = {
         "enroll": "device",
         "classify": "device",
         "listen": "listen",
+        "watch": "watch",
         "check": "check",
         "adapt": "device",
         "undo": "device",

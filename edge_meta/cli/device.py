@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
+from edge_meta.cli.answers import answer_fields, answer_line
 from edge_meta.cli.common import emit, json_option, runtime_options, solver_option, store_option
 from edge_meta.cli.examples import Examples, label_and_paths, note_domain
 from edge_meta.cli.progress import note
@@ -30,7 +31,7 @@ MOST_ALIKE = 3  # notes of one kind
 @click.argument("bundle")
 @click.argument("examples", nargs=-1, required=True, metavar="[LABEL] FILE|FOLDER...")
 @click.option("--none", is_flag=True, help="Show things that are no label: what lies near them is unknown.")
-@click.option("--split", is_flag=True, help="Cut recordings at their pauses: each sound between two is a shot.")
+@click.option("--split", is_flag=True, help="Cut recordings and .csv series at their pauses: what is between two is a shot.")
 @click.option("--no-shots", is_flag=True, help="Store only each class's sum and count, not its shots.")
 @store_option
 @runtime_options
@@ -66,8 +67,8 @@ def enroll(
     With --none there is no LABEL: the examples are of things that belong to none. They are kept like shots, never answered,
     and no head is fitted to them. Later, an example that lies nearer to one of them than to its label is unknown.
 
-    With --split, say a word several times into one recording, with pauses of half a second or more. The result tells where
-    it was cut.
+    With --split, say a word several times into one recording, or make a motion several times in one .csv table with a column
+    of seconds, with pauses of half a second or more. The result tells where it was cut.
 
     Notes tell which examples were enrolled before, and which are nearer to another label than to the other shots of theirs:
     the first three of each kind. --json lists all.
@@ -99,8 +100,8 @@ def enroll(
     else:
         result = done[0]._asdict()
     if split:
-        result["sounds"] = [sound._asdict() for sound in given.sounds]
-    lines = [f"Cut out: {sound}" for sound in given.sounds]
+        result["cuts"] = [cut._asdict() for cut in given.cuts]
+    lines = [f"Cut out: {cut}" for cut in given.cuts]
     lines += [f"{each.label or 'none'}: {each.added} added, {each.shots} shots; {each.classes} classes" for each in done]
     emit({**result, "unreadable": unreadable, "warnings": [doubt._asdict() for doubt in warnings]}, as_json, lines)
 
@@ -154,16 +155,11 @@ def classify(
         for file, embedding in given.embedded(found, given.progress(len(found))):
             result = classifier.classify_embedding(embedding, top_k)
             nearest.append((str(result.top[0].label), result.top[0].distance))
-            fields: dict[str, Any] = {"file": file, **result.best._asdict(), "known": result.known}
-            results.append({**fields, "top": [{"label": near.label, "score": near.score} for near in result.top]})
+            results.append(answer_fields(file, result))
         given.require(bool(results))
         note_domain(classifier, nearest)
     unreadable = given.report()
-    lines = []
-    for entry in results:
-        near = ", ".join(f"{top['label']} {top['score']:.0%}" for top in entry["top"])
-        lines.append(f"{entry['file']}: {entry['label'] if entry['known'] else 'unknown'}  (nearest: {near})")
-    emit({"results": results, "unreadable": unreadable}, as_json, lines)
+    emit({"results": results, "unreadable": unreadable}, as_json, map(answer_line, results))
 
 
 @click.command()

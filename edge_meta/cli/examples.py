@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
+from numpy.typing import NDArray
 
 from edge_meta.cli.progress import Counter, note
 from edge_meta.errors import InputError
-from edge_meta.inputs import AudioInput
+from edge_meta.inputs import AudioInput, SeriesInput
 from edge_meta.inputs.folders import Listing, list_labels, list_tree, no_examples
+from edge_meta.inputs.senses import require_sense
 from edge_meta.runtime.classifier import Classifier
 from edge_meta.runtime.domain_check import DomainCheck
 from edge_meta.types import Array
@@ -35,8 +37,8 @@ class Unreadable(NamedTuple):
     remedy: str
 
 
-class SoundAt(NamedTuple):
-    """A sound that was cut out of a recording, from `start` to `end` in seconds."""
+class CutAt(NamedTuple):
+    """A sound that was cut out of a recording, or a motion out of a series, from `start` to `end` in seconds."""
 
     file: str
     start: float
@@ -50,11 +52,12 @@ class Examples:
     """The examples of one command.
 
     Args:
-        split: cut recordings at their pauses, so that each sound is an example.
+        split: cut recordings at their pauses, and tables of series where they are still, so that each sound or motion is an
+            example.
 
     Attributes:
         unreadable: the files in folders that could not be read so far.
-        sounds: that were cut out of recordings so far.
+        cuts: what was cut out so far.
 
     Raises:
         InputError: what the encoder takes cannot be split.
@@ -63,10 +66,10 @@ class Examples:
     def __init__(self, classifier: Classifier, split: bool = False) -> None:
         self._classifier, self._spec, self._split = classifier, classifier.bundle.manifest.input_spec, split
         self.unreadable: list[Unreadable] = []
-        self.sounds: list[SoundAt] = []
-        if split and not isinstance(self._spec, AudioInput):
+        self.cuts: list[CutAt] = []
+        if split and not isinstance(self._spec, (AudioInput, SeriesInput)):
             raise InputError(
-                f"{classifier.bundle.name} takes {self._spec.noun}s; only recordings can be split at their pauses.",
+                f"{classifier.bundle.name} takes {self._spec.noun}s; only recordings and series can be split.",
                 "Leave out --split.",
             )
 
@@ -97,7 +100,7 @@ class Examples:
         return files
 
     def embedded(self, files: Iterable[ExampleFile], progress: Callable[[], None]) -> Iterator[tuple[str, Array]]:
-        """Embed files one by one: the path and the embedding (D,) of each that is read, or of each sound in it.
+        """Embed files one by one: the path and the embedding (D,) of each that is read, or of each sound or motion in it.
 
         Args:
             progress: called after each file.
@@ -115,14 +118,23 @@ class Examples:
             progress()
 
     def _embedded(self, path: str) -> list[tuple[str, Array]]:
-        if not (self._split and isinstance(self._spec, AudioInput)):
+        if not self._split:
             return [(path, self._classifier.embed(path))]
-        from edge_meta.inputs.pauses import read_cut
-
-        found = {SoundAt(path, cut.start, cut.end): cut.samples for cut in read_cut(self._spec, path)}
-        embedded = [(str(sound), self._classifier.embed(samples)) for sound, samples in found.items()]
-        self.sounds += found
+        found = self._cut(path)
+        embedded = [(str(cut), self._classifier.embed(example)) for cut, example in found.items()]
+        self.cuts += found
         return embedded
+
+    def _cut(self, path: str) -> dict[CutAt, NDArray[Any]]:
+        if isinstance(self._spec, AudioInput):
+            from edge_meta.inputs.pauses import read_cut
+
+            return {CutAt(path, cut.start, cut.end): cut.samples for cut in read_cut(self._spec, path)}
+        from edge_meta.inputs.motions import read_motions
+
+        require_sense(path, self._spec.suffixes, self._spec.noun)
+        motions = read_motions(path, getattr(self._spec, "channels", ()))
+        return {CutAt(path, motion.start, motion.end): motion.values for motion in motions}
 
     def named(self, labels: dict[str, list[ExampleFile]]) -> dict[str, list[tuple[str, Array]]]:
         """Embed all files of each label: label → path and embedding (D,) of each; without labels that have no readable file.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_meta.cli.answers import print_event, require_enrolled
 from edge_meta.cli.common import runtime_options, store_option
 from edge_meta.cli.progress import note
 from edge_meta.errors import BackendError, InputError
@@ -19,7 +19,6 @@ from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.runtime.classifier import Classifier
 from edge_meta.runtime.listener import Listener
 from edge_meta.runtime.streaming import listener
-from edge_meta.text import printable
 
 BLOCK = 0.05  # seconds of sound that are taken at a time
 BAR, QUIETEST = 30, -60.0  # characters of the level's bar, and dB of full scale at which it is empty
@@ -53,6 +52,7 @@ def listen(
         raise click.UsageError("Give a FILE.wav, - or --microphone.")
     with Classifier.load(bundle, store, **vars(options)) as classifier:
         heard = listener(classifier)
+        require_enrolled(classifier)
         if source is None:
             blocks = _microphone(heard)
         elif source == "-":
@@ -61,8 +61,7 @@ def listen(
             blocks = _file(Path(source), heard.rate)
         try:
             for event in heard.events(blocks):
-                line = json.dumps(event._asdict()) if as_json else f"{event.time:8.2f} s  {event.label}  {event.score:.0%}"
-                click.echo((line if as_json else printable(line)).encode())
+                print_event(event, as_json)
         except KeyboardInterrupt:
             note("Stopped.")
 

@@ -20,7 +20,7 @@ from edge_meta.errors import DatasetError
 from edge_meta.inputs import AudioInput, ImageInput, InputSpec, SeriesInput
 from edge_meta.inputs.array import load_array
 from edge_meta.inputs.image_files import COLOURFUL, read_image
-from edge_meta.inputs.series import column_names
+from edge_meta.inputs.tables import read_table
 
 SAMPLE = 60  # images that are looked at
 COLOURFUL_SHARE = 0.25  # of them, from which on colours count
@@ -122,7 +122,7 @@ def _examples(name: str) -> tuple[str, list[str], Sequence[Any], list[str] | Non
 def _channels(example: Any) -> tuple[str, ...]:
     """The names of a series' columns."""
     if isinstance(example, Path) and example.suffix.lower() == ".csv":
-        return column_names(example)
+        return read_table(example).names
     columns = load_array(example)[1].shape[-1]
     return MOTION if columns <= len(MOTION) else tuple(f"x{number}" for number in range(1, columns + 1))
 

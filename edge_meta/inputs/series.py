@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 from edge_meta.errors import InputError
 from edge_meta.inputs.array import ArrayInput, load_array
 from edge_meta.inputs.senses import require_sense
-
-MOST_BYTES = 1 << 26  # of a .csv file
+from edge_meta.inputs.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -48,10 +46,14 @@ class SeriesInput(ArrayInput):
         self.require_one(example)
         require_sense(example, self.suffixes, self.noun)
         is_table = isinstance(example, (str, Path)) and Path(example).suffix.lower() == ".csv"
-        name, array = (str(example), read_csv(Path(example), self.channels)) if is_table else load_array(example)
+        name, array = (str(example), self._columns(example)) if is_table else load_array(example)
         if array.ndim == 2 and array.dtype.kind in "fiu":
             array = fit_series(array, self.sizes[0], self.channels, name)
         return self.checked(name, array)
+
+    def _columns(self, path: str | Path) -> NDArray[np.float64]:
+        rows = list(read_table(path).rows(self.channels))
+        return np.array(rows).reshape(len(rows), len(self.channels))
 
     def to_manifest(self) -> dict[str, Any]:
         return super().to_manifest() | {"channels": list(self.channels)}
@@ -95,51 +97,3 @@ def fit_series(series: NDArray[Any], steps: int, channels: Sequence[str], name: 
     for column, recorded in enumerate(values.T):
         fitted[:, column] = np.interp(at, np.arange(len(values)), recorded)
     return fitted
-
-
-def column_names(path: Path) -> tuple[str, ...]:
-    """The names in the first line of a .csv file.
-
-    Raises:
-        InputError: see `read_csv`.
-    """
-    return tuple(_rows(path)[0])
-
-
-def read_csv(path: Path, channels: Sequence[str]) -> NDArray[np.float64]:
-    """Read the columns of a .csv file whose first line names them, (rows, len(channels)); other columns are left out.
-
-    Raises:
-        InputError: it cannot be read, or is larger than 64 MiB; no column is one of the channels, a row is of another
-            length, or a value is no number.
-    """
-    names, *rows = _rows(path)
-    known = [channel for channel in channels if channel in names]
-    if not known:
-        raise InputError(
-            f"No column of {path} is one of the encoder's channels: {', '.join(channels)}.", "Name them in its first line."
-        )
-    table = np.zeros((len(rows), len(channels)))
-    try:
-        for channel in known:
-            column = names.index(channel)
-            table[:, channels.index(channel)] = [float(row[column]) for row in rows]
-    except (IndexError, ValueError):
-        raise InputError(f"A row of {path} has no number in column {channel!r}.", "Check the table.") from None
-    return table
-
-
-def _rows(path: Path) -> list[list[str]]:
-    """The lines of a .csv file, the names in the first one without blanks around them."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).", "Check the path.") from None
-    if len(content) > MOST_BYTES:
-        raise InputError(f"{path} has more than {MOST_BYTES:,} bytes.", "Cut it to the part that matters.")
-    try:
-        rows = list(csv.reader(content.decode("utf-8-sig").splitlines()))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a readable table ({error}).", "Save it as .csv in UTF-8.") from None
-    return [[each.strip() for each in rows[0]], *rows[1:]] if rows else [[]]

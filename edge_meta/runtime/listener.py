@@ -78,7 +78,9 @@ class Listener:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         if not isinstance(spec, AudioInput):
-            raise InputError(f"This bundle takes {spec.noun}s; a listener takes recordings.", "Use a bundle of sound.")
+            raise InputError(
+                f"This bundle takes {spec.noun}s; a listener takes recordings.", "Use edge-meta watch, or a bundle of sound."
+            )
         options = options or ListenerOptions()
         self._classify, self._on_event, self._clock, self.rate = classify, on_event, clock, spec.sample_rate
         self._window, self._hop = spec.samples, max(1, min(spec.samples, round(options.hop * spec.sample_rate)))

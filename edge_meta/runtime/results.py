@@ -52,12 +52,12 @@ class Enrolled(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A label that was heard in a stream.
+    """A label that was heard or seen in a stream.
 
     Attributes:
-        time: seconds from the stream's start to the end of the window in which it was heard.
-        score: the label's mean score over the windows that agree.
-        latency_ms: milliseconds from when the last samples of that window were given, to the event.
+        time: seconds on the stream's clock: the end of the window in which it was heard, of the picture, or of the motion.
+        score: the label's mean score over the windows or pictures that agree.
+        latency_ms: milliseconds from when the last samples, the picture or the last rows were given, to the event.
     """
 
     time: float

@@ -66,7 +66,7 @@ def test_a_word_said_three_times_is_three_shots(tmp_path: Path) -> None:
     file = write_wav(tmp_path / "up.wav", np.concatenate(takes))
     done = said(cli("enroll", "keywords", "up", "--split", file, *store, "--json"))
     assert (done["added"], done["shots"], done["warnings"]) == (3, 3, [])
-    for take, sound in enumerate(done["sounds"]):
+    for take, sound in enumerate(done["cuts"]):
         assert sound["file"] == str(file)
         assert 1.5 * take + 0.2 < sound["start"] < 1.5 * take + 0.4 < sound["end"] < 1.5 * take + 0.9
     printed = cli("enroll", "keywords", "--none", "--split", file, *store).stdout

@@ -9,7 +9,7 @@ import pytest
 
 from edge_meta.errors import InputError
 from edge_meta.inputs import ArrayInput, SeriesInput, input_from_manifest
-from edge_meta.inputs.series import MOST_BYTES
+from edge_meta.inputs.tables import MOST_BYTES, Table
 
 SPEC = SeriesInput((8, 3), "float32", ("ax", "ay", "az"))
 
@@ -109,3 +109,22 @@ def test_a_table_that_is_too_large_is_refused_for_its_size(tmp_path: Path) -> No
         file.write("é".encode())  # which the limit cuts in two
     with pytest.raises(InputError, match="more than 67,108,864 bytes"):
         SPEC.read(path)
+
+
+@pytest.mark.parametrize("name", ["seconds", "seconds_elapsed", "Time (s)", "t", "time"])
+def test_rows_have_the_seconds_of_their_column(name: str) -> None:
+    rows = list(Table([f"az,{name},ax", "3,0.5,1", "", "4,0.6,2"], "walk.csv").timed_rows(("ax", "ay", "az")))
+    assert [seconds for seconds, _ in rows] == [0.5, 0.6]
+    np.testing.assert_array_equal([row for _, row in rows], [[1, 0, 3], [2, 0, 4]])
+
+
+def test_seconds_go_before_a_time_of_another_unit() -> None:
+    ((seconds, _),) = Table(["time,seconds_elapsed,ax", "1700000000000000000,0.25,1"], "log.csv").timed_rows(("ax",))
+    assert seconds == 0.25
+
+
+def test_rows_are_given_as_their_lines_come() -> None:
+    lines = iter(["t,ax", "0,1", "1,2"])
+    rows = Table(lines, "pipe").timed_rows(("ax",))
+    assert next(rows)[0] == 0
+    assert next(lines) == "1,2"

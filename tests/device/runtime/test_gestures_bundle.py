@@ -7,31 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from support.motions import motion
 
 from edge_meta import Classifier
 
 LARGEST = 40_000  # bytes of encoder.tflite
 LABELS = ("circle", "push", "zigzag")
-
-
-def motion(kind: int, take: int, steps: int = 145) -> NDArray[np.float32]:
-    """A phone that goes round, to the side and back, or to and fro four times; each take of another size, speed and hold."""
-    rng = np.random.default_rng((kind, take))
-    part = np.linspace(0, 1, steps) ** rng.uniform(0.9, 1.1)
-    path = (
-        np.stack([np.cos(2 * np.pi * part), np.sin(2 * np.pi * part)], axis=1),
-        np.stack([np.sin(np.pi * part), 0 * part], axis=1),
-        np.stack([np.sin(8 * np.pi * part), 2 * part], axis=1),
-    )[kind] * rng.uniform(0.12, 0.2)
-    each = rng.uniform(1.2, 1.8) / steps
-    acceleration = np.gradient(np.gradient(path, each, axis=0), each, axis=0)
-    turns = np.gradient(path, each, axis=0) * 2.0
-    x, y = acceleration.T
-    felt = np.stack([x, y * 0.8 + 6, y * 0.6 + 8, turns[:, 1], 0 * x, -turns[:, 0]], axis=1)
-    lean = np.linalg.qr(np.eye(3) + rng.normal(0, 0.05, (3, 3)))[0]
-    lean *= np.sign(np.diag(lean))
-    return (np.hstack([felt[:, :3] @ lean, felt[:, 3:] @ lean]) + rng.normal(0, 0.05, (steps, 6))).astype(np.float32)
 
 
 @pytest.fixture
