@@ -102,9 +102,7 @@ def main(library: Path, bundles: tuple[str, ...], rounds: int) -> None:
             ratio = median(page / own for page, own in zip(threaded, python, strict=True))
             print(f"  several threads: page {median(threaded):.2f} ms, ratio {ratio:.1f}")
         first, second = (median(each[visited] for each in visits) for visited in ("first", "second"))
-        print(
-            f"  ready after {first:.0f} ms, at the second visit {second:.0f} ms; loads {size:,} bytes, {compressed:,} compressed"
-        )
+        print(f"  ready after {first:.0f} ms, then {second:.0f} ms; loads {size:,} bytes, {compressed:,} compressed")
 
 
 if __name__ == "__main__":
