@@ -175,6 +175,50 @@ const scenarios = {
     return seen;
   },
 
+  async motions() {
+    const browser = await Browser.launch();
+    const page = await browser.open();
+    await page.evaluate(() => {
+      let now = performance.now();
+      globalThis.play = (rows) => {
+        for (const [ax, ay, az, gx, gy, gz] of rows) {
+          const [alpha, beta, gamma] = [gz, gx, gy].map((rate) => (rate * 180) / Math.PI);
+          const fields = {accelerationIncludingGravity: {x: ax, y: ay, z: az}, rotationRate: {alpha, beta, gamma}, interval: 10};
+          const event = new DeviceMotionEvent('devicemotion', fields);
+          Object.defineProperty(event, 'timeStamp', {value: (now += 10)});
+          dispatchEvent(event);
+        }
+      };
+    });
+    const play = (rows) => page.evaluate((given) => globalThis.play(given), rows);
+    const seen = {};
+    await page.fill('#label', 'circle');
+    seen.early = await press(page, '#hold');
+    await page.click('#start-sensors');
+    await play(asked.still);
+    await page.waitForSelector('#start-sensors', {state: 'detached'});
+    for (const [label, takes] of asked.taught) {
+      await page.fill('#label', label);
+      for (const [index, rows] of takes.entries()) {
+        await page.click('#hold');
+        await play(rows);
+        await page.waitForFunction(([name, count]) => [...document.querySelectorAll('#classes .class')].some((each) =>
+          each.querySelector('.name').textContent === name && parseInt(each.querySelector('.count').textContent) === count), [label, index + 1]);
+      }
+    }
+    seen.answers = [];
+    for (const rows of asked.asked) {
+      await page.evaluate(() => (document.querySelector('#verdict bdi').textContent = ''));
+      await play(rows);
+      await page.waitForFunction(() => document.querySelector('#verdict bdi').textContent !== '');
+      seen.answers.push(await verdict(page));
+    }
+    Object.assign(seen, {classes: await classes(page), axe: await violations(page)});
+    await save(page, asked.archive);
+    seen.problems = await browser.close();
+    return seen;
+  },
+
   async refused() {
     const browser = await Browser.launch(asked.flags ?? []);
     const page = await browser.open();

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from support.device import tone, wav
+from support.motions import motion, stream
 
 from converters import bundle_writer
 from converters.targets import export_target
@@ -302,6 +303,30 @@ def test_a_word_is_taught_by_the_microphone_and_heard_live(tmp_path: Path) -> No
         known = recordings("yes", 4)[0]
     sound = str(wav(tmp_path, known.tobytes()))
     assert seen("words", site, tmp_path, sound=sound, archives=[archive])["heard"] == "yes"
+
+
+def test_a_motion_is_taught_by_sensors_and_named(tmp_path: Path) -> None:
+    site, archive = made("gestures", tmp_path / "site"), tmp_path / "motions.npz"
+    kinds = ((0, "circle"), (2, "zigzag"))
+
+    def rows(kind: int, take: int) -> list[list[float]]:
+        return stream([(kind, 1.5)], first_take=take)[1].tolist()
+
+    times, values, ((start, end), *_) = stream([(0, 1.5)])
+    moving = (times >= start) & (times < end)
+    values[moving] = np.random.default_rng(0).normal(0, 3, (moving.sum(), 6))
+    found = seen(
+        "motions", site, tmp_path, still=values[:100].tolist(), archive=str(archive),
+        taught=[[label, [rows(kind, take) for take in range(3)]] for kind, label in kinds],
+        asked=[rows(0, 7), rows(2, 7), values.tolist()],
+    )  # fmt: skip
+    assert found["problems"] == found["axe"] == []
+    assert found["early"] == "Start the motion sensors first."
+    assert found["classes"] == [["circle", 3], ["zigzag", 3]]
+    assert found["answers"] == ["circle", "zigzag", "I don’t know this"]
+    read_archive(archive, tmp_path / "store.db", site.manifest.encoder_id, site.manifest.dim)
+    with Classifier.load("gestures", tmp_path / "store.db") as classifier:
+        assert [classifier.classify(motion(kind, 8)).best.label for kind, _ in kinds] == ["circle", "zigzag"]
 
 
 @pytest.mark.skipif(FIREFOX is None, reason="there is no firefox-esr")

@@ -11,6 +11,7 @@ import {merge} from './merge.js';
 import {Microphone} from './microphone.js';
 import {keepOffline} from './offline.js';
 import {Pad} from './pad.js';
+import {Sensors, isMotion} from './sensors.js';
 import {sourceOf} from './sense.js';
 import {acceptOf, fileExample} from './sources.js';
 import {NONE, enroll, enrollNone, forget, forgetNone, rename, undo} from './store.js';
@@ -47,10 +48,11 @@ export class App {
 
   connect() {
     const {kind, channels} = this.manifest.input;
-    const sense = kind === 'image' && channels === 1 ? 'drawing' : kind;
+    const motion = isMotion(this.manifest.input);
+    const sense = kind === 'image' && channels === 1 ? 'drawing' : motion ? 'motion' : kind;
     this.hold = byId('hold');
-    this.hold.textContent = text({drawing: 'teach_drawing', audio: 'teach_say'}[sense] ?? 'hold');
-    this.hold.hidden = kind === 'array';
+    this.hold.textContent = text({drawing: 'teach_drawing', audio: 'teach_say', motion: 'teach_motion'}[sense] ?? 'hold');
+    this.hold.hidden = kind === 'array' && !motion;
     this.label.placeholder = text('name_hint', {example: text(`example_${sense}`)});
     this.label.oninput = () => this.refresh();
     byId('none').hidden = this.hold.hidden;
@@ -125,7 +127,7 @@ export class App {
 
   async start() {
     await this.source.start();
-    (byId('start-camera') ?? byId('start-microphone'))?.remove();
+    document.querySelector('#tools .primary')?.remove();
     this.loop();
   }
 
@@ -153,6 +155,7 @@ export class App {
   async ask(example) {
     if (example === undefined) {
       if (this.source instanceof Microphone) note(text('listening'));
+      if (this.source instanceof Sensors) note(text('waving'));
       example = await this.source.take();
     }
     if (!example) return;

@@ -1,4 +1,5 @@
-// The source that fits the encoder's sense: a pad for drawings, the camera for photos, the microphone for sound.
+// The source that fits the encoder's sense: a pad for drawings, the camera for photos, the microphone for sound, a phone's
+// sensors for motions.
 
 import {clearAnswer, note, showAnswer} from './answer.js';
 import {Camera} from './camera.js';
@@ -6,13 +7,14 @@ import {element} from './classes.js';
 import {Listener} from './listener.js';
 import {Microphone} from './microphone.js';
 import {Pad} from './pad.js';
+import {Sensors, isMotion} from './sensors.js';
 import {sentence, text} from './strings.js';
 
 /**
  * Put a source on the stage, and its buttons below.
  *
  * @param {import('./app.js').App} app
- * @returns {Camera | Pad | Microphone | {live: false, start: () => Promise<void>, stop: () => void, take: () => Promise<null>}}
+ * @returns {Camera | Pad | Microphone | Sensors | {live: false, start: () => Promise<void>, stop: () => void, take: () => Promise<null>}}
  */
 export function sourceOf(app) {
   const {input} = app.manifest;
@@ -51,6 +53,10 @@ export function sourceOf(app) {
       button.textContent = text(microphone.onSamples ? 'listen_stop' : 'listen');
     });
     return microphone;
+  }
+  if (isMotion(input)) {
+    tool('start_sensors', () => app.start(), 'primary');
+    return new Sensors(stage, input, (example) => app.act(() => app.ask(example)), (problem) => note(sentence(problem)));
   }
   stage.append(element('p', {textContent: text('files_stage')}));
   return {live: false, start: async () => {}, stop() {}, take: async () => null};

@@ -1,4 +1,4 @@
-// Where examples come from: files, the drawing pad, the camera, the microphone. Each gives examples with a small picture.
+// Where examples come from: files, the drawing pad, the camera, the microphone, the motion sensors. Each gives examples with a small picture.
 
 import {fromFloat, readWav} from './audio.js';
 import {Problem} from './problem.js';
@@ -62,6 +62,23 @@ export function audioExample(samples, rate) {
     context.fillRect(bar * 4 + 1, (PICTURE - height) / 2, 2, height);
   }
   return {samples, rate, picture};
+}
+
+/** @param {number[][]} rows as recorded @param {Float32Array} values as the encoder takes them @returns {Example} */
+export function motionExample(rows, values) {
+  const picture = canvas(PICTURE, PICTURE);
+  const context = contextOf(picture);
+  context.fillStyle = '#eceafd';
+  context.fillRect(0, 0, PICTURE, PICTURE);
+  for (let channel = 0; channel < 3; channel++) {
+    const line = rows.map((row) => row[channel]);
+    const [low, high] = [Math.min(...line), Math.max(...line)];
+    context.strokeStyle = ['#4f3fd6', '#b3471d', '#1d7a4f'][channel];
+    context.beginPath();
+    line.forEach((value, index) => context.lineTo((index * PICTURE) / line.length, PICTURE * (0.9 - (0.8 * (value - low)) / (high - low || 1))));
+    context.stroke();
+  }
+  return {values, picture};
 }
 
 /** The kinds of files that a bundle takes. @param {any} input the manifest's field */
