@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import fields
 from functools import wraps
-from typing import Any
+from typing import IO, Any
 
 import click
 from click.core import ParameterSource
 
 from edge_meta.choices import ACCELERATORS, BACKENDS, FALLBACKS, SOLVERS
+from edge_meta.errors import InputError
 from edge_meta.runtime.backends import RuntimeOptions
 from edge_meta.text import printable
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+
+
+def binary_stdin() -> IO[bytes]:
+    """The standard input.
+
+    Raises:
+        InputError: the program was started without one.
+    """
+    if sys.stdin is None:
+        raise InputError("There is no standard input.", "Pipe something into edge-meta, or name a file.")
+    return sys.stdin.buffer
 
 
 def emit(result: dict[str, Any], as_json: bool, lines: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_meta.cli.answers import print_event, require_enrolled
-from edge_meta.cli.common import runtime_options, store_option
+from edge_meta.cli.common import binary_stdin, runtime_options, store_option
 from edge_meta.cli.progress import note
 from edge_meta.errors import BackendError, InputError
 from edge_meta.runtime.backends import RuntimeOptions
@@ -56,7 +56,7 @@ def listen(
         if source is None:
             blocks = _microphone(heard)
         elif source == "-":
-            blocks = _stream(sys.stdin.buffer, heard.rate)
+            blocks = _stream(binary_stdin(), heard.rate)
         else:
             blocks = _file(Path(source), heard.rate)
         try:

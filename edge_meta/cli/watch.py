@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import click
 
 from edge_meta.cli.answers import answer_fields, answer_line, print_event, print_line, require_enrolled
-from edge_meta.cli.common import runtime_options, store_option
+from edge_meta.cli.common import binary_stdin, runtime_options, store_option
 from edge_meta.cli.progress import note
 from edge_meta.errors import InputError
 from edge_meta.inputs import AudioInput, ImageInput
@@ -116,11 +115,19 @@ def _seen_motions(classifier: Classifier, source: str) -> Iterator[Event]:
     spec, name = classifier.bundle.manifest.input_spec, "The stream" if source == "-" else source
     watching = motion_watcher(classifier, name=name)
     if source == "-":
-        table = Table(io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig"), name)
+        table = Table(io.TextIOWrapper(binary_stdin(), "utf-8-sig"), name)
     else:
         require_sense(source, spec.suffixes, spec.noun)
         if Path(source).suffix.lower() != ".csv":
             raise InputError(f"{source} holds no times.", "Save it as a .csv table with a column of seconds.")
         table = read_table(source)
-    rows = table.timed_rows(getattr(spec, "channels", ()))
-    return watching.events(([seconds], [values]) for seconds, values in rows)
+    channels = getattr(spec, "channels", ())
+    rows = table.timed_rows(channels)
+    if lacking := [channel for channel in channels if channel not in table.names]:
+        note(f"Note: {name} has no column {', '.join(lacking)}, which counts as zero.")
+
+    def events() -> Iterator[Event]:
+        yield from watching.events(([seconds], [values]) for seconds, values in rows)
+        note(f"Motions between two moments of stillness: {watching.motions}.")
+
+    return events()

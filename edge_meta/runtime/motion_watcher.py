@@ -22,6 +22,9 @@ class MotionWatcher:
         name: of the stream, for messages.
         clock: in seconds, for the latency.
 
+    Attributes:
+        motions: the number of motions that were classified so far.
+
     Raises:
         InputError: the encoder takes no series.
     """
@@ -37,7 +40,7 @@ class MotionWatcher:
         if not isinstance(spec, SeriesInput):
             raise InputError(f"This bundle takes {spec.noun}s; a stream of motions is series.", "Use a bundle of series.")
         self._classify, self._on_event, self._clock = classify, on_event, clock
-        self._cutter = MotionCutter(name)
+        self._cutter, self.motions = MotionCutter(name), 0
 
     def feed(self, times: Any, values: Any) -> list[Event]:
         """Take the next rows, values (n, channels) at times (n,) in seconds; returns what was seen.
@@ -64,6 +67,7 @@ class MotionWatcher:
         events = []
         for motion in motions:
             answer = self._classify(motion.values)
+            self.motions += 1
             if answer.label is None:
                 continue
             event = Event(motion.end, answer.label, answer.score, 1000 * (self._clock() - arrived))

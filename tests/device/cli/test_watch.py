@@ -104,6 +104,13 @@ def test_a_table_has_a_line_for_each_gesture(table: Path, gestures: list[object]
     assert {*events[0]} == {"time", "label", "score", "latency_ms"}
 
 
+def test_notes_tell_missing_columns_and_the_motions(tmp_path: Path, table: Path, gestures: list[object]) -> None:
+    assert cli("watch", "gestures", table, *gestures).stderr == "Motions between two moments of stillness: 2.\n"
+    other = tmp_path / "other.csv"
+    other.write_text(table.read_text("utf-8").replace("gx,gy", "GX,GY"), "utf-8")
+    assert "other.csv has no column gx, gy, which counts as zero" in cli("watch", "gestures", other, *gestures).stderr
+
+
 def test_a_pipe_says_the_same_as_the_table(table: Path, gestures: list[object]) -> None:
     assert piped(table.read_bytes(), "gestures", "-", *gestures).stdout == cli("watch", "gestures", table, *gestures).stdout
 
@@ -147,8 +154,8 @@ def test_mistakes_of_a_table_are_sentences(tmp_path: Path, table: Path, gestures
     lines = table.read_text("utf-8").splitlines()
     assert "The stream has no column of times" in complaint(piped("ax,ay\n1,2\n", "gestures", "-", *gestures))
     assert "No column of The stream" in complaint(piped("t,x\n", "gestures", "-", *gestures))
-    late = ["t,ax", *(f"{10 * row},0.5" for row in range(30))]  # in milliseconds
+    late = [lines[0], *(f"{10 * row},0,0,0,0,0,0" for row in range(30))]  # in milliseconds
     assert "10 s apart" in complaint(piped("\n".join(late), "gestures", "-", *gestures))
     broken = "\n".join([*lines[:50], "1.0,one,2"])
     assert "has no number in column 'ax'" in complaint(piped(broken, "gestures", "-", *gestures))
-    assert "not a readable table" in complaint(piped(b"seconds,ax\n\xff\xfe\n", "gestures", "-", *gestures))
+    assert "not a readable table" in complaint(piped(lines[0].encode() + b"\n\xff\xfe\n", "gestures", "-", *gestures))
