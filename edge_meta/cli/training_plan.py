@@ -7,7 +7,9 @@ from typing import Any
 
 from edge_meta.cli.common import given
 from edge_meta.cli.progress import note
-from edge_meta.datasets.survey import IMAGE, RECORDING, Survey, survey
+from edge_meta.datasets.survey import IMAGE, RECORDING, SERIES, Survey, survey
+
+PLURALS = {RECORDING: "recordings", SERIES: "series"}
 
 
 def planned(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +44,6 @@ def _option(name: str, value: Any) -> str:
 def _data(found: Survey) -> str:
     counts = found.classes.values()
     if found.sense != IMAGE:
-        of = f"{found.sense}s" if found.sense == RECORDING else f"series of {', '.join(found.channels)}"
-        return f"{len(counts)} classes of {min(counts)} to {max(counts)} {of}"
+        return f"{len(counts)} classes of {min(counts)} to {max(counts)} {PLURALS[found.sense]}"
     colour = "in colour" if found.colour else "in grey"
     return f"{len(counts)} classes of {min(counts)} to {max(counts)} images, {colour}, about {found.side} pixels a side"
