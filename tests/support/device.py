@@ -146,7 +146,7 @@ def python(folder: Path, *arguments: str | Path, **environment: str) -> subproce
     inherited = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     return subprocess.run(
         [sys.executable, *arguments], cwd=folder, env={**inherited, **environment},
-        stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=60,
+        stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=120,
         check=False,
     )  # fmt: skip
 
@@ -154,7 +154,7 @@ def python(folder: Path, *arguments: str | Path, **environment: str) -> subproce
 def said_in_bounds(folder: Path, code: str, *arguments: str | Path, megabytes: int) -> str:
     """Run code in a new Python, which imports NumPy and takes its arguments from sys.argv[1:]; returns what it prints.
 
-    Any EdgeMetaError is printed. The code may take that many megabytes of memory beyond what its imports take, and a minute.
+    Any EdgeMetaError is printed. The code may take that many megabytes beyond what its imports take, and two minutes.
     """
     body = f"""import sys, numpy as np
 from pathlib import Path
