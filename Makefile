@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test chaos histories models lint docs check-targets check-converters bench peers-named test-arm board fuzz
+.PHONY: demo test chaos histories models lint docs check-page check-targets check-converters bench peers-named test-arm board fuzz
 
 demo: .venv/installed
 	$(BIN)/edge-meta demo
@@ -39,6 +39,9 @@ lint: .venv/installed
 # The pages, in site/. A dead link is an error.
 docs: .venv/docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check-page: .venv/installed
+	.ci/check-page $(BIN)/python
 
 check-targets: .venv/installed
 	.ci/check-targets $(BIN)/python

@@ -50,5 +50,5 @@ def test_device_environments_are_installed_by_hash(script: str) -> None:
 
 
 def test_readers_are_checked_with_the_library_that_is_exported() -> None:
-    tested = re.findall(r"(@litertjs/core|esbuild-wasm)@([\d.]+)", (CI / "check-targets").read_text("utf-8"))
+    tested = re.findall(r"(@litertjs/core|esbuild-wasm)@([\d.]+)", (CI / "check-page").read_text("utf-8"))
     assert tested == [(package.name, package.version) for package in (litert_js.CORE, esbuild.PACKAGE)]

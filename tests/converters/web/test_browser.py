@@ -1,4 +1,4 @@
-"""The page in a real browser, as a person uses it. `make check-targets` runs this.
+"""The page in a real browser, as a person uses it. `make check-page` runs this.
 
 Needs chromium, and the folder EDGE_META_LITERTJS, in which npm has installed LiteRT.js, esbuild-wasm, playwright-core,
 axe-core and puppeteer-core, which drives firefox-esr where it is.
@@ -43,7 +43,7 @@ LITERT_JS, CHROMIUM = os.environ.get("EDGE_META_LITERTJS"), shutil.which("chromi
 FIREFOX = shutil.which("firefox-esr")
 pytestmark = pytest.mark.skipif(
     not (LITERT_JS and CHROMIUM and shutil.which("node")),
-    reason="there is no chromium, or no LiteRT.js and playwright-core; run: make check-targets",
+    reason="there is no chromium, or no LiteRT.js and playwright-core; run: make check-page",
 )
 SCENARIOS = Path(__file__).parent / "scenarios.mjs"
 

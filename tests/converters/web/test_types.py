@@ -1,4 +1,4 @@
-"""TypeScript checks the page's types, which are written in JSDoc. `make check-targets` runs this.
+"""TypeScript checks the page's types, which are written in JSDoc. `make check-page` runs this.
 
 Needs node, and the folder EDGE_META_LITERTJS, in which npm has installed typescript.
 """
@@ -16,7 +16,7 @@ from converters.targets.web import PAGE
 
 COMPILER = Path(os.environ.get("EDGE_META_LITERTJS", "")) / "node_modules" / "typescript" / "bin" / "tsc"
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("node") and COMPILER.is_file()), reason="there is no TypeScript; run: make check-targets"
+    not (shutil.which("node") and COMPILER.is_file()), reason="there is no TypeScript; run: make check-page"
 )
 # They run in a service worker and an audio worklet, whose globals TypeScript's types of a page lack.
 OTHER_GLOBALS = ("sw.js", "recorder.js")

@@ -24,7 +24,7 @@ const MARGINS = Array.from({length: 18}, (_, index) => 2 ** (-2 + index / 2));
  * @param {Float32Array[]} embeddings
  * @param {number[]} labels each label at least once
  * @param {Float32Array[]} prototypes
- * @param {{learning_rates: number[], learned?: boolean}} settings the manifest's field `head`
+ * @param {import('./manifest.js').Manifest['head']} settings
  * @returns {Fit}
  */
 export function fit(embeddings, labels, prototypes, settings) {

@@ -11,8 +11,8 @@ import {merge} from './merge.js';
 import {Microphone} from './microphone.js';
 import {keepOffline} from './offline.js';
 import {Pad} from './pad.js';
-import {Sensors, isMotion} from './sensors.js';
-import {sourceOf} from './sense.js';
+import {Sensors} from './sensors.js';
+import {senseOf, sourceOf} from './sense.js';
 import {acceptOf, fileExample} from './sources.js';
 import {NONE, enroll, enrollNone, forget, forgetNone, rename, undo} from './store.js';
 import {direction, language, sentence, text} from './strings.js';
@@ -47,12 +47,10 @@ export class App {
   }
 
   connect() {
-    const {kind, channels} = this.manifest.input;
-    const motion = isMotion(this.manifest.input);
-    const sense = kind === 'image' && channels === 1 ? 'drawing' : motion ? 'motion' : kind;
+    const sense = senseOf(this.manifest.input);
     this.hold = byId('hold');
-    this.hold.textContent = text({drawing: 'teach_drawing', audio: 'teach_say', motion: 'teach_motion'}[sense] ?? 'hold');
-    this.hold.hidden = kind === 'array' && !motion;
+    this.hold.textContent = text({drawing: 'teach_drawing', audio: 'teach_say', motion: 'teach_motion', image: 'hold', array: 'hold'}[sense]);
+    this.hold.hidden = sense === 'array';
     this.label.placeholder = text('name_hint', {example: text(`example_${sense}`)});
     this.label.oninput = () => this.refresh();
     byId('none').hidden = this.hold.hidden;
@@ -300,7 +298,7 @@ export class App {
   }
 }
 
-/** The store that the bundle came with. @param {any} manifest */
+/** The store that the bundle came with. @param {import('./manifest.js').Manifest} manifest */
 async function seed(manifest) {
   if (!('seed.npz' in manifest.files)) return null;
   const file = new Uint8Array(await (await fetch('seed.npz')).arrayBuffer());

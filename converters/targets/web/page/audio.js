@@ -14,7 +14,7 @@ const int16 = (value) => Math.max(-FULL_SCALE, Math.min(FULL_SCALE - 1, nearestE
 /**
  * @param {Int16Array} samples at `rate`
  * @param {number} rate in Hz
- * @param {{samples: number, sample_rate: number}} input the manifest's field `input`
+ * @param {import('./manifest.js').AudioInput} input
  * @returns {Float32Array} from −1 to 1
  */
 export function audioValues(samples, rate, input) {

@@ -11,7 +11,7 @@ import {allShots, noneOf, replaceHead, snapshot} from './store.js';
 export class Classifier {
   /**
    * @param {Store} store read once; make another classifier after a change
-   * @param {any} manifest of the bundle
+   * @param {import('./manifest.js').Manifest} manifest
    */
   constructor(store, manifest) {
     this.now = snapshot(store);
@@ -65,7 +65,7 @@ export class Classifier {
  * Fit the head of a store to its shots, or go back to the prototypes where they do best.
  *
  * @param {Store} store
- * @param {any} manifest of the bundle
+ * @param {import('./manifest.js').Manifest} manifest
  * @returns {import('./adapt.js').Fit}
  */
 export function adapt(store, manifest) {

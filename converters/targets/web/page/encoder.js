@@ -34,8 +34,8 @@ export class Encoder {
   }
 
   constructor() {
-    /** @type {any} of the bundle */
-    this.manifest = null;
+    /** @type {import('./manifest.js').Manifest} of the bundle, once it is open */
+    this.manifest = /** @type {any} */ (null);
     /** @type {any} where an earlier visit found the encoder to be fastest */
     this.remembered = null;
     /** @type {import('./places.js').Place | null} where it runs */

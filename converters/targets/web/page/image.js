@@ -1,13 +1,6 @@
 // Pixels of any size as the encoder takes them, as edge_meta/inputs/resizing.py makes them.
 
-/**
- * @typedef {object} ImageInput the manifest's field `input`
- * @property {number} height
- * @property {number} width
- * @property {number} channels
- * @property {number} mean
- * @property {number} scale
- */
+/** @typedef {import('./manifest.js').ImageInput} ImageInput */
 
 /**
  * @param {{data: Uint8ClampedArray | Uint8Array, height: number, width: number}} image RGBA, as a canvas gives it

@@ -4,16 +4,7 @@
 import {squaredDistance} from './linear.js';
 import {NONE} from './store.js';
 
-/**
- * @typedef {object} Rejection the manifest's calibration of unknown
- * @property {number} false_accept
- * @property {number[]} labels
- * @property {number[]} rates
- * @property {[number, number]} shots
- * @property {[number[][], number[][]]} far
- * @property {number} spread
- * @property {number | null} [prior_labels]
- */
+/** @typedef {import('./manifest.js').Rejection} Rejection */
 
 const PRIOR_SHOTS = 8;
 const MOST_LABELS = 64;
@@ -28,7 +19,7 @@ const NONE_FACTOR = 1.7;
 /**
  * @param {import('./store.js').Store} store
  * @param {import('./store.js').Snapshot} now of that store
- * @param {any} manifest
+ * @param {import('./manifest.js').Manifest} manifest
  * @returns {number[]} infinite without a calibration
  */
 export function limitsOf(store, now, manifest) {
@@ -80,7 +71,7 @@ function between(x, xs, ys, onward) {
   return ys[next] + ((ys[next] - ys[next - 1]) / (xs[next] - xs[next - 1])) * (x - xs[next]);
 }
 
-/** @param {import('./store.js').Snapshot} now @param {any[]} upgrades @param {[number, number]} shots */
+/** @param {import('./store.js').Snapshot} now @param {NonNullable<import('./manifest.js').Manifest['upgrades']>} upgrades @param {[number, number]} shots */
 function thresholdScales(now, upgrades, shots) {
   const [few, more] = shots;
   return now.counts.map((count, index) => {

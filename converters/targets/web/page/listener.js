@@ -13,7 +13,7 @@ const FALL = 0.5; // share of the way down in one step
 /** @template {Answer} T */
 export class Listener {
   /**
-   * @param {{samples: number, sample_rate: number}} input the manifest's field
+   * @param {import('./manifest.js').AudioInput} input
    * @param {(window: Int16Array) => Promise<T | null>} classify
    * @param {(answer: T) => void} onHit called with the answer for the last of the windows that agree
    */

@@ -9,7 +9,7 @@ const TABLE = 'stores'; // encoder's id → store
 
 export class Memory {
   /**
-   * @param {any} manifest of the bundle
+   * @param {import('./manifest.js').Manifest} manifest
    * @param {() => Promise<Store | null>} seed the store to start from where there is none
    */
   static async open(manifest, seed) {
@@ -27,7 +27,7 @@ export class Memory {
     return memory;
   }
 
-  /** @param {any} manifest */
+  /** @param {import('./manifest.js').Manifest} manifest */
   constructor(manifest) {
     this.id = manifest.encoder_id;
     this.store = emptyStore(manifest.encoder_id, manifest.embedding.dim);

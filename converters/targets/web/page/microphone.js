@@ -8,7 +8,7 @@ import {text} from './strings.js';
 export class Microphone {
   live = false;
 
-  /** @param {HTMLElement} stage @param {{samples: number, sample_rate: number}} input the manifest's field */
+  /** @param {HTMLElement} stage @param {import('./manifest.js').AudioInput} input */
   constructor(stage, input) {
     this.input = input;
     this.meter = document.createElement('div');

@@ -10,6 +10,17 @@ import {Pad} from './pad.js';
 import {Sensors, isMotion} from './sensors.js';
 import {sentence, text} from './strings.js';
 
+/** @typedef {import('./manifest.js').Input} Input */
+
+/** @param {Input} input @returns {input is import('./manifest.js').ImageInput & {channels: 1}} */
+const isDrawing = (input) => input.kind === 'image' && input.channels === 1;
+
+/** @param {Input} input @returns {'drawing' | 'image' | 'audio' | 'motion' | 'array'} */
+export function senseOf(input) {
+  if (isDrawing(input)) return 'drawing';
+  return isMotion(input) ? 'motion' : input.kind;
+}
+
 /**
  * Put a source on the stage, and its buttons below.
  *
@@ -25,7 +36,7 @@ export function sourceOf(app) {
     tools.append(button);
     return button;
   };
-  if (input.kind === 'image' && input.channels === 1) {
+  if (isDrawing(input)) {
     const pad = new Pad(stage, () => app.act(() => app.ask()));
     tool('clear', () => {
       pad.clear();
@@ -46,7 +57,7 @@ export function sourceOf(app) {
     tool('ask_say', () => app.ask());
     const button = tool('listen', async () => {
       if (!microphone.stream) await app.start();
-      const listener = listenerOf(app);
+      const listener = listenerOf(app, input);
       const stop = () => (microphone.onSamples = null);
       if (microphone.onSamples) stop();
       else microphone.onSamples = (samples) => void listener.feed(samples).catch((error) => (stop(), note(sentence(error))));
@@ -62,9 +73,8 @@ export function sourceOf(app) {
   return {live: false, start: async () => {}, stop() {}, take: async () => null};
 }
 
-/** Shows each taught word that is heard. @param {import('./app.js').App} app */
-function listenerOf(app) {
-  const {input} = app.manifest;
+/** Shows each taught word that is heard. @param {import('./app.js').App} app @param {import('./manifest.js').AudioInput} input */
+function listenerOf(app, input) {
   const classify = async (/** @type {Int16Array} */ samples) => {
     const {embedding, milliseconds} = await app.encoder.embed(/** @type {any} */ ({samples, rate: input.sample_rate}));
     const answer = app.classifier.classify(embedding);

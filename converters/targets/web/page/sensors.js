@@ -21,15 +21,20 @@ const CHANNELS = {
   gz: (event) => (event.rotationRate?.alpha ?? 0) * DEGREE,
 };
 
-/** Whether a phone's sensors give all that an encoder takes. @param {any} input the manifest's field */
-export const isMotion = (input) => Boolean(input.channels?.every((/** @type {string} */ channel) => channel in CHANNELS));
+/**
+ * Whether a phone's sensors give all that an encoder takes.
+ *
+ * @param {import('./manifest.js').Input} input
+ * @returns {input is import('./manifest.js').ArrayInput & {channels: string[]}}
+ */
+export const isMotion = (input) => input.kind === 'array' && Boolean(input.channels?.every((channel) => channel in CHANNELS));
 
 export class Sensors {
   live = false;
 
   /**
    * @param {HTMLElement} stage
-   * @param {{shape: number[], channels: string[]}} input the manifest's field
+   * @param {import('./manifest.js').ArrayInput & {channels: string[]}} input
    * @param {(example: import('./sources.js').Example) => void} onMotion called with each motion that nobody waits for
    * @param {(problem: Problem) => void} onProblem
    */

@@ -81,12 +81,12 @@ export function motionExample(rows, values) {
   return {values, picture};
 }
 
-/** The kinds of files that a bundle takes. @param {any} input the manifest's field */
-export const acceptOf = (input) => ({image: 'image/*', audio: 'audio/*,.wav', array: '.npy'})[/** @type {string} */ (input.kind)];
+/** The kinds of files that a bundle takes. @param {import('./manifest.js').Input} input */
+export const acceptOf = (input) => ({image: 'image/*', audio: 'audio/*,.wav', array: '.npy'})[input.kind];
 
 /**
  * @param {Blob} file
- * @param {any} input the manifest's field
+ * @param {import('./manifest.js').Input} input
  * @returns {Promise<Example>}
  */
 export async function fileExample(file, input) {
