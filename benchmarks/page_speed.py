@@ -4,8 +4,9 @@
     python benchmarks/page_speed.py DIR [BUNDLE...]
 
 Each round visits the page twice in a new browser (Debian's `chromium`), which times the encoder itself, and then times
-Python on one thread, with an example of the encoder's own size. Figures are medians over rounds; the ratio is the median of
-the rounds' ratios.
+Python on one thread, with an example of the encoder's own size; then both with a frame as the page's camera gives it, which
+they resize, the page where the encoder is fastest. Figures are medians over rounds; a ratio is the median of the rounds'
+ratios.
 """
 
 from __future__ import annotations
@@ -23,24 +24,28 @@ from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from converters.targets import export_target
 from converters.targets.web.litert_js import LiteRtJs
 from converters.targets.web.server import Server
 from edge_meta import Classifier
+from edge_meta.inputs import ImageInput
 from edge_meta.runtime.bundle import MODEL, Bundle
 
 SCRIPT = Path(__file__).with_suffix(".mjs")
 SHIPPED = ("omniglot", "objects", "keywords", "gestures")
-RUNS = 30  # of Python's encoder in a round
+RUNS = 30  # of an encoder in a round
+SIDE = 480  # pixels of a camera's frame, cut to a square
 
 
-def visit(site: Bundle, library: Path, folder: Path) -> dict[str, Any]:
+def visit(site: Bundle, library: Path, folder: Path, frame: bool) -> dict[str, Any]:
     """Visit a site in a new browser; returns what the script prints."""
     with Server(site) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         asked = {
             "address": server.address, "chromium": shutil.which("chromium"), "node_modules": str(library / "node_modules"),
+            "frame": {"side": SIDE, "runs": RUNS} if frame else None,
         }  # fmt: skip
         (folder / "asked.json").write_text(json.dumps(asked))
         command = ["node", str(SCRIPT), "visit", str(folder / "asked.json")]
@@ -50,9 +55,8 @@ def visit(site: Bundle, library: Path, folder: Path) -> dict[str, Any]:
     return found
 
 
-def in_python(classifier: Classifier) -> float:
-    """Milliseconds of an embedding on one thread, the median of `RUNS`."""
-    example = classifier.bundle.manifest.input_spec.synthetic(np.random.default_rng(0), 1)[0]
+def in_python(classifier: Classifier, example: NDArray[Any]) -> float:
+    """Milliseconds of an example's embedding on one thread, the median of `RUNS`."""
     times = []
     for _ in range(RUNS):
         start = time.perf_counter()
@@ -88,10 +92,16 @@ def main(library: Path, bundles: tuple[str, ...], rounds: int) -> None:
     for name in bundles or SHIPPED:
         with tempfile.TemporaryDirectory() as scratch, Classifier.load(name, Path(scratch) / "store.db") as classifier:
             site = export_target(classifier.bundle, Path(scratch) / "site", "web", litert_js=LiteRtJs(library))
-            visits, python = [], []
+            spec = classifier.bundle.manifest.input_spec
+            rng = np.random.default_rng(0)
+            example = spec.synthetic(rng, 1)[0]
+            frame = rng.integers(0, 256, (SIDE, SIDE, spec.channels), np.uint8) if isinstance(spec, ImageInput) else None
+            visits, python, of_frame = [], [], []
             for _ in range(rounds):
-                visits.append(visit(site, library.resolve(), Path(scratch)))
-                python.append(in_python(classifier))
+                visits.append(visit(site, library.resolve(), Path(scratch), frame is not None))
+                python.append(in_python(classifier, example))
+                if frame is not None:
+                    of_frame.append(in_python(classifier, frame))
             size, compressed = bytes_of(site.path, visits[0]["loaded"])
         if problems := [problem for each in visits for problem in each["problems"]]:
             raise click.ClickException(f"The page of {name} reports: {problems[0]}")
@@ -101,6 +111,10 @@ def main(library: Path, bundles: tuple[str, ...], rounds: int) -> None:
         if threaded:
             ratio = median(page / own for page, own in zip(threaded, python, strict=True))
             print(f"  several threads: page {median(threaded):.2f} ms, ratio {ratio:.1f}")
+        if of_frame:
+            frames = [each["frame"] for each in visits]
+            ratio = median(page / own for page, own in zip(frames, of_frame, strict=True))
+            print(f"  a frame: page {median(frames):.2f} ms, Python {median(of_frame):.2f} ms, ratio {ratio:.1f}")
         first, second = (median(each[visited] for each in visits) for visited in ("first", "second"))
         print(f"  ready after {first:.0f} ms, then {second:.0f} ms; loads {size:,} bytes, {compressed:,} compressed")
 
