@@ -11,7 +11,6 @@ ratios.
 
 from __future__ import annotations
 
-import gzip
 import json
 import shutil
 import subprocess
@@ -66,11 +65,10 @@ def in_python(classifier: Classifier, example: NDArray[Any]) -> float:
 
 
 def bytes_of(site: Path, names: list[str]) -> tuple[int, int]:
-    """Bytes of what a visit loads without the runtime's WebAssembly and the encoder; as they are, and compressed."""
-    contents = [
-        (site / name).read_bytes() for name in names if (site / name).is_file() and not name.endswith((".wasm", MODEL))
-    ]
-    return sum(map(len, contents)), sum(len(gzip.compress(content)) for content in contents)
+    """Bytes of what a visit loads without the runtime's WebAssembly and the encoder; as they are, and as they are sent."""
+    loaded = [site / name for name in names if (site / name).is_file() and not name.endswith((".wasm", MODEL))]
+    sent = [packed if (packed := path.with_name(f"{path.name}.gz")).is_file() else path for path in loaded]
+    return sum(path.stat().st_size for path in loaded), sum(path.stat().st_size for path in sent)
 
 
 def times(visits: list[dict[str, Any]], several: bool) -> list[float]:
@@ -102,7 +100,7 @@ def main(library: Path, bundles: tuple[str, ...], rounds: int) -> None:
                 python.append(in_python(classifier, example))
                 if frame is not None:
                     of_frame.append(in_python(classifier, frame))
-            size, compressed = bytes_of(site.path, visits[0]["loaded"])
+            size, sent = bytes_of(site.path, visits[0]["loaded"])
         if problems := [problem for each in visits for problem in each["problems"]]:
             raise click.ClickException(f"The page of {name} reports: {problems[0]}")
         plain, threaded = times(visits, several=False), times(visits, several=True)
@@ -116,7 +114,7 @@ def main(library: Path, bundles: tuple[str, ...], rounds: int) -> None:
             ratio = median(page / own for page, own in zip(frames, of_frame, strict=True))
             print(f"  a frame: page {median(frames):.2f} ms, Python {median(of_frame):.2f} ms, ratio {ratio:.1f}")
         first, second = (median(each[visited] for each in visits) for visited in ("first", "second"))
-        print(f"  ready after {first:.0f} ms, then {second:.0f} ms; loads {size:,} bytes, {compressed:,} compressed")
+        print(f"  ready after {first:.0f} ms, then {second:.0f} ms; loads {size:,} bytes, sent as {sent:,}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from edge_meta.store.archive import write_archive
 
 PAGE = Path(__file__).parent / "page"
 SEED_ARCHIVE = "seed.npz"
-LARGE = (".tflite", ".wasm", "_internal.js")  # which are served compressed where the host can
+COMPRESSED = (".tflite", ".wasm", ".js", ".css", ".html")  # beside the files as they are, for hosts that send such
 
 USAGE = """\
 ## In a browser
@@ -60,7 +60,7 @@ def make(bundle: Bundle, on_note: Callable[[str], None], litert_js: LiteRtJs | N
     if bundle.seed:
         files[SEED_ARCHIVE] = _seed_archive(bundle)
     files["files.js"] = list_of_files(files)
-    files |= {f"{name}.gz": gzip.compress(files[name], mtime=0) for name in list(files) if name.endswith(LARGE)}
+    files |= {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in files.items() if name.endswith(COMPRESSED)}
     return TargetFiles(files, {}, USAGE)
 
 

@@ -33,6 +33,7 @@ async function draw(shape) {
 
 await page.goto(asked.address);
 await ready();
+await page.waitForFunction(() => document.getElementById('status').textContent.includes('without a network'));
 const seen = {version: await browser.version(), status: await textOf('#status')};
 for (const shape of ['tee', 'zed']) {
   await page.$eval('#label', (input, name) => {

@@ -17,7 +17,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseServer
 from typing import Any
 
 import numpy as np
@@ -59,13 +62,33 @@ def made(bundle: str | Bundle, folder: Path) -> Bundle:
 
 
 @contextmanager
-def served(site: Bundle) -> Iterator[str]:
-    with Server(site) as server:
+def running(server: BaseServer) -> Iterator[None]:
+    with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield server.address
+            yield
         finally:
             server.shutdown()
+
+
+@contextmanager
+def served(site: Bundle) -> Iterator[str]:
+    server = Server(site)
+    with running(server):
+        yield server.address
+
+
+class PlainHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Print nothing."""
+
+
+@contextmanager
+def served_plainly(site: Bundle) -> Iterator[str]:
+    """A site on a host that sends no headers of its own, so that the page has one thread."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(PlainHandler, directory=str(site.path)))
+    with running(server):
+        yield f"http://127.0.0.1:{server.server_port}/"
 
 
 def seen(scenario: str, site: Bundle, folder: Path, **asked: Any) -> dict[str, Any]:
@@ -76,14 +99,16 @@ def seen(scenario: str, site: Bundle, folder: Path, **asked: Any) -> dict[str, A
 def printed(script: list[Path | str], site: Bundle, folder: Path, **asked: Any) -> dict[str, Any]:
     """Run a script of node on a site; returns the JSON that it prints."""
     with served(site) as address:
-        fields = {
-            "address": address,
-            "chromium": CHROMIUM,
-            "node_modules": str(Path(LITERT_JS or "").resolve() / "node_modules"),
-        }
-        (folder / "asked.json").write_text(json.dumps({**fields, **asked}))
-        command = ["node", *script, folder / "asked.json"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        return printed_at(address, script, folder, **asked)
+
+
+def printed_at(address: str, script: list[Path | str], folder: Path, **asked: Any) -> dict[str, Any]:
+    """Run a script of node on an address; returns the JSON that it prints."""
+    node_modules = str(Path(LITERT_JS or "").resolve() / "node_modules")
+    fields = {"address": address, "chromium": CHROMIUM, "node_modules": node_modules, **asked}
+    (folder / "asked.json").write_text(json.dumps(fields))
+    command = ["node", *script, folder / "asked.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -331,11 +356,14 @@ def test_a_motion_is_taught_by_sensors_and_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(FIREFOX is None, reason="there is no firefox-esr")
 def test_firefox_teaches_asks_and_keeps(site: Bundle, tmp_path: Path) -> None:
-    found = printed([SCENARIOS.with_name("firefox.mjs")], site, tmp_path, firefox=FIREFOX)
+    # On one thread: with WebDriver attached, every tenth start of LiteRT.js's threads in Firefox 153 hangs, and none of 130
+    # without it.
+    with served_plainly(site) as address:
+        found = printed_at(address, [SCENARIOS.with_name("firefox.mjs")], tmp_path, firefox=FIREFOX)
     assert found["problems"] == []
-    assert found["status"] == "Ready. Nothing leaves this device."
+    assert found["status"] == "Ready, also without a network. Nothing leaves this device."
     assert found["taught"] == [["tee", "zed"], "tee", "zed", "I don’t know this"]
-    assert found["place"][0]["place"] == {"accelerator": "wasm", "threads": 1}
+    assert [each["place"] for each in found["place"]] == [{"accelerator": "wasm", "threads": 1}]
     assert found["reloaded"] == [["tee", "zed"], "tee"]
 
 

@@ -50,8 +50,8 @@ def test_the_page_imports_only_files_of_its_own_folder(site: Bundle) -> None:
     assert re.findall(r"https?://\S+", text) == []
 
 
-def test_large_files_lie_compressed_beside_themselves(site: Bundle) -> None:
-    for name in ("encoder.tflite", "litert_wasm_internal.wasm"):
+def test_files_lie_compressed_beside_themselves(site: Bundle) -> None:
+    for name in ("encoder.tflite", "litert_wasm_internal.wasm", "app.js"):
         assert gzip.decompress((site.path / f"{name}.gz").read_bytes()) == (site.path / name).read_bytes()
 
 
